@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# crane's functions as far as nix/tests.nix uses them, over Debian's cargo.
+{
+  fetched,
+  mkDerivation,
+  pkgs,
+}:
+let
+  inherit (builtins) filter fromTOML readFile;
+
+  cargo = "cargo --offline --color never";
+
+  # Crates are named and hashed by Cargo.lock alone; `fetch` brings them.
+  vendorCargoDeps =
+    { cargoLock }:
+    let
+      crates = filter (p: p ? checksum) (fromTOML (readFile cargoLock)).package;
+    in
+    pkgs.runCommand "vendored-crates"
+      {
+        crates = map (p: fetched "${p.name}-${p.version}.crate" p.checksum) crates;
+        checksums = map (p: p.checksum) crates;
+      }
+      ''
+        mkdir $out && cd $out
+        set -- $checksums
+        for crate in $crates; do
+          name=''${crate#*-}
+          tar -xzf $crate --no-same-owner
+          echo "{\"files\":{},\"package\":\"$1\"}" >''${name%.crate}/.cargo-checksum.json
+          shift
+        done
+      '';
+
+  # Common to all: sources whose times do not deceive cargo, its vendored
+  # crates, and the target directory of `cargoArtifacts`.
+  cargoDerivation =
+    args:
+    mkDerivation (
+      removeAttrs args [ "cargoLock" ]
+      // {
+        configurePhase = ''
+          runHook preConfigure
+          export CARGO_HOME=$NIX_BUILD_TOP/.cargo CARGO_TARGET_DIR=$NIX_BUILD_TOP/target
+          mkdir -p $CARGO_HOME
+          cat >$CARGO_HOME/config.toml <<EOF
+          [source.crates-io]
+          replace-with = "vendored"
+          [source.vendored]
+          directory = "$cargoVendorDir"
+          EOF
+          if [ -n "''${cargoArtifacts-}" ]; then
+            cp -r --preserve=timestamps --no-preserve=mode $cargoArtifacts/target $CARGO_TARGET_DIR
+            find $CARGO_TARGET_DIR -type f -path '*/build/*' -name 'build-script-*' -exec chmod +x {} +
+          fi
+          find . -exec touch {} +
+          runHook postConfigure
+        '';
+      }
+    );
+
+  # The dependencies alone, built once for all that share them.
+  buildDepsOnly =
+    args:
+    cargoDerivation (
+      args
+      // {
+        pname = "${args.pname}-deps";
+        src = mkDummySrc args.src;
+        buildPhase = ''
+          ${cargo} build --release --locked --workspace
+          ${cargo} test --release --locked --workspace --no-run
+          ${cargo} clippy --release --locked --workspace --all-targets
+        '';
+        installPhase = ''
+          find $CARGO_TARGET_DIR -type d -name incremental -prune -exec rm -rf {} +
+          mkdir $out && cp -r --preserve=timestamps $CARGO_TARGET_DIR $out/target
+        '';
+      }
+    );
+
+  # The manifests with empty programs: what dependencies depend on.
+  mkDummySrc =
+    src:
+    pkgs.runCommand "dummy-source" { inherit src; } ''
+      cd $src
+      find . \( -name Cargo.toml -o -name Cargo.lock \) -exec install -Dm644 {} $out/{} \;
+      cd $out
+      find . -name Cargo.toml | while read -r manifest; do
+        grep -q '^\[package\]' $manifest || continue
+        dir=$(dirname $manifest)
+        mkdir -p $dir/src
+        echo 'fn main() {}' >$dir/src/main.rs
+        : >$dir/src/lib.rs
+        [ ! -e $src/$dir/build.rs ] || echo 'fn main() {}' >$dir/build.rs
+      done
+    '';
+in
+{
+  inherit vendorCargoDeps buildDepsOnly;
+
+  buildPackage =
+    args:
+    cargoDerivation (
+      args
+      // {
+        buildPhase = ''
+          ${cargo} build --release ''${cargoExtraArgs---locked}
+        '';
+        checkPhase = ''
+          ${cargo} test --release ''${cargoExtraArgs---locked}
+        '';
+        installPhase = ''
+          mkdir -p $out/bin
+          find $CARGO_TARGET_DIR/''${CARGO_BUILD_TARGET-}/release -maxdepth 1 -type f -executable \
+            -exec install -t $out/bin {} +
+        '';
+      }
+    );
+
+  cargoClippy =
+    args:
+    cargoDerivation (
+      args
+      // {
+        pname = "${args.pname}-clippy";
+        buildPhase = ''
+          ${cargo} clippy --release ''${cargoExtraArgs---locked} ''${cargoClippyExtraArgs-}
+        '';
+        installPhase = "touch $out";
+      }
+    );
+
+  cargoTest =
+    args:
+    cargoDerivation (
+      args
+      // {
+        pname = "${args.pname}-test";
+        buildPhase = ''
+          ${cargo} test --release ''${cargoExtraArgs---locked} ''${cargoTestExtraArgs-}
+        '';
+        installPhase = "touch $out";
+      }
+    );
+
+  cargoFmt =
+    args:
+    cargoDerivation (
+      removeAttrs args [ "cargoArtifacts" ]
+      // {
+        pname = "${args.pname}-fmt";
+        buildPhase = "${cargo} fmt --all --check";
+        installPhase = "touch $out";
+      }
+    );
+}

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# nixpkgs' `linuxManualConfig` as far as nix/kernel.nix uses it. Outputs:
+# `out` (bzImage, System.map) and `dev` (vmlinux, and in
+# lib/modules/VERSION/build what out-of-tree modules in C and Rust need).
+{ mkDerivation, pins }:
+{
+  version,
+  modDirVersion ? version,
+  src,
+  configfile,
+  # What nixpkgs' builder must know before there is a .config.
+  config ? { },
+  extraMakeFlags ? [ ],
+}:
+let
+  commonMakeFlags = [
+    "ARCH=x86"
+    "LLVM=-${pins.llvm.version}"
+    "KBUILD_BUILD_TIMESTAMP=@1"
+    "KBUILD_BUILD_VERSION=1"
+    "KBUILD_BUILD_USER=lkmpg"
+    "KBUILD_BUILD_HOST=lkmpg"
+  ]
+  ++ extraMakeFlags;
+in
+mkDerivation {
+  pname = "linux";
+  inherit version src;
+  outputs = [
+    "out"
+    "dev"
+  ];
+  makeFlags = commonMakeFlags;
+  configurePhase = ''
+    cp ${configfile} .config
+    make $makeFlags olddefconfig
+    cmp .config ${configfile}
+  '';
+  buildFlags = [
+    "bzImage"
+    "modules"
+  ];
+  installPhase = ''
+    mkdir -p $out
+    cp arch/x86/boot/bzImage System.map .config $out/
+    mv $out/.config $out/config
+
+    build=$dev/lib/modules/${modDirVersion}/build
+    mkdir -p $build
+    cp vmlinux $dev/
+    test "$(cat include/config/kernel.release)" = ${modDirVersion}
+
+    # The build tree: headers, build scripts and their programs, the Rust
+    # crates' metadata and macros; no sources or objects of the kernel's own.
+    find Makefile Kbuild .config Module.symvers System.map include scripts rust \
+      arch/x86/Makefile* arch/x86/include \
+      -type f ! -name '*.o' ! -name '*.a' ! -name '.*.cmd' -print0 |
+      cpio --null -pdm --quiet $build
+    install -D tools/objtool/objtool $build/tools/objtool/objtool
+    ln -s build $dev/lib/modules/${modDirVersion}/source
+  '';
+  passthru = {
+    inherit
+      modDirVersion
+      commonMakeFlags
+      config
+      configfile
+      ;
+    moduleBuildDependencies = [ ];
+  };
+}

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The few names of nixpkgs that the recipes use, with nixpkgs' arguments and
+# output layout, made from the .debs that lock.json pins. Builds run in Nix's
+# sandbox, chrooted into a root file system unpacked from those.
+{ system }:
+let
+  inherit (builtins)
+    concatStringsSep
+    fromJSON
+    functionArgs
+    intersectAttrs
+    isFunction
+    readFile
+    removeAttrs
+    replaceStrings
+    ;
+
+  pins = import ../pins.nix;
+  lock = fromJSON (readFile ./lock.json);
+
+  # A file that `fetch` puts into the store: its builder only runs when that
+  # was not done. `hash` is a hexadecimal or SRI sha256.
+  fetched =
+    name: hash:
+    derivation {
+      name = replaceStrings [ "~" "%3a" ] [ "-" "-" ] name;
+      inherit system;
+      builder = "/bin/sh";
+      args = [
+        "-c"
+        "echo \"$name is not in the Nix store; run: ./lkmpg fetch\" >&2; exit 1"
+      ];
+      outputHashMode = "flat";
+      outputHashAlgo = "sha256";
+      outputHash = hash;
+    };
+
+  unpacked =
+    name: packages:
+    derivation {
+      inherit name system;
+      builder = "/bin/sh";
+      args = [ ./unpack.sh ];
+      debs = map (p: fetched p.file p.sha256) packages;
+    };
+
+  toolchain = unpacked "debian-toolchain" lock.toolchain;
+  qemuRoot = unpacked "debian-qemu" lock.qemu;
+
+  mkDerivation =
+    attrs:
+    let
+      given = removeAttrs attrs [
+        "meta"
+        "passthru"
+        "strictDeps"
+        "depsBuildBuild"
+        "enableParallelBuilding"
+        "hardeningDisable"
+      ];
+      drv = derivation (
+        given
+        // {
+          inherit system;
+          name = attrs.name or "${attrs.pname}-${attrs.version}";
+          builder = "/bin/sh";
+          args = [ ./enter.sh ];
+          root = toolchain;
+          setup = ./setup.sh;
+          nativeBuildInputs = builtins.filter (input: input != null) (attrs.nativeBuildInputs or [ ]);
+        }
+      );
+    in
+    drv
+    // (attrs.passthru or { })
+    // {
+      meta = attrs.meta or { };
+      pname = attrs.pname or attrs.name;
+      version = attrs.version or "";
+    };
+
+  callPackageWith =
+    scope: file: overrides:
+    let
+      function = if isFunction file then file else import file;
+    in
+    function (intersectAttrs (functionArgs function) scope // overrides);
+
+  lib = {
+    inherit callPackageWith;
+    filterAttrs =
+      keep: set:
+      removeAttrs set (builtins.filter (name: !keep name set.${name}) (builtins.attrNames set));
+    genAttrs = names: f: builtins.listToAttrs (map (name: { inherit name; value = f name; }) names);
+    isDerivation = value: value.type or null == "derivation";
+    makeScope =
+      newScope: f:
+      let
+        self = f self // {
+          callPackage = newScope self;
+        };
+      in
+      self;
+    mapAttrs' = f: set: builtins.listToAttrs (map (name: f name set.${name}) (builtins.attrNames set));
+    nameValuePair = name: value: { inherit name value; };
+  };
+
+  pkgs = tools // {
+    inherit lib system;
+    newScope = extra: callPackageWith (pkgs // extra);
+    callPackage = callPackageWith pkgs;
+
+    stdenv = {
+      inherit mkDerivation;
+      cc.targetPrefix = "";
+      hostPlatform = {
+        inherit system;
+        # Statically linked with glibc: the Debian toolchain has no musl.
+        rust.rustcTarget = "x86_64-unknown-linux-gnu";
+      };
+    };
+    pkgsStatic = pkgs;
+
+    fetchurl = { url, hash }: fetched (baseNameOf url) hash;
+
+    runCommand =
+      name: attrs: text:
+      mkDerivation (
+        attrs
+        // {
+          inherit name;
+          dontUnpack = true;
+          buildPhase = text;
+          dontInstall = true;
+        }
+      );
+
+    writeTextFile =
+      {
+        name,
+        text,
+        executable ? false,
+      }:
+      if executable then
+        pkgs.runCommand name { inherit text; } ''
+          printf %s "$text" >$out
+          chmod +x $out
+        ''
+      else
+        builtins.toFile name text;
+
+    linkFarm =
+      name: entries:
+      pkgs.runCommand name { } (
+        concatStringsSep "\n" (
+          [ "mkdir -p $out" ]
+          ++ map (entry: "mkdir -p $(dirname $out/${entry}); ln -s ${entries.${entry}} $out/${entry}") (
+            builtins.attrNames entries
+          )
+        )
+      );
+
+    symlinkJoin =
+      { name, paths }:
+      pkgs.runCommand name { inherit paths; } ''
+        for path in $paths; do
+          (cd $path && find . -type d) | while read -r d; do mkdir -p $out/$d; done
+          (cd $path && find . ! -type d) | while read -r f; do ln -s $path/$f $out/$f; done
+        done
+      '';
+
+    linuxManualConfig = import ./linux.nix { inherit mkDerivation pins; };
+
+    makeInitrdNG =
+      {
+        name ? "initrd",
+        compressor ? "gzip",
+        contents,
+      }:
+      pkgs.runCommand name { inherit compressor; } ''
+        mkdir root
+        ${concatStringsSep "\n" (
+          map (entry: ''
+            mkdir -p root/$(dirname ${entry.target})
+            cp -rH --no-preserve=ownership ${entry.source} root/${entry.target}
+            chmod -R u+w root/${entry.target}
+          '') contents
+        )}
+        find root -exec touch -h -d @1 {} +
+        mkdir $out
+        (cd root && find . -mindepth 1 | LC_ALL=C sort | cpio -o -H newc -R +0:+0 --reproducible --quiet) |
+          case $compressor in gzip) gzip -9n ;; *) $compressor ;; esac >$out/initrd
+      '';
+
+    craneLib = import ./crane.nix { inherit fetched mkDerivation pkgs; };
+
+    # The wrapper runs on the host and in the sandbox alike: it needs /bin/sh.
+    qemu = pkgs.runCommand "qemu" { root = qemuRoot; } ''
+      mkdir -p $out/bin
+      cat >$out/bin/qemu-system-x86_64 <<EOF
+      #!/bin/sh
+      export QEMU_MODULE_DIR=$root/usr/lib/x86_64-linux-gnu/qemu
+      exec $root/usr/lib64/ld-linux-x86-64.so.2 --library-path $root/usr/lib/x86_64-linux-gnu \\
+        --argv0 qemu-system-x86_64 $root/usr/bin/qemu-system-x86_64 \\
+        -L $root/usr/share/qemu -L $root/usr/share/seabios "\$@"
+      EOF
+      chmod +x $out/bin/qemu-system-x86_64
+    '';
+
+    deadnix =
+      let
+        crates = pkgs.craneLib.vendorCargoDeps { cargoLock = ./deadnix/Cargo.lock; };
+        version = "1.3.1";
+      in
+      pkgs.craneLib.buildPackage {
+        pname = "deadnix";
+        inherit version;
+        src = "${crates}/deadnix-${version}";
+        cargoVendorDir = crates;
+        # Its own lock may name other versions than the pinned ones.
+        preConfigure = "rm -f Cargo.lock";
+        cargoExtraArgs = "";
+      };
+
+    # Not of nixpkgs: for `fetch`, and for a look inside.
+    inherit lock toolchain;
+  };
+
+  # Tools that recipes ask for by name and that every build here has anyway.
+  tools = lib.genAttrs [
+    "bc"
+    "bison"
+    "flex"
+    "perl"
+    "rustfmt"
+    "shellcheck"
+  ] (_: null);
+in
+pkgs
