@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The VM's whole user space: busybox, its init's two files, the program that
+# tests modules, and in /lib/modules the modules named (the CLI adds those
+# that it is asked for by itself).
+{
+  runCommand,
+  makeInitrdNG,
+  busybox,
+  lkmpg-guest,
+  modules ? [ ],
+}:
+let
+  root = runCommand "initramfs-root" { inherit modules; } ''
+    mkdir -p $out/etc/init.d $out/lib/modules
+    cp -r --no-preserve=mode,ownership ${busybox}/bin ${busybox}/sbin $out/
+    cp ${lkmpg-guest}/bin/lkmpg-guest $out/bin/
+    chmod 755 $out/bin/busybox $out/bin/lkmpg-guest
+    ln -s bin/busybox $out/init
+    cp ${./initramfs/inittab} $out/etc/inittab
+    cp ${./initramfs/rcS} $out/etc/init.d/rcS
+    echo root:x:0:0:root:/root:/bin/sh >$out/etc/passwd
+    for module in $modules; do
+      cp $module/lib/modules/*/extra/*.ko $out/lib/modules/
+    done
+  '';
+in
+makeInitrdNG {
+  name = "lkmpg-initramfs";
+  # Not compressed: unpacking costs more time than reading.
+  compressor = "cat";
+  contents =
+    map
+      (path: {
+        source = "${root}/${path}";
+        target = "/${path}";
+      })
+      [
+        "bin"
+        "sbin"
+        "etc"
+        "lib"
+        "init"
+      ];
+}
