@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the crate's bindings are generated from. A header whose declarations
+ * are wanted carries its path in a "bind:" comment; the rest only gives types.
+ */
+#include <linux/proc_fs.h> /* bind: linux/proc_fs.h */
+
+#include "helpers.h" /* bind: lkm/helpers.h */

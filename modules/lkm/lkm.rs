@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Safe abstractions for out-of-tree modules, where the `kernel` crate has
+//! none yet or has one that a module cannot be unloaded with.
+//!
+//! # The unload rule
+//!
+//! `rmmod` frees a module's text and data. So no callback of the module may
+//! run, or start to run, after its exit function has returned. Every
+//! registration in this crate says which of the three ways it keeps that rule:
+//!
+//! - *owner held*: the C core holds a reference to the module for as long as
+//!   it may call it, so `rmmod` is refused;
+//! - *unregister waits*: unregistering, which [`Drop`] does, returns only when
+//!   no call is in flight and none can begin;
+//! - *we wait*: the C core does neither, and [`Drop`] waits by itself.
+//!
+//! All of them unregister in [`Drop`]. The `module!` macro drops the module's
+//! value in the exit function, so a registration must be part of that value;
+//! one that is leaked (`core::mem::forget`, a `static`) is never unregistered.
+
+#[allow(
+    clippy::all,
+    dead_code,
+    improper_ctypes,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn
+)]
+mod bindings {
+    include!(env!("LKM_BINDINGS"));
+}
+
+pub mod procfs;

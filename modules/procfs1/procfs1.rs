@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A file in /proc that says HelloWorld! to whoever reads it.
+//!
+//! Book: 8 The /proc Filesystem
+
+use kernel::{
+    fs::{file::Offset, LocalFile},
+    prelude::*,
+    uaccess::UserSliceWriter,
+};
+use lkm::procfs;
+
+module! {
+    type: Procfs1,
+    name: "procfs1",
+    authors: ["lkmpg-rs"],
+    description: "A file in /proc: /proc/helloworld",
+    license: "GPL",
+}
+
+struct HelloWorld;
+
+#[vtable]
+impl procfs::Operations for HelloWorld {
+    fn read(
+        &self,
+        _file: &LocalFile,
+        pos: &mut Offset,
+        dst: &mut UserSliceWriter,
+    ) -> Result<usize> {
+        let read = dst.write_slice_file(b"HelloWorld!\n", pos)?;
+        if read > 0 {
+            pr_info!("procfile read helloworld\n");
+        }
+        Ok(read)
+    }
+}
+
+#[pin_data(PinnedDrop)]
+struct Procfs1 {
+    #[pin]
+    entry: procfs::Entry<HelloWorld>,
+}
+
+impl kernel::InPlaceModule for Procfs1 {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            entry <- procfs::Entry::new(c"helloworld", 0o644, HelloWorld),
+            _: { pr_info!("/proc/helloworld created\n") },
+        })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Procfs1 {
+    fn drop(self: Pin<&mut Self>) {
+        pr_info!("/proc/helloworld removed\n");
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const DEMO: &[&str] = &["ls -l /proc/helloworld", "cat /proc/helloworld"];
+
+pub const TESTS: &[Test] = tests![
+    says_hello_world,
+    reads_no_more_than_asked_for,
+    can_be_read_from_any_position,
+    says_when_the_buffer_is_bad,
+    cannot_be_written,
+    open_file_outlives_the_module,
+];
+
+const PATH: &str = "/proc/helloworld";
+const HELLO: &[u8] = b"HelloWorld!\n";
+
+fn says_hello_world(vm: &mut Vm) -> Result {
+    let module = vm.load("procfs1")?;
+    vm.log().expect("/proc/helloworld created")?;
+    assert_eq!(fs::metadata(PATH)?.mode() & 0o7777, 0o644);
+
+    // Twelve bytes, no NUL after them; the end of the file is not an error.
+    assert_eq!(fs::read(PATH)?, HELLO);
+    vm.log().expect("procfile read helloworld")?;
+    assert_eq!(vm.log().count("procfile read")?, 1);
+    assert_eq!(vm.log().count("failed")?, 0);
+
+    module.unload()?;
+    vm.log().expect("/proc/helloworld removed")?;
+    assert!(!Path::new(PATH).exists());
+    Ok(())
+}
+
+/// The book's read ignores the length and overruns the buffer.
+fn reads_no_more_than_asked_for(vm: &mut Vm) -> Result {
+    let _module = vm.load("procfs1")?;
+    let mut file = File::open(PATH)?;
+    let mut buffer = [0xaa; 16];
+    assert_eq!(file.read(&mut buffer[..4])?, 4);
+    assert_eq!(
+        &buffer,
+        b"Hell\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa"
+    );
+
+    let mut rest = Vec::new();
+    file.read_to_end(&mut rest)?;
+    assert_eq!(rest, b"oWorld!\n");
+    Ok(())
+}
+
+fn can_be_read_from_any_position(vm: &mut Vm) -> Result {
+    let _module = vm.load("procfs1")?;
+    let mut file = File::open(PATH)?;
+    let mut buffer = [0; 64];
+    assert_eq!(file.read_at(&mut buffer, 5)?, HELLO.len() - 5);
+    assert_eq!(file.read_at(&mut buffer, HELLO.len() as u64)?, 0);
+    assert_eq!(file.read_at(&mut buffer, i64::MAX as u64 - 64)?, 0);
+
+    file.seek(SeekFrom::Start(5))?;
+    let mut rest = String::new();
+    file.read_to_string(&mut rest)?;
+    assert_eq!(rest, "World!\n");
+    Ok(())
+}
+
+/// The book's read answers "end of file" to a buffer it cannot write to.
+fn says_when_the_buffer_is_bad(vm: &mut Vm) -> Result {
+    let _module = vm.load("procfs1")?;
+    let file = File::open(PATH)?;
+    assert_eq!(read_to_bad_address(&file, 4), Err(Errno::FAULT));
+    assert_eq!(vm.log().count("procfile read")?, 0);
+    Ok(())
+}
+
+fn cannot_be_written(vm: &mut Vm) -> Result {
+    let _module = vm.load("procfs1")?;
+    let error = fs::write(PATH, "Hello?").unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
+    assert_eq!(fs::read(PATH)?, HELLO);
+    Ok(())
+}
+
+fn open_file_outlives_the_module(vm: &mut Vm) -> Result {
+    let module = vm.load("procfs1")?;
+    let mut file = File::open(PATH)?;
+    module.unload()?;
+    let error = file.read(&mut [0; 16]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
+    Ok(())
+}

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The modules: `lkm` compiled once, then one derivation per room, found by
+# looking. A room sees its own folder, the build files and the compiled `lkm`.
+{
+  lib,
+  stdenv,
+  symlinkJoin,
+  rustfmt,
+  kernel,
+}:
+let
+  build =
+    args:
+    stdenv.mkDerivation (
+      {
+        version = kernel.modDirVersion;
+        nativeBuildInputs = kernel.moduleBuildDependencies;
+        makeFlags = kernel.commonMakeFlags ++ [
+          "KDIR=${kernel.dev}/lib/modules/${kernel.modDirVersion}/build"
+        ];
+        dontUnpack = true;
+        # Times are kept, so that make finds lkm compiled.
+        configurePhase = ''
+          mkdir modules && cd modules
+          cp ${../modules/Makefile} Makefile
+          cp ${../modules/Kbuild} Kbuild
+          cp -r --preserve=timestamps --no-preserve=mode $lkm lkm
+          runHook postConfigure
+        '';
+      }
+      // args
+    );
+
+  lkm = build {
+    pname = "lkm";
+    lkm = ../modules/lkm;
+    installPhase = "cp -r --preserve=timestamps lkm $out";
+  };
+
+  # `room` is a folder that holds `name`.rs: one of modules/, or anybody's.
+  buildRustModule =
+    name: room:
+    build {
+      pname = name;
+      inherit lkm room;
+      postConfigure = "cp -r --no-preserve=mode,timestamps $room ${name}";
+      installPhase = ''
+        install -D -m 644 -t $out/lib/modules/${kernel.modDirVersion}/extra ${name}.ko
+      '';
+    };
+
+  rooms = lib.filterAttrs (
+    name: type:
+    type == "directory" && name != "lkm" && builtins.pathExists (../modules + "/${name}/${name}.rs")
+  ) (builtins.readDir ../modules);
+
+  modules = builtins.mapAttrs (name: _: buildRustModule name (../modules + "/${name}")) rooms;
+  # Everything under modules/, for the checks that want it whole.
+  sources = builtins.path {
+    name = "modules";
+    path = ../modules;
+    filter = path: type: type == "directory" || builtins.match ".*\\.(rs|h|c|toml)|.*/(Kbuild|Makefile)" path != null;
+  };
+  wholeTree = "cp -r --no-preserve=mode ${sources} modules && cd modules";
+
+  all = symlinkJoin {
+    name = "lkmpg-modules";
+    paths = builtins.attrValues modules;
+  };
+in
+{
+  inherit
+    all
+    buildRustModule
+    lkm
+    modules
+    ;
+
+  # What one gets without Nix, `make -C modules KDIR=...`, is the same.
+  make-modules = build {
+    pname = "make-modules";
+    configurePhase = wholeTree;
+    installPhase = ''
+      for room in ${toString (builtins.attrNames modules)}; do
+        cmp $room.ko ${all}/lib/modules/${kernel.modDirVersion}/extra/$room.ko
+      done
+      touch $out
+    '';
+  };
+
+  clippy-modules = build {
+    pname = "clippy-modules";
+    configurePhase = wholeTree;
+    buildFlags = [
+      "CLIPPY=1"
+      "W=e"
+    ];
+    installPhase = "touch $out";
+  };
+
+  # Modules as the kernel formats them (modules/.rustfmt.toml), their tests as
+  # the crate that they are compiled into.
+  fmt-modules = stdenv.mkDerivation {
+    name = "fmt-modules";
+    src = sources;
+    nativeBuildInputs = [ rustfmt ];
+    buildPhase = ''
+      find . -name '*.rs' ! -name test.rs -exec rustfmt --check --color never {} +
+      find . -name test.rs -exec rustfmt --check --color never --edition 2024 {} +
+    '';
+    installPhase = "touch $out";
+  };
+}
