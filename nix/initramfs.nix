@@ -8,10 +8,10 @@
   makeInitrdNG,
   busybox,
   lkmpg-guest,
-  modules ? [ ],
+  extraModules ? [ ],
 }:
 let
-  root = runCommand "initramfs-root" { inherit modules; } ''
+  root = runCommand "initramfs-root" { inherit extraModules; } ''
     mkdir -p $out/etc/init.d $out/lib/modules
     cp -r --no-preserve=mode,ownership ${busybox}/bin ${busybox}/sbin $out/
     cp ${lkmpg-guest}/bin/lkmpg-guest $out/bin/
@@ -20,7 +20,7 @@ let
     cp ${./initramfs/inittab} $out/etc/inittab
     cp ${./initramfs/rcS} $out/etc/init.d/rcS
     echo root:x:0:0:root:/root:/bin/sh >$out/etc/passwd
-    for module in $modules; do
+    for module in $extraModules; do
       cp $module/lib/modules/*/extra/*.ko $out/lib/modules/
     done
   '';

@@ -7,7 +7,12 @@
   pkgs,
 }:
 let
-  inherit (builtins) filter fromTOML readFile;
+  inherit (builtins)
+    elem
+    filter
+    fromTOML
+    readFile
+    ;
 
   cargo = "cargo --offline --color never";
 
@@ -80,20 +85,27 @@ let
       }
     );
 
-  # The manifests with empty programs: what dependencies depend on.
+  # The manifests with empty programs: what dependencies depend on, whatever
+  # else changes in `src`.
   mkDummySrc =
     src:
-    pkgs.runCommand "dummy-source" { inherit src; } ''
-      cd $src
-      find . \( -name Cargo.toml -o -name Cargo.lock \) -exec install -Dm644 {} $out/{} \;
+    let
+      manifests = builtins.filterSource (
+        path: type:
+        type == "directory" || elem (baseNameOf path) [
+          "Cargo.toml"
+          "Cargo.lock"
+        ]
+      ) src;
+    in
+    pkgs.runCommand "dummy-source" { inherit manifests; } ''
+      cp -r --no-preserve=mode $manifests $out
       cd $out
-      find . -name Cargo.toml | while read -r manifest; do
-        grep -q '^\[package\]' $manifest || continue
-        dir=$(dirname $manifest)
-        mkdir -p $dir/src
-        echo 'fn main() {}' >$dir/src/main.rs
-        : >$dir/src/lib.rs
-        [ ! -e $src/$dir/build.rs ] || echo 'fn main() {}' >$dir/build.rs
+      grep -l '^\[package\]' $(find . -name Cargo.toml) | while read -r manifest; do
+        dir=$(dirname $manifest)/src
+        mkdir -p $dir
+        echo 'fn main() {}' >$dir/main.rs
+        : >$dir/lib.rs
       done
     '';
 in

@@ -6,7 +6,7 @@
 set -eu
 
 # shellcheck disable=SC2016 # expanded inside
-exec unshare -U -r -m -p -f /bin/sh -c '
+exec unshare -U -r -m /bin/sh -c '
   set -eu
   for d in nix proc dev tmp; do
     mount -o rbind "/$d" "$root/$d"

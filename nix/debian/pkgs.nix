@@ -196,14 +196,14 @@ let
     craneLib = import ./crane.nix { inherit fetched mkDerivation pkgs; };
 
     # The wrapper runs on the host and in the sandbox alike: it needs /bin/sh.
-    qemu = pkgs.runCommand "qemu" { root = qemuRoot; } ''
+    qemu = pkgs.runCommand "qemu" { inherit qemuRoot; } ''
       mkdir -p $out/bin
       cat >$out/bin/qemu-system-x86_64 <<EOF
       #!/bin/sh
-      export QEMU_MODULE_DIR=$root/usr/lib/x86_64-linux-gnu/qemu
-      exec $root/usr/lib64/ld-linux-x86-64.so.2 --library-path $root/usr/lib/x86_64-linux-gnu \\
-        --argv0 qemu-system-x86_64 $root/usr/bin/qemu-system-x86_64 \\
-        -L $root/usr/share/qemu -L $root/usr/share/seabios "\$@"
+      export QEMU_MODULE_DIR=$qemuRoot/usr/lib/x86_64-linux-gnu/qemu
+      exec $qemuRoot/usr/lib64/ld-linux-x86-64.so.2 --library-path $qemuRoot/usr/lib/x86_64-linux-gnu \\
+        --argv0 qemu-system-x86_64 $qemuRoot/usr/bin/qemu-system-x86_64 \\
+        -L $qemuRoot/usr/share/qemu -L $qemuRoot/usr/share/seabios "\$@"
       EOF
       chmod +x $out/bin/qemu-system-x86_64
     '';

@@ -16,11 +16,12 @@ export PATH
 
 runHook() { eval "${!1-}"; }
 
-# A phase is the recipe's text of that name, or the function below.
+# A phase is the recipe's text of that name, or else the function below.
 runPhase() {
   local text=${!1-} skip=${1%Phase}
   skip=dont${skip^}
   [ -z "${!skip-}" ] || return 0
+  [ -n "$text" ] || [ "$(type -t "$1")" = function ] || return 0
   [ "$1" != checkPhase ] || [ -n "${doCheck-}" ] || return 0
   echo "@nix {\"action\":\"setPhase\",\"phase\":\"$1\"}" >&2
   if [ -n "$text" ]; then eval "$text"; else "$1"; fi
@@ -34,19 +35,6 @@ unpackPhase() {
     tar -xf "$src"
   fi
   cd "${sourceRoot:-$(find . -mindepth 1 -maxdepth 1 -type d)}"
-}
-
-patchPhase() {
-  runHook prePatch
-  for patch in ${patches-}; do
-    patch -p1 <"$patch"
-  done
-  runHook postPatch
-}
-
-configurePhase() {
-  runHook preConfigure
-  runHook postConfigure
 }
 
 buildPhase() {
@@ -68,6 +56,6 @@ installPhase() {
   runHook postInstall
 }
 
-for phase in unpackPhase patchPhase configurePhase buildPhase checkPhase installPhase; do
+for phase in unpackPhase configurePhase buildPhase checkPhase installPhase; do
   runPhase "$phase"
 done
