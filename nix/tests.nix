@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The Cargo workspace in tests/: the CLI and the program that runs in the VM,
+# linked statically so that they run anywhere.
+{ craneLib, pkgsStatic }:
+let
+  without =
+    names: path: _:
+    !builtins.elem (baseNameOf path) names;
+
+  common = {
+    pname = "lkmpg";
+    version = "0.1.0";
+    src = builtins.path {
+      name = "tests";
+      path = ../tests;
+      filter = without [
+        "target"
+        "fixtures"
+      ];
+    };
+    cargoVendorDir = craneLib.vendorCargoDeps { cargoLock = ../tests/Cargo.lock; };
+    strictDeps = true;
+    doCheck = false;
+
+    CARGO_BUILD_TARGET = pkgsStatic.stdenv.hostPlatform.rust.rustcTarget;
+    CARGO_BUILD_RUSTFLAGS = "-C target-feature=+crt-static";
+
+    # The rooms' tests, compiled into lkmpg-guest.
+    LKMPG_ROOMS = builtins.path {
+      name = "rooms";
+      path = ../modules;
+      filter = path: type: type == "directory" || baseNameOf path == "test.rs";
+    };
+  };
+
+  program =
+    pname:
+    craneLib.buildPackage (
+      common
+      // {
+        inherit pname cargoArtifacts;
+        cargoExtraArgs = "--locked -p ${pname}";
+        meta.mainProgram = pname;
+      }
+    );
+
+  cargoArtifacts = craneLib.buildDepsOnly (removeAttrs common [ "LKMPG_ROOMS" ]);
+in
+{
+  lkmpg = (program "lkmpg");
+  lkmpg-guest = program "lkmpg-guest";
+
+  clippy = craneLib.cargoClippy (
+    common
+    // {
+      inherit cargoArtifacts;
+      cargoClippyExtraArgs = "--workspace --all-targets -- -D warnings";
+    }
+  );
+  fmt = craneLib.cargoFmt common;
+
+  # The tests of the tests; `vm` and `fixtures` are what the ignored ones boot.
+  harness =
+    { vm, fixtures }:
+    craneLib.cargoTest (
+      common
+      // {
+        inherit cargoArtifacts;
+        cargoTestExtraArgs = "--workspace -- --include-ignored";
+        LKMPG_TEST_VM = vm;
+        LKMPG_TEST_MODULES = fixtures;
+      }
+    );
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What every module must stand, whatever it does.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::OFlags,
+    io::Errno,
+};
+
+use crate::{Line, Module, Room, Vm, modinfo, snapshot::Snapshot};
+
+/// How often `reload` loads the module.
+const RELOADS: u32 = 10;
+
+/// How long what the module made may take to go away after the unload.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many lines of the log an error quotes.
+const QUOTED: usize = 5;
+
+/// Signs of trouble in the kernel log.
+const TROUBLE: [&str; 32] = [
+    "BUG:",
+    "DEBUG_LOCKS_WARN_ON",
+    "INFO: possible",
+    "INFO: rcu",
+    "INFO: task",
+    "INFO: trying to register non-static key",
+    "KASAN:",
+    "KCSAN:",
+    "KFENCE:",
+    "Kernel panic",
+    "ODEBUG:",
+    "Oops:",
+    "UBSAN:",
+    "WARNING:",
+    "cannot create duplicate filename",
+    "double free",
+    "general protection",
+    "inconsistent lock state",
+    "kernel stack overflow",
+    "kmemleak:",
+    "kobject_add_internal failed",
+    "leaking at least",
+    "list_add corruption",
+    "list_del corruption",
+    "panicked at",
+    "refcount_t:",
+    "rcu_sched self-detected stall",
+    "scheduling while atomic",
+    "sleeping function called",
+    "soft lockup",
+    "suspicious RCU usage",
+    "unable to handle",
+];
+
+/// A check that is applied to every module.
+pub struct Check {
+    /// Its name in the results.
+    pub name: &'static str,
+    /// Returns a note on what was found, which may be empty.
+    pub run: fn(&mut Vm, &Subject<'_>) -> Result<String>,
+}
+
+/// What a check is applied to.
+pub struct Subject<'a> {
+    /// The module's room.
+    pub room: Room<'a>,
+    /// What there was before the module was loaded for the first time.
+    pub before: Snapshot,
+}
+
+/// The checks, in the order in which they are run.
+pub const CHECKS: &[Check] = &[
+    Check {
+        name: "modinfo",
+        run: |_, subject| modinfo::check(subject.room.name).map(|()| String::new()),
+    },
+    Check {
+        name: "leaves_nothing",
+        run: leaves_nothing,
+    },
+    Check {
+        name: "reload",
+        run: reload,
+    },
+    Check {
+        name: "unload_while_open",
+        run: unload_while_open,
+    },
+    Check {
+        name: "log_clean",
+        run: log_clean,
+    },
+];
+
+/// Compares with what there was before the first load, so that what the room's
+/// own tests made the module leave is found too.
+fn leaves_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
+    nothing_left(&subject.before)?;
+    let room = &subject.room;
+    Module::load(room.name, room.params)?.unload_soon()?;
+    nothing_left(&subject.before)?;
+    Ok(String::new())
+}
+
+fn nothing_left(before: &Snapshot) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = Snapshot::take().since(before);
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let paths = left.iter().map(|entry| entry.path.display().to_string());
+            let paths: Vec<_> = paths.collect();
+            bail!("still there after the unload: {}", paths.join(", "));
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn reload(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
+    let room = &subject.room;
+    for round in 1..=RELOADS {
+        let again = || format!("round {round} of {RELOADS}");
+        let module = Module::load(room.name, room.params).with_context(again)?;
+        module.unload_soon().with_context(again)?;
+    }
+    Ok(String::new())
+}
+
+/// Unloading while a node is open is either refused or safe.
+fn unload_while_open(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
+    let room = &subject.room;
+    let before = Snapshot::take();
+    let module = Module::load(room.name, room.params)?;
+    let added = Snapshot::take().since(&before);
+    module.unload_soon()?;
+
+    let nodes = added.into_iter().filter(|entry| entry.node);
+    let nodes: Vec<PathBuf> = nodes
+        .map(|entry| entry.path)
+        .filter(|path| !path.starts_with("/sys/module"))
+        .collect();
+    if nodes.is_empty() {
+        return Ok("no nodes".to_owned());
+    }
+    let mut notes = Vec::new();
+    for node in nodes {
+        let name = node.display().to_string();
+        let note = unload_with(&node, room).with_context(|| name.clone())?;
+        notes.push(format!("{name} {note}"));
+    }
+    Ok(notes.join(", "))
+}
+
+/// Loads the module, opens `node`, and unloads the module.
+fn unload_with(node: &Path, room: &Room<'_>) -> Result<&'static str> {
+    let mut module = Module::load(room.name, room.params)?;
+    let Some(file) = open(node)? else {
+        module.unload_soon()?;
+        return Ok("does not open");
+    };
+    match module.try_unload() {
+        Ok(()) => {
+            touch(&file);
+            Ok("unloads while open")
+        }
+        Err(Errno::WOULDBLOCK | Errno::BUSY) => {
+            drop(file);
+            module.unload_soon().context("after closing it")?;
+            Ok("keeps the module")
+        }
+        Err(error) => bail!("rmmod: {error}"),
+    }
+}
+
+/// Opens `node` for as much as it allows; `None` when it allows nothing.
+fn open(node: &Path) -> Result<Option<File>> {
+    for (read, write) in [(true, true), (true, false), (false, true)] {
+        let file = OpenOptions::new()
+            .read(read)
+            .write(write)
+            .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32)
+            .open(node);
+        match file {
+            Ok(file) => return Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                bail!("was there when the module was loaded before, and is not now")
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Uses a file whose module is gone. Only that the kernel survives matters.
+fn touch(mut file: &File) {
+    let mut fds = [PollFd::new(file, PollFlags::IN)];
+    let _ = poll(&mut fds, Some(&Timespec::default()));
+    let _ = file.read(&mut [0; 64]);
+}
+
+fn log_clean(vm: &mut Vm, _: &Subject<'_>) -> Result<String> {
+    let trouble: Vec<_> = vm
+        .log()
+        .since_boot()?
+        .iter()
+        .filter(|line| is_trouble(line))
+        .map(|line| line.text.as_str())
+        .collect();
+    let quoted = &trouble[..trouble.len().min(QUOTED)];
+    ensure!(
+        trouble.is_empty(),
+        "{} line(s) of trouble in the kernel log:\n{}",
+        trouble.len(),
+        quoted.join("\n")
+    );
+    Ok(String::new())
+}
+
+fn is_trouble(line: &Line) -> bool {
+    TROUBLE.iter().any(|sign| line.text.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Line {
+        Line {
+            sequence: 0,
+            micros: 0,
+            level: 4,
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn trouble_is_told_from_chatter() {
+        assert!(is_trouble(&line("WARNING: CPU: 0 PID: 1 at init.c:3")));
+        assert!(is_trouble(&line("BUG: KASAN: slab-use-after-free in f")));
+        assert!(is_trouble(&line("INFO: task sh:1 blocked for more than")));
+        assert!(!is_trouble(&line(
+            "hello_1: loading out-of-tree module taints kernel."
+        )));
+        assert!(!is_trouble(&line("rcu: Hierarchical RCU implementation.")));
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Runs inside the VM: loads the examples' modules, runs the tests of their
+//! rooms and the checks that every module must pass, and reports each result
+//! to the host.
+
+mod checks;
+mod demo;
+mod harness;
+mod log;
+mod modinfo;
+mod module;
+pub mod prelude;
+mod report;
+mod room;
+mod shell;
+mod snapshot;
+mod syscalls;
+mod vm;
+
+pub use log::{Line, Log};
+pub use module::Module;
+pub use room::{Room, Test};
+pub use vm::Vm;
+
+use std::{fs, process::ExitCode};
+
+use anyhow::{Context, Result};
+use lkmpg_proto::{Event, Mode, Request};
+use rustix::system::{RebootCommand, reboot};
+
+use crate::{harness::Harness, report::Report};
+
+/// Does what the kernel command line asks and powers the VM off.
+///
+/// On a machine whose command line asks nothing it prints an error and
+/// returns.
+pub fn main() -> ExitCode {
+    let cmdline = match fs::read_to_string("/proc/cmdline") {
+        Ok(cmdline) => cmdline,
+        Err(error) => return complain(&format!("/proc/cmdline: {error}")),
+    };
+    let request = match Request::parse(&cmdline) {
+        Ok(Some(request)) => request,
+        Ok(None) => {
+            return complain(
+                "this is not a test VM (no lkmpg.mode= on the kernel command line): nothing done",
+            );
+        }
+        Err(error) => {
+            let _power_off = PowerOff;
+            return complain(&error.to_string());
+        }
+    };
+    let _power_off = PowerOff;
+    match serve(&request) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("{error:#}")),
+    }
+}
+
+fn complain(message: &str) -> ExitCode {
+    eprintln!("lkmpg-guest: {message}");
+    ExitCode::FAILURE
+}
+
+fn serve(request: &Request) -> Result<()> {
+    if request.mode == Mode::Probe {
+        return Ok(());
+    }
+    let mut report = Report::open().context("the port for results")?;
+    let vm = Vm::new()?;
+    match request.mode {
+        Mode::Test => Harness::new(vm, &mut report).run(request),
+        Mode::Demo => demo::run(vm, &mut report, &request.modules),
+        Mode::Shell => shell::run(vm, &mut report, &request.modules),
+        Mode::Probe => Ok(()),
+    }?;
+    report.send(&Event::End)
+}
+
+/// Powers the VM off when dropped, whatever happened before.
+struct PowerOff;
+
+impl Drop for PowerOff {
+    fn drop(&mut self) {
+        rustix::fs::sync();
+        // The kernel has no ACPI and cannot switch the machine off; a restart
+        // ends the VM, which is run with -no-reboot.
+        if let Err(error) = reboot(RebootCommand::Restart) {
+            eprintln!("lkmpg-guest: reboot: {error}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The program that the test VM's init starts.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lkmpg_guest::main()
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use std::{
+    ffi::CString,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use rustix::{
+    fs::OFlags,
+    io::Errno,
+    system::{delete_module, finit_module},
+};
+
+/// How long an unload is tried again while the kernel says that the module is
+/// in use.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The file of the module called `name`.
+pub(crate) fn file(name: &str) -> PathBuf {
+    Path::new("/lib/modules").join(format!("{name}.ko"))
+}
+
+/// The names of the loaded modules, as the kernel writes them.
+pub(crate) fn loaded() -> Result<Vec<String>> {
+    let list = fs::read_to_string("/proc/modules").context("/proc/modules")?;
+    let names = list.lines().filter_map(|line| line.split(' ').next());
+    Ok(names.map(str::to_owned).collect())
+}
+
+/// Unloads `name`; tries again for 2 s while it is in use.
+pub(crate) fn unload_soon(name: &str) -> Result<(), Errno> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match unload(name, OFlags::NONBLOCK) {
+            Err(Errno::WOULDBLOCK | Errno::BUSY) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn unload(name: &str, flags: OFlags) -> Result<(), Errno> {
+    let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+    delete_module(&name, flags.bits() as i32)
+}
+
+/// A loaded module, unloaded when this is dropped.
+#[derive(Debug)]
+pub struct Module {
+    name: String,
+    loaded: bool,
+}
+
+impl Module {
+    /// Loads `/lib/modules/NAME.ko` with `params` as one would type them after
+    /// `insmod NAME.ko`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or the kernel refuses it. The module's own
+    /// error number is the `Errno` at the root of the error.
+    pub fn load(name: &str, params: &str) -> Result<Self> {
+        let path = file(name);
+        let file = File::open(&path).with_context(|| path.display().to_string())?;
+        let arguments = CString::new(params).context("the parameters")?;
+        finit_module(&file, &arguments, 0).with_context(|| {
+            let command = format!("insmod {name}.ko {params}");
+            command.trim_end().to_owned()
+        })?;
+        Ok(Self {
+            name: name.replace('-', "_"),
+            loaded: true,
+        })
+    }
+
+    /// The name that the kernel knows the module by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The value of a parameter, from `/sys/module`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such parameter or it may not be read.
+    pub fn param(&self, param: &str) -> Result<String> {
+        let path = format!("/sys/module/{}/parameters/{param}", self.name);
+        let value = fs::read_to_string(&path).context(path)?;
+        Ok(value.trim_end_matches('\n').to_owned())
+    }
+
+    /// Unloads the module; an error when the kernel refuses, as it does while
+    /// somebody uses the module.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    pub fn unload(mut self) -> Result<()> {
+        self.try_unload()
+            .with_context(|| format!("rmmod {}", self.name))
+    }
+
+    /// Tries to unload the module and keeps it when the kernel refuses.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number: [`Errno::WOULDBLOCK`] for a module in use.
+    pub fn try_unload(&mut self) -> Result<(), Errno> {
+        unload(&self.name, OFlags::NONBLOCK)?;
+        self.loaded = false;
+        Ok(())
+    }
+
+    /// Unloads the module in a thread, for a module whose exit function waits
+    /// for what the test does next.
+    #[must_use]
+    pub fn unload_in_thread(mut self) -> JoinHandle<Result<()>> {
+        thread::spawn(move || {
+            let module = &mut self;
+            unload(&module.name, OFlags::empty())
+                .with_context(|| format!("rmmod {}", module.name))?;
+            module.loaded = false;
+            Ok(())
+        })
+    }
+
+    /// Unloads the module, waiting up to 2 s until nobody uses it.
+    pub(crate) fn unload_soon(mut self) -> Result<()> {
+        self.loaded = false;
+        unload_soon(&self.name).with_context(|| format!("rmmod {}", self.name))
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        if self.loaded {
+            // The harness finds and names a module that stays.
+            let _ = unload_soon(&self.name);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a room's `test.rs` starts with: `use crate::prelude::*;`.
+//!
+//! A test is a function `fn(&mut Vm) -> Result`. It fails when it returns an
+//! error or panics, so `assert!` and `?` both do what one expects.
+
+pub use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+pub use anyhow::{Context, anyhow, bail, ensure};
+pub use rustix::io::Errno;
+
+pub use crate::{
+    Log, Module, Room, Test, Vm,
+    syscalls::{Argument, errno, ioctl, read_to_bad_address, write_from_bad_address},
+    tests,
+};
+
+/// What a test returns; `Result<T>` for helpers that return something.
+pub type Result<T = ()> = anyhow::Result<T>;

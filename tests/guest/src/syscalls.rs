@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! System calls that the standard library does not offer, and some that a
+//! well-behaved program never makes.
+
+use std::{
+    ffi::c_void,
+    os::fd::{AsFd, AsRawFd},
+    ptr,
+};
+
+use rustix::io::Errno;
+
+/// An address in the first page, which the kernel never maps.
+const BAD: usize = 8;
+
+/// Asks `file` for `length` bytes at an address where there is no memory.
+///
+/// # Errors
+///
+/// The kernel's error number; [`Errno::FAULT`] is the right one.
+pub fn read_to_bad_address(file: impl AsFd, length: usize) -> Result<usize, Errno> {
+    let address = ptr::without_provenance_mut(BAD);
+    // SAFETY: the kernel checks the address. It writes nothing there, where
+    // this program has no memory.
+    result(unsafe { libc::read(file.as_fd().as_raw_fd(), address, length) })
+}
+
+/// Offers `file` `length` bytes at an address where there is no memory.
+///
+/// # Errors
+///
+/// The kernel's error number; [`Errno::FAULT`] is the right one.
+pub fn write_from_bad_address(file: impl AsFd, length: usize) -> Result<usize, Errno> {
+    let address = ptr::without_provenance(BAD);
+    // SAFETY: the kernel checks the address; it only reads.
+    result(unsafe { libc::write(file.as_fd().as_raw_fd(), address, length) })
+}
+
+/// What an ioctl is called with.
+pub enum Argument<'a> {
+    /// Nothing.
+    None,
+    /// A number; not an address.
+    Number(usize),
+    /// The address of a buffer, which must be as large as the driver expects.
+    Buffer(&'a mut [u8]),
+    /// An address where there is no memory.
+    BadAddress,
+}
+
+/// Makes the ioctl `request` on `file` and returns what the driver returns.
+///
+/// # Errors
+///
+/// The kernel's error number.
+pub fn ioctl(file: impl AsFd, request: u32, argument: Argument<'_>) -> Result<usize, Errno> {
+    let argument = match argument {
+        Argument::None => ptr::null_mut(),
+        Argument::Number(number) => ptr::without_provenance_mut(number),
+        Argument::Buffer(buffer) => buffer.as_mut_ptr().cast(),
+        Argument::BadAddress => ptr::without_provenance_mut::<c_void>(BAD),
+    };
+    // SAFETY: the kernel checks the address. That the driver keeps to the
+    // buffer is what the caller promises, and what is under test.
+    let returned = unsafe { libc::ioctl(file.as_fd().as_raw_fd(), request as _, argument) };
+    result(returned as isize)
+}
+
+/// The error number at the root of `error`, when it has one.
+#[must_use]
+pub fn errno(error: &anyhow::Error) -> Option<Errno> {
+    error.chain().find_map(|cause| {
+        let errno = cause.downcast_ref::<Errno>().copied();
+        errno.or_else(|| Errno::from_io_error(cause.downcast_ref()?))
+    })
+}
+
+fn result(returned: isize) -> Result<usize, Errno> {
+    usize::try_from(returned).map_err(|_| {
+        let error = std::io::Error::last_os_error();
+        Errno::from_io_error(&error).unwrap_or(Errno::IO)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    #[test]
+    fn the_address_is_bad() {
+        let zero = File::open("/dev/zero").unwrap();
+        assert_eq!(read_to_bad_address(&zero, 4), Err(Errno::FAULT));
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert_eq!(write_from_bad_address(&ours, 4), Err(Errno::FAULT));
+    }
+
+    #[test]
+    fn an_ioctl_fills_a_buffer() {
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        std::io::Write::write_all(&mut ours, b"four").unwrap();
+        let mut count = [0; 4];
+        const FIONREAD: u32 = 0x541b;
+        let result = ioctl(&theirs, FIONREAD, Argument::Buffer(&mut count));
+        assert_eq!((result, u32::from_ne_bytes(count)), (Ok(0), 4));
+        let result = ioctl(&theirs, FIONREAD, Argument::BadAddress);
+        assert_eq!(result, Err(Errno::FAULT));
+    }
+
+    #[test]
+    fn the_root_of_an_error_is_found() {
+        use anyhow::Context;
+        let error = Err::<(), _>(Errno::BUSY).context("rmmod").unwrap_err();
+        assert_eq!(errno(&error), Some(Errno::BUSY));
+        let error = File::open("/nowhere").context("open").unwrap_err();
+        assert_eq!(errno(&error), Some(Errno::NOENT));
+        assert_eq!(errno(&anyhow::anyhow!("no number")), None);
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{Log, Module};
+
+/// How long [`Vm::wait_for`] waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The machine that a test runs on.
+pub struct Vm {
+    log: Log,
+}
+
+impl Vm {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self { log: Log::open()? })
+    }
+
+    /// Loads the module of the room called `name`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Module::load`].
+    pub fn load(&mut self, name: &str) -> Result<Module> {
+        Module::load(name, "")
+    }
+
+    /// Loads a module with parameters: `vm.load_with("hello-5", "myint=3")`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Module::load`].
+    pub fn load_with(&mut self, name: &str, params: &str) -> Result<Module> {
+        Module::load(name, params)
+    }
+
+    /// The kernel log since the test began.
+    pub fn log(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    /// What a shell command prints on its standard output.
+    ///
+    /// # Errors
+    ///
+    /// When the command fails; the error quotes what it printed.
+    pub fn sh(&mut self, command: &str) -> Result<String> {
+        let result = Command::new("/bin/sh").args(["-c", command]).output();
+        let result = result.context("/bin/sh")?;
+        let output = String::from_utf8_lossy(&result.stdout).into_owned();
+        ensure!(
+            result.status.success(),
+            "{command}: {}\n{output}{}",
+            result.status,
+            String::from_utf8_lossy(&result.stderr)
+        );
+        Ok(output)
+    }
+
+    /// Waits up to 5 s until `condition` holds; `what` names it in the error.
+    ///
+    /// # Errors
+    ///
+    /// When it did not come to hold.
+    pub fn wait_for(&mut self, what: &str, mut condition: impl FnMut() -> bool) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition() {
+            if Instant::now() > deadline {
+                bail!("waited {} s in vain for {what}", PATIENCE.as_secs());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}

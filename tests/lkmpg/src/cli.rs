@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The examples of the Linux Kernel Module Programming Guide, in Rust.
+#[derive(Debug, Parser)]
+#[command(name = "lkmpg", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    #[command(flatten)]
+    pub source: Source,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Load each module, show what it does, unload it
+    Demo {
+        #[command(flatten)]
+        names: Names,
+        #[command(flatten)]
+        vm: VmOptions,
+    },
+    /// Give a shell in a VM with the modules loaded; leave with `exit`
+    Shell {
+        #[command(flatten)]
+        names: Names,
+        #[command(flatten)]
+        vm: VmOptions,
+    },
+    /// Run the modules' tests, each module in a VM of its own
+    Test {
+        #[command(flatten)]
+        names: Names,
+        #[command(flatten)]
+        vm: VmOptions,
+        #[command(flatten)]
+        test: TestOptions,
+    },
+    /// List the examples: name, chapter, what it shows
+    List {
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build the modules
+    Build {
+        #[command(flatten)]
+        names: Names,
+    },
+    /// Run every check of the flake
+    Check,
+}
+
+#[derive(Args, Debug)]
+pub struct Names {
+    /// The examples, every one when none is named; see `lkmpg list`
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct VmOptions {
+    /// How the VM's instructions are run
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+
+    /// Give up on a VM after so many seconds (not in a shell)
+    #[arg(long, value_name = "S", default_value = "120", value_parser = seconds)]
+    pub timeout: Duration,
+}
+
+#[derive(Args, Debug)]
+pub struct TestOptions {
+    /// Run the whole list of tests so many times in the same VM
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub repeat: NonZeroU32,
+
+    /// Run so many VMs at a time [default: the number of CPUs, at most 4]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroU32>,
+
+    /// Write the results to a JUnit file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
+
+/// Where the things come from that a command works with.
+#[derive(Args, Debug)]
+pub struct Source {
+    /// Whose compiler and QEMU to use
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "LKMPG_TOOLCHAIN"
+    )]
+    pub toolchain: Toolchain,
+
+    /// The repository
+    #[arg(long, global = true, hide = true, env = "LKMPG_ROOT")]
+    pub root: Option<PathBuf>,
+
+    /// The flake, when it is not the toolchain's own
+    #[arg(long, global = true, hide = true, env = "LKMPG_FLAKE")]
+    pub flake: Option<String>,
+
+    /// A VM that is already built: then nothing is built at all
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        env = "LKMPG_VM",
+        requires = "modules"
+    )]
+    pub vm: Option<PathBuf>,
+
+    /// Modules that are already built
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        env = "LKMPG_MODULES",
+        value_delimiter = ':'
+    )]
+    pub modules: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Accel {
+    /// KVM where it boots the kernel, else TCG
+    #[default]
+    Auto,
+    /// The processor's own virtualization
+    Kvm,
+    /// Emulation, which works everywhere
+    Tcg,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Toolchain {
+    /// What the launcher chose, else Debian's
+    #[default]
+    Auto,
+    /// From nixpkgs
+    Nixpkgs,
+    /// From Debian's archive
+    Debian,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a whole number of seconds, at least 1".to_owned()),
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_follow_names() {
+        let cli = Cli::parse_from(["lkmpg", "test", "hello-1", "--timeout", "7", "procfs1"]);
+        let Command::Test { names, vm, .. } = cli.command else {
+            panic!("{cli:?}");
+        };
+        assert_eq!(names.names, ["hello-1", "procfs1"]);
+        assert_eq!(vm.timeout, Duration::from_secs(7));
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `lkmpg`: builds the examples, runs them in a VM and reports what happened.
+
+mod accel;
+mod check;
+mod children;
+mod cli;
+mod clock;
+mod console;
+mod image;
+mod junit;
+mod nix;
+mod qemu;
+mod repo;
+mod rooms;
+mod run;
+mod source;
+mod stop;
+mod tally;
+mod terminal;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::{
+    cli::{Cli, Command, Source},
+    source::Workshop,
+    stop::Stop,
+};
+
+/// The exit status when something is amiss that no test is to blame for.
+const ENVIRONMENT: u8 = 3;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = children::watch_signals()
+        .context("signals")
+        .and_then(|()| run(&cli));
+    if children::interrupted() {
+        return ExitCode::from(children::INTERRUPTED_STATUS);
+    }
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("lkmpg: {error:#}");
+            let stop = error.downcast_ref::<Stop>();
+            ExitCode::from(stop.map_or(ENVIRONMENT, |stop| stop.status))
+        }
+    }
+}
+
+/// Does what is asked. Returns whether every result is good.
+fn run(cli: &Cli) -> Result<bool> {
+    let source = &cli.source;
+    match &cli.command {
+        Command::Demo { names, vm } => run::demo(source, &names.names, vm),
+        Command::Test { names, vm, test } => run::test(source, &names.names, vm, test),
+        Command::Shell { names, vm } => run::shell(source, &names.names, vm).map(|()| true),
+        Command::Build { names } => build(source, &names.names).map(|()| true),
+        Command::List { json } => list(source, *json).map(|()| true),
+        Command::Check => check::check(source),
+    }
+}
+
+/// Builds the modules and prints where they are.
+fn build(source: &Source, wanted: &[String]) -> Result<()> {
+    let workshop = Workshop::open(source, wanted)?;
+    for name in &workshop.names {
+        println!("{}", workshop.modules[name].display());
+    }
+    Ok(())
+}
+
+/// Prints the examples.
+fn list(source: &Source, json: bool) -> Result<()> {
+    let rooms = rooms::discover(&repo::root(source)?)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&rooms)?);
+    } else {
+        print!("{}", rooms::table(&rooms));
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The repository that the examples are built from.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    cli::{Source, Toolchain},
+    stop::Stop,
+};
+
+/// The repository: what was given, else the nearest one above the current
+/// directory.
+pub fn root(source: &Source) -> Result<PathBuf> {
+    if let Some(root) = &source.root {
+        return root
+            .canonicalize()
+            .map_err(|error| Stop::missing(format!("LKMPG_ROOT {}: {error}", root.display())));
+    }
+    let here = env::current_dir().context("the current directory")?;
+    here.ancestors()
+        .find(|dir| dir.join("modules/lkm").is_dir())
+        .map(Path::to_owned)
+        .ok_or_else(|| {
+            Stop::missing(
+                "this is not a copy of the repository (no modules/lkm here or above); \
+                 cd into one or set LKMPG_ROOT",
+            )
+        })
+}
+
+/// The flake that builds the examples at `root`.
+pub fn flake(source: &Source, root: &Path) -> String {
+    if let Some(flake) = &source.flake {
+        return flake.clone();
+    }
+    let scheme = if is_git(root) { "git+file" } else { "path" };
+    let dir = match source.toolchain {
+        Toolchain::Nixpkgs => "",
+        Toolchain::Auto | Toolchain::Debian => "?dir=nix/debian",
+    };
+    match scheme {
+        "git+file" => format!("git+file://{}{dir}", root.display()),
+        _ => format!("path:{}{dir}", root.display()),
+    }
+}
+
+fn is_git(root: &Path) -> bool {
+    root.join(".git").exists()
+}
+
+/// Makes sure that git knows the files of `rooms`: a flake does not see the
+/// others.
+pub fn require_tracked(root: &Path, rooms: &[String]) -> Result<()> {
+    if !is_git(root) {
+        return Ok(());
+    }
+    let mut git = Command::new("git");
+    git.arg("-C").arg(root);
+    git.args(["ls-files", "--others", "--exclude-standard", "--"]);
+    git.args(rooms.iter().map(|room| format!("modules/{room}")));
+    // Without git, it is Nix that says so.
+    let Ok(output) = git.output() else {
+        return Ok(());
+    };
+    let untracked = untracked(&String::from_utf8_lossy(&output.stdout));
+    if untracked.is_empty() {
+        return Ok(());
+    }
+    let dirs = untracked.join(" ");
+    Err(Stop::usage(format!(
+        "git does not know all files of {dirs}, so Nix cannot see them; run: git add {dirs}"
+    )))
+}
+
+/// The rooms that `git ls-files --others` names, as `modules/NAME`.
+fn untracked(list: &str) -> Vec<String> {
+    let mut dirs: Vec<_> = list
+        .lines()
+        .filter_map(|file| file.strip_prefix("modules/")?.split('/').next())
+        .map(|room| format!("modules/{room}"))
+        .collect();
+    dirs.dedup();
+    dirs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn untracked_files_name_their_room_once() {
+        let list = "modules/a/a.rs\nmodules/a/test.rs\nmodules/b/b.rs\n";
+        assert_eq!(untracked(list), ["modules/a", "modules/b"]);
+        assert!(untracked("").is_empty());
+    }
+}

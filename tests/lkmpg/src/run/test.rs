@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use anyhow::Result;
+use console::style;
+use lkmpg_proto::{Mode, Request};
+
+use crate::{
+    accel::{self, Chosen},
+    cli::{Source, TestOptions, VmOptions},
+    junit,
+    run::session::{self, News},
+    source::Workshop,
+    tally::{Verdict, all_passed, summary},
+};
+
+/// At most so many VMs run at a time when nothing is said.
+const MOST_JOBS: usize = 4;
+
+/// Runs the tests of each example in a VM of its own. Returns whether all
+/// passed.
+pub fn test(
+    source: &Source,
+    wanted: &[String],
+    vm: &VmOptions,
+    options: &TestOptions,
+) -> Result<bool> {
+    let workshop = Workshop::open(source, wanted)?;
+    let accel = accel::choose(vm.accel, &workshop.vm)?;
+    let verdicts = run_all(&workshop, accel, vm, options)?;
+
+    report_failures(&verdicts);
+    if let Some(path) = &options.junit {
+        junit::write(path, &verdicts)?;
+    }
+    println!("{}", summary(&verdicts));
+    Ok(all_passed(&verdicts))
+}
+
+/// Starts a VM for each example, some at a time.
+fn run_all(
+    workshop: &Workshop,
+    accel: Chosen,
+    vm: &VmOptions,
+    options: &TestOptions,
+) -> Result<Vec<Verdict>> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(name) = workshop.names.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let request = Request {
+                repeat: options.repeat,
+                ..Request::new(Mode::Test, vec![name.clone()])
+            };
+            let result = session::follow(workshop, accel, &request, vm.timeout, &mut |news| {
+                if let News::Verdict(verdict) = news {
+                    print(verdict);
+                }
+            });
+            let failed = result.is_err();
+            results.lock().unwrap().push(result);
+            if failed {
+                // Not the module's fault: the other VMs would fare no better.
+                next.store(workshop.names.len(), Ordering::Relaxed);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..jobs(options.jobs).min(workshop.names.len()) {
+            scope.spawn(work);
+        }
+    });
+    let results: Result<Vec<_>> = results.into_inner().unwrap().into_iter().collect();
+    Ok(results?.into_iter().flatten().collect())
+}
+
+fn jobs(wanted: Option<NonZeroU32>) -> usize {
+    match wanted {
+        Some(jobs) => jobs.get() as usize,
+        None => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_JOBS)),
+    }
+}
+
+fn print(verdict: &Verdict) {
+    let name = verdict.name();
+    let millis = verdict.time.as_millis();
+    if !verdict.passed() {
+        println!("test {name} ... {}", style("FAILED").red());
+    } else if verdict.message.is_empty() {
+        println!("test {name} ... {} ({millis} ms)", style("ok").green());
+    } else {
+        let note = &verdict.message;
+        println!(
+            "test {name} ... {} ({millis} ms; {note})",
+            style("ok").green()
+        );
+    }
+}
+
+fn report_failures(verdicts: &[Verdict]) {
+    println!();
+    for verdict in verdicts.iter().filter(|verdict| !verdict.passed()) {
+        println!(
+            "---- {} ----\n{}\n",
+            verdict.name(),
+            verdict.message.trim_end()
+        );
+    }
+}

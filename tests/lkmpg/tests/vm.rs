@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the program does with VMs that fail in each of the ways a VM can.
+//!
+//! `LKMPG_TEST_VM` is a directory with `kernel`, `initrd` and `qemu`,
+//! `LKMPG_TEST_MODULES` a list, with spaces, of directories that hold the
+//! modules of `tests/fixtures`.
+
+use std::{
+    env, fs,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The program with `arguments`, on the fixtures' VM.
+fn lkmpg(arguments: &[&str]) -> Command {
+    let vm = env::var_os("LKMPG_TEST_VM").expect("LKMPG_TEST_VM is set");
+    let modules = env::var("LKMPG_TEST_MODULES").expect("LKMPG_TEST_MODULES is set");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lkmpg"));
+    command.arg("--vm").arg(vm);
+    for module in modules.split_whitespace() {
+        command.args(["--modules", module]);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn test(arguments: &[&str]) -> Output {
+    let arguments = [&["test", "--accel", "tcg"], arguments].concat();
+    lkmpg(&arguments).output().expect("lkmpg starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// That `output` is of a run with failures which says each of `texts`.
+#[track_caller]
+fn assert_fails(output: &Output, texts: &[&str]) {
+    let stdout = stdout(output);
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    for text in texts {
+        assert!(stdout.contains(text), "no {text:?} in:\n{stdout}");
+    }
+    let last = stdout.lines().last().unwrap_or_default();
+    assert!(last.ends_with(" failed"), "{last:?} is the last line");
+}
+
+/// The processes that `pid` started and that still run, by their command
+/// lines.
+fn descendants(pid: u32) -> Vec<(u32, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(child) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // The name, in parentheses, may have spaces; state and parent follow.
+        let rest = stat.rsplit(") ").next().unwrap_or_default();
+        let parent = rest
+            .split(' ')
+            .nth(1)
+            .and_then(|parent| parent.parse().ok());
+        if parent == Some(pid) {
+            let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            found.push((child, String::from_utf8_lossy(&command).into_owned()));
+            found.extend(descendants(child));
+        }
+    }
+    found
+}
+
+/// Waits until `child` runs a VM.
+fn wait_for_vm(child: &Child) -> Vec<(u32, String)> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let found = descendants(child.id());
+        if found
+            .iter()
+            .any(|(_, command)| command.contains("lkmpg.mode="))
+        {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "no VM is started");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn a_panic_ends_at_once_with_its_trace() {
+    let begin = Instant::now();
+    let output = test(&["panics"]);
+    assert_fails(
+        &output,
+        &[
+            "test panics::leaves_nothing ... FAILED",
+            "panics: as asked",
+            "Call Trace:",
+            "do_one_initcall",
+            "Kernel panic - not syncing",
+        ],
+    );
+    assert!(begin.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn a_hung_vm_is_killed_at_the_timeout() {
+    let begin = Instant::now();
+    let output = test(&["hangs", "--timeout", "6"]);
+    assert_fails(
+        &output,
+        &[
+            "test hangs::leaves_nothing ... FAILED",
+            "killed after 6 s",
+            "loading out-of-tree module",
+        ],
+    );
+    let took = begin.elapsed();
+    let expected = Duration::from_secs(6)..Duration::from_secs(10);
+    assert!(expected.contains(&took), "{took:?}");
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn what_a_module_leaves_behind_is_named() {
+    let output = test(&["leaks"]);
+    let expected = [
+        "test leaks::leaves_nothing ... FAILED",
+        "still there after the unload: /proc/leaked",
+    ];
+    assert_fails(&output, &expected);
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn a_warning_in_the_log_is_a_failure() {
+    let output = test(&["warns"]);
+    let expected = ["test warns::log_clean ... FAILED", "WARNING:"];
+    assert_fails(&output, &expected);
+    assert!(stdout(&output).contains("test warns::reload ... ok"));
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn failures_are_in_the_junit_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("junit.xml");
+    test(&["warns", "--junit", file.to_str().unwrap()]);
+    let xml = fs::read_to_string(file).unwrap();
+    assert!(xml.contains("<testcase name=\"log_clean\""), "{xml}");
+    assert!(xml.contains("failures=\"1\""), "{xml}");
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn repeating_runs_the_whole_list_again() {
+    let output = test(&["warns", "--repeat", "3"]);
+    let stdout = stdout(&output);
+    assert_eq!(
+        stdout.matches("test warns::reload ... ok").count(),
+        3,
+        "{stdout}"
+    );
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn a_demonstration_shows_loading_and_unloading() {
+    let demo = lkmpg(&["demo", "warns", "--accel", "tcg"])
+        .output()
+        .unwrap();
+    let stdout = stdout(&demo);
+    assert_eq!(demo.status.code(), Some(0), "{stdout}");
+    assert!(stdout.contains("# insmod warns.ko"), "{stdout}");
+    assert!(stdout.contains("# rmmod warns"), "{stdout}");
+    assert!(stdout.ends_with("1 passed, 0 failed\n"), "{stdout}");
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn a_shell_ends_with_its_input() {
+    let mut shell = lkmpg(&["shell", "warns", "--accel", "tcg"]);
+    let mut shell = shell
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = shell.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, b"echo $((6 * 7)) modules\n").unwrap();
+    drop(stdin);
+    let output = shell.wait_with_output().unwrap();
+    let stdout = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert!(stdout.contains("Loaded: warns."), "{stdout}");
+    assert!(stdout.contains("42 modules"), "{stdout}");
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn an_unknown_name_is_answered_with_the_nearest() {
+    let output = test(&["pannics"]);
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        stderr.trim_end(),
+        "lkmpg: no example is called 'pannics'; did you mean 'panics'?"
+    );
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn a_signal_leaves_nothing_behind() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let temp = tempfile::tempdir().unwrap();
+        let mut child = lkmpg(&["test", "hangs", "--accel", "tcg"])
+            .env("TMPDIR", temp.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let vm = wait_for_vm(&child);
+        // Twice, as timeout(1) does.
+        for _ in 0..2 {
+            kill_process(Pid::from_child(&child), signal).unwrap();
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        for (pid, command) in vm {
+            assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{command}");
+        }
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn a_vm_dies_with_the_program() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut child = lkmpg(&["test", "hangs", "--accel", "tcg"])
+        .env("TMPDIR", temp.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let vm = wait_for_vm(&child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let runs = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    };
+    while vm.iter().any(|(pid, _)| runs(*pid)) {
+        assert!(Instant::now() < deadline, "the VM still runs");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
