@@ -53,6 +53,8 @@ pub enum Command {
     },
     /// Run every check of the flake
     Check,
+    /// Only download what the builds need
+    Fetch,
 }
 
 #[derive(Args, Debug)]

@@ -20,7 +20,11 @@ mod stop;
 mod tally;
 mod terminal;
 
-use std::process::ExitCode;
+use std::{
+    convert::Infallible,
+    os::unix::process::CommandExt,
+    process::{self, ExitCode},
+};
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -63,6 +67,7 @@ fn run(cli: &Cli) -> Result<bool> {
         Command::Build { names } => build(source, &names.names).map(|()| true),
         Command::List { json } => list(source, *json).map(|()| true),
         Command::Check => check::check(source),
+        Command::Fetch => fetch(source).map(|never| match never {}),
     }
 }
 
@@ -73,6 +78,13 @@ fn build(source: &Source, wanted: &[String]) -> Result<()> {
         println!("{}", workshop.modules[name].display());
     }
     Ok(())
+}
+
+/// Gives way to the launcher, which does all downloading.
+fn fetch(source: &Source) -> Result<Infallible> {
+    let launcher = repo::root(source)?.join("lkmpg");
+    let error = process::Command::new(&launcher).arg("fetch").exec();
+    Err(error).with_context(|| launcher.display().to_string())
 }
 
 /// Prints the examples.
