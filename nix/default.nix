@@ -11,29 +11,38 @@ let
     let
       tests = self.callPackage ./tests.nix { };
       rooms = self.callPackage ./modules.nix { };
+
+      vmWith =
+        initramfs:
+        pkgs.linkFarm "lkmpg-vm" {
+          kernel = "${self.kernel.dev}/vmlinux";
+          initrd = "${initramfs}/initrd";
+          qemu = "${pkgs.qemu}/bin/qemu-system-x86_64";
+        };
     in
     {
       kernel = self.callPackage ./kernel.nix { };
       busybox = self.callPackage ./busybox.nix { inherit (pkgs.pkgsStatic) stdenv; };
       initramfs = self.callPackage ./initramfs.nix { };
-      inherit (tests) lkmpg lkmpg-guest;
+      inherit (tests) lkmpg;
+      lkmpg-guest = tests.guest ../modules;
       inherit (rooms) lkm modules;
 
       # What the CLI boots.
-      vm = pkgs.linkFarm "lkmpg-vm" {
-        kernel = "${self.kernel.dev}/vmlinux";
-        initrd = "${self.initramfs}/initrd";
-        qemu = "${pkgs.qemu}/bin/qemu-system-x86_64";
-      };
+      vm = vmWith self.initramfs;
 
-      inherit rooms tests;
+      inherit rooms tests vmWith;
     }
   );
 
-  # Modules that only the tests of the harness load.
-  fixtures = builtins.mapAttrs (
-    name: _: scope.rooms.buildRustModule name (../tests/fixtures + "/${name}")
-  ) (builtins.readDir ../tests/fixtures);
+  inherit (scope) callPackage rooms tests;
+
+  # Modules that show what lkm does beyond what the examples need of it, with
+  # tests like theirs.
+  lkmTests = callPackage ./vm-test.nix {
+    modules = rooms.roomsIn ../tests/lkm;
+    vm = scope.vmWith (callPackage ./initramfs.nix { lkmpg-guest = tests.guest ../tests/lkm; });
+  };
 in
 {
   packages = scope.modules // {
@@ -45,15 +54,16 @@ in
       lkmpg-guest
       vm
       ;
-    modules = scope.rooms.all;
-    initramfs = scope.callPackage ./initramfs.nix { extraModules = builtins.attrValues scope.modules; };
+    modules = rooms.all;
+    initramfs = callPackage ./initramfs.nix { extraModules = builtins.attrValues scope.modules; };
     default = scope.lkmpg;
   };
 
-  checks = scope.callPackage ./vm-test.nix { } // scope.callPackage ./lint.nix { } // {
-    harness = scope.tests.harness {
+  checks = callPackage ./vm-test.nix { } // callPackage ./lint.nix { } // lkmTests // {
+    harness = tests.harness {
       inherit (scope) vm;
-      fixtures = builtins.attrValues fixtures;
+      # Modules that fail, each in a way that the harness must report.
+      fixtures = builtins.attrValues (rooms.roomsIn ../tests/fixtures);
     };
   };
 }

@@ -50,12 +50,20 @@ let
       '';
     };
 
-  rooms = lib.filterAttrs (
-    name: type:
-    type == "directory" && name != "lkm" && builtins.pathExists (../modules + "/${name}/${name}.rs")
-  ) (builtins.readDir ../modules);
+  # The rooms in the folder `dir`.
+  roomsIn =
+    dir:
+    let
+      isRoom =
+        name: type:
+        type == "directory" && name != "lkm" && builtins.pathExists (dir + "/${name}/${name}.rs");
+    in
+    builtins.mapAttrs (name: _: buildRustModule name (dir + "/${name}")) (
+      lib.filterAttrs isRoom (builtins.readDir dir)
+    );
 
-  modules = builtins.mapAttrs (name: _: buildRustModule name (../modules + "/${name}")) rooms;
+  modules = roomsIn ../modules;
+
   # Everything under modules/, for the checks that want it whole.
   sources = builtins.path {
     name = "modules";
@@ -75,6 +83,7 @@ in
     buildRustModule
     lkm
     modules
+    roomsIn
     ;
 
   # What one gets without Nix, `make -C modules KDIR=...`, is the same.
@@ -91,7 +100,7 @@ in
 
   clippy-modules = build {
     pname = "clippy-modules";
-    configurePhase = wholeTree;
+    configurePhase = "${wholeTree} && cp -r --no-preserve=mode ${../tests/lkm}/* .";
     buildFlags = [
       "CLIPPY=1"
       "W=e"
@@ -117,8 +126,10 @@ in
     src = sources;
     nativeBuildInputs = [ rustfmt ];
     buildPhase = ''
-      find . -name '*.rs' ! -name test.rs -exec rustfmt --check --color never {} +
-      find . -name test.rs -exec rustfmt --check --color never --edition 2024 {} +
+      set -- . ${../tests/lkm} ${../tests/fixtures}
+      find "$@" -name '*.rs' ! -name test.rs \
+        -exec rustfmt --check --color never --config-path . {} +
+      find "$@" -name test.rs -exec rustfmt --check --color never --edition 2024 {} +
     '';
     installPhase = "touch $out";
   };

@@ -17,6 +17,7 @@ let
       filter = without [
         "target"
         "fixtures"
+        "lkm"
       ];
     };
     cargoVendorDir = craneLib.vendorCargoDeps { cargoLock = ../tests/Cargo.lock; };
@@ -25,19 +26,13 @@ let
 
     CARGO_BUILD_TARGET = pkgsStatic.stdenv.hostPlatform.rust.rustcTarget;
     CARGO_BUILD_RUSTFLAGS = "-C target-feature=+crt-static";
-
-    # The rooms' tests, compiled into lkmpg-guest.
-    LKMPG_ROOMS = builtins.path {
-      name = "rooms";
-      path = ../modules;
-      filter = path: type: type == "directory" || baseNameOf path == "test.rs";
-    };
   };
 
   program =
-    pname:
+    pname: args:
     craneLib.buildPackage (
       common
+      // args
       // {
         inherit pname cargoArtifacts;
         cargoExtraArgs = "--locked -p ${pname}";
@@ -45,16 +40,28 @@ let
       }
     );
 
-  cargoArtifacts = craneLib.buildDepsOnly (removeAttrs common [ "LKMPG_ROOMS" ]);
+  cargoArtifacts = craneLib.buildDepsOnly common;
+
+  # The tests of the rooms in the folder `dir`, compiled into lkmpg-guest.
+  guest =
+    dir:
+    program "lkmpg-guest" {
+      LKMPG_ROOMS = builtins.path {
+        name = "rooms";
+        path = dir;
+        filter = path: type: type == "directory" || baseNameOf path == "test.rs";
+      };
+    };
 in
 {
-  lkmpg = (program "lkmpg");
-  lkmpg-guest = program "lkmpg-guest";
+  inherit guest;
+  lkmpg = program "lkmpg" { };
 
   clippy = craneLib.cargoClippy (
     common
     // {
       inherit cargoArtifacts;
+      LKMPG_ROOMS = "${../modules}:${../tests/lkm}";
       cargoClippyExtraArgs = "--workspace --all-targets -- -D warnings";
     }
   );
@@ -67,6 +74,7 @@ in
       common
       // {
         inherit cargoArtifacts;
+        LKMPG_ROOMS = "";
         cargoTestExtraArgs = "--workspace -- --include-ignored";
         LKMPG_TEST_VM = vm;
         LKMPG_TEST_MODULES = fixtures;

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Test only: every operation of `lkm::procfs`.
+
+use kernel::{
+    fs::{
+        file::{
+            flags::O_NONBLOCK,
+            Offset, //
+        },
+        File,
+        LocalFile, //
+    },
+    new_mutex,
+    prelude::*,
+    sync::Mutex,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+    uaccess::{
+        UserSliceReader,
+        UserSliceWriter, //
+    },
+};
+use lkm::procfs;
+
+module! {
+    type: ProcfsOps,
+    name: "procfs-ops",
+    authors: ["lkmpg-rs"],
+    description: "Test only: every operation of lkm::procfs",
+    license: "GPL",
+}
+
+/// How much `/proc/procfs-ops` keeps, in bytes.
+const LIMIT: usize = 64;
+
+/// Keeps what was written last. Cannot be opened with `O_NONBLOCK`.
+#[pin_data]
+struct Note {
+    #[pin]
+    text: Mutex<KVec<u8>>,
+}
+
+#[vtable]
+impl procfs::Operations for Note {
+    fn open(&self, file: &File) -> Result {
+        if file.flags() & O_NONBLOCK != 0 {
+            return Err(EBUSY);
+        }
+        pr_info!("opened\n");
+        Ok(())
+    }
+
+    fn release(&self, _file: &File) {
+        pr_info!("released\n");
+    }
+
+    fn read(
+        &self,
+        _file: &LocalFile,
+        pos: &mut Offset,
+        dst: &mut UserSliceWriter,
+    ) -> Result<usize> {
+        dst.write_slice_file(&self.text.lock(), pos)
+    }
+
+    fn write(
+        &self,
+        _file: &LocalFile,
+        pos: &mut Offset,
+        src: &mut UserSliceReader,
+    ) -> Result<usize> {
+        let len = src.len();
+        if len > LIMIT {
+            return Err(ENOSPC);
+        }
+        let mut text = KVec::from_elem(0, len, GFP_KERNEL)?;
+        src.read_slice(&mut text)?;
+        *self.text.lock() = text;
+        *pos += len as Offset;
+        Ok(len)
+    }
+}
+
+/// Takes half a second to read.
+struct Slow;
+
+#[vtable]
+impl procfs::Operations for Slow {
+    fn read(
+        &self,
+        _file: &LocalFile,
+        pos: &mut Offset,
+        dst: &mut UserSliceWriter,
+    ) -> Result<usize> {
+        pr_info!("slow read begins\n");
+        fsleep(Delta::from_millis(500));
+        let read = dst.write_slice_file(b"slow\n", pos);
+        pr_info!("slow read ends\n");
+        read
+    }
+}
+
+#[pin_data(PinnedDrop)]
+struct ProcfsOps {
+    #[pin]
+    note: procfs::Entry<Note>,
+    #[pin]
+    slow: procfs::Entry<Slow>,
+}
+
+impl kernel::InPlaceModule for ProcfsOps {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        for name in [c"", c".", c"..", c"a/b", c"12"] {
+            let entry = KBox::pin_init(procfs::Entry::new(name, 0o444, Slow), GFP_KERNEL);
+            if entry.map(drop) != Err(EINVAL) {
+                pr_err!("{name:?} is taken for a name\n");
+            }
+        }
+        try_pin_init!(Self {
+            note <- procfs::Entry::new(
+                c"procfs-ops",
+                0o600,
+                pin_init!(Note { text <- new_mutex!(KVec::new()) }),
+            ),
+            slow <- procfs::Entry::new(c"procfs-ops-slow", 0o400, Slow),
+        })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for ProcfsOps {
+    fn drop(self: Pin<&mut Self>) {
+        pr_info!("exit begins\n");
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const TESTS: &[Test] = tests![
+    bad_names_are_refused,
+    reads_back_what_was_written,
+    errors_reach_user_space,
+    releases_at_the_last_close,
+    releases_once_when_unloaded_while_open,
+    unloading_waits_for_a_read,
+];
+
+const NOTE: &str = "/proc/procfs-ops";
+const SLOW: &str = "/proc/procfs-ops-slow";
+
+fn bad_names_are_refused(vm: &mut Vm) -> Result {
+    let _module = vm.load("procfs-ops")?;
+    assert_eq!(vm.log().count("is taken for a name")?, 0);
+    Ok(())
+}
+
+fn reads_back_what_was_written(vm: &mut Vm) -> Result {
+    let _module = vm.load("procfs-ops")?;
+    let mut file = OpenOptions::new().read(true).write(true).open(NOTE)?;
+    file.write_all(b"one")?;
+    assert_eq!(file.stream_position()?, 3);
+    file.write_all(b"seven")?;
+    assert_eq!(fs::read(NOTE)?, b"seven");
+
+    file.seek(SeekFrom::Start(2))?;
+    let mut rest = String::new();
+    file.read_to_string(&mut rest)?;
+    assert_eq!(rest, "ven");
+    Ok(())
+}
+
+fn errors_reach_user_space(vm: &mut Vm) -> Result {
+    let _module = vm.load("procfs-ops")?;
+    fs::write(NOTE, "kept")?;
+
+    let error = fs::write(NOTE, [b'x'; 65]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::NOSPC.raw_os_error()));
+    let file = OpenOptions::new().read(true).write(true).open(NOTE)?;
+    assert_eq!(write_from_bad_address(&file, 4), Err(Errno::FAULT));
+    assert_eq!(read_to_bad_address(&file, 4), Err(Errno::FAULT));
+    assert_eq!(fs::read(NOTE)?, b"kept");
+
+    // What a file has no operation for is EIO.
+    let error = fs::write(SLOW, "x").unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
+
+    let mut nonblocking = OpenOptions::new();
+    nonblocking.read(true).custom_flags(libc::O_NONBLOCK);
+    let error = nonblocking.open(NOTE).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::BUSY.raw_os_error()));
+    Ok(())
+}
+
+fn releases_at_the_last_close(vm: &mut Vm) -> Result {
+    let _module = vm.load("procfs-ops")?;
+    let file = File::open(NOTE)?;
+    let same = file.try_clone()?;
+    drop(file);
+    assert_eq!(vm.log().count("released")?, 0);
+    drop(same);
+    vm.log().expect("released")?;
+    assert_eq!(vm.log().count("opened")?, 1);
+    Ok(())
+}
+
+fn releases_once_when_unloaded_while_open(vm: &mut Vm) -> Result {
+    let module = vm.load("procfs-ops")?;
+    let mut file = File::open(NOTE)?;
+    module.unload()?;
+    assert_eq!(vm.log().count("released")?, 1);
+
+    let error = file.read(&mut [0; 16]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
+    drop(file);
+    assert_eq!(vm.log().count("released")?, 1);
+    Ok(())
+}
+
+fn unloading_waits_for_a_read(vm: &mut Vm) -> Result {
+    let module = vm.load("procfs-ops")?;
+    let reader = thread::spawn(|| fs::read(SLOW));
+    vm.log().expect("slow read begins")?;
+    module.unload()?;
+
+    // The read that was under way has ended well before the module was gone,
+    // the one that looks for the end of the file finds no module any more.
+    let lines = vm.log().lines()?;
+    let at = |text: &str| lines.iter().position(|line| line.text.contains(text));
+    assert!(at("exit begins").is_some(), "{lines:?}");
+    assert!(at("slow read ends") > at("exit begins"), "{lines:?}");
+    let error = reader.join().unwrap().unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
+    Ok(())
+}
