@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # VM tests: one per module, booted on the initramfs. A test's output has the
-# log that one sees on a terminal, and the results as JUnit.
+# log that one sees on a terminal, and the results as JUnit. Emulated, so that
+# the result does not depend on what the machine's KVM can do.
 {
   lib,
   runCommand,
@@ -14,7 +15,8 @@ lib.mapAttrs' (
   lib.nameValuePair "vm-test-${name}" (
     runCommand "vm-test-${name}" { nativeBuildInputs = [ lkmpg ]; } ''
       mkdir $out
-      lkmpg test ${name} --vm ${vm} --modules ${module} --junit $out/junit.xml 2>&1 | tee $out/log
+      lkmpg test ${name} --vm ${vm} --modules ${module} --accel tcg \
+        --junit $out/junit.xml 2>&1 | tee $out/log
     ''
   )
 ) modules
