@@ -164,9 +164,9 @@ let
     symlinkJoin =
       { name, paths }:
       pkgs.runCommand name { inherit paths; } ''
+        mkdir $out
         for path in $paths; do
-          (cd $path && find . -type d) | while read -r d; do mkdir -p $out/$d; done
-          (cd $path && find . ! -type d) | while read -r f; do ln -s $path/$f $out/$f; done
+          cp -rsf --no-preserve=mode $path/* $out/
         done
       '';
 
