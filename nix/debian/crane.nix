@@ -65,6 +65,18 @@ let
       }
     );
 
+  # A run of `cargo SUBCOMMAND` that has no product.
+  checkWith =
+    subcommand: extraArgs: args:
+    cargoDerivation (
+      args
+      // {
+        pname = "${args.pname}-${subcommand}";
+        buildPhase = "${cargo} ${subcommand} --release \${cargoExtraArgs---locked} ${extraArgs}";
+        installPhase = "touch $out";
+      }
+    );
+
   # The dependencies alone, built once for all that share them.
   buildDepsOnly =
     args:
@@ -131,31 +143,8 @@ in
       }
     );
 
-  cargoClippy =
-    args:
-    cargoDerivation (
-      args
-      // {
-        pname = "${args.pname}-clippy";
-        buildPhase = ''
-          ${cargo} clippy --release ''${cargoExtraArgs---locked} ''${cargoClippyExtraArgs-}
-        '';
-        installPhase = "touch $out";
-      }
-    );
-
-  cargoTest =
-    args:
-    cargoDerivation (
-      args
-      // {
-        pname = "${args.pname}-test";
-        buildPhase = ''
-          ${cargo} test --release ''${cargoExtraArgs---locked} ''${cargoTestExtraArgs-}
-        '';
-        installPhase = "touch $out";
-      }
-    );
+  cargoClippy = checkWith "clippy" "\${cargoClippyExtraArgs-}";
+  cargoTest = checkWith "test" "\${cargoTestExtraArgs-}";
 
   cargoFmt =
     args:
