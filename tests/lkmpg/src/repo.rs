@@ -40,15 +40,11 @@ pub fn flake(source: &Source, root: &Path) -> String {
     if let Some(flake) = &source.flake {
         return flake.clone();
     }
-    let scheme = if is_git(root) { "git+file" } else { "path" };
     let dir = match source.toolchain {
         Toolchain::Nixpkgs => "",
         Toolchain::Auto | Toolchain::Debian => "?dir=nix/debian",
     };
-    match scheme {
-        "git+file" => format!("git+file://{}{dir}", root.display()),
-        _ => format!("path:{}{dir}", root.display()),
-    }
+    format!("git+file://{}{dir}", root.display())
 }
 
 fn is_git(root: &Path) -> bool {

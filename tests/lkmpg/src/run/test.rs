@@ -7,10 +7,12 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use anyhow::Result;
 use console::style;
+use indicatif::{ProgressBar, ProgressStyle};
 use lkmpg_proto::{Mode, Request};
 
 use crate::{
@@ -21,6 +23,9 @@ use crate::{
     source::Workshop,
     tally::{Verdict, all_passed, summary},
 };
+
+/// How often the progress bar moves.
+const TICK: Duration = Duration::from_millis(250);
 
 /// At most so many VMs run at a time when nothing is said.
 const MOST_JOBS: usize = 4;
@@ -54,6 +59,7 @@ fn run_all(
 ) -> Result<Vec<Verdict>> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
+    let bar = bar(workshop.names.len());
     let work = || {
         while let Some(name) = workshop.names.get(next.fetch_add(1, Ordering::Relaxed)) {
             let request = Request {
@@ -62,9 +68,10 @@ fn run_all(
             };
             let result = session::follow(workshop, accel, &request, vm.timeout, &mut |news| {
                 if let News::Verdict(verdict) = news {
-                    print(verdict);
+                    bar.suspend(|| print(verdict));
                 }
             });
+            bar.inc(1);
             let failed = result.is_err();
             results.lock().unwrap().push(result);
             if failed {
@@ -78,8 +85,17 @@ fn run_all(
             scope.spawn(work);
         }
     });
+    bar.finish_and_clear();
     let results: Result<Vec<_>> = results.into_inner().unwrap().into_iter().collect();
     Ok(results?.into_iter().flatten().collect())
+}
+
+/// How many modules are done, below the results; nothing without a terminal.
+fn bar(modules: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {pos} of {len} modules, {elapsed}");
+    let bar = ProgressBar::new(modules as u64).with_style(style.expect("the template is sound"));
+    bar.enable_steady_tick(TICK);
+    bar
 }
 
 fn jobs(wanted: Option<NonZeroU32>) -> usize {
