@@ -117,11 +117,13 @@ unsafe impl<T: Operations> Send for Entry<T> {}
 unsafe impl<T: Operations> Sync for Entry<T> {}
 
 impl<T: Operations> Entry<T> {
-    /// Creates `/proc/<name>` with the permission bits `mode`.
+    /// Creates `/proc/<name>` with the permission bits `mode`, of which the
+    /// kernel takes `0` for `0o444`.
     ///
-    /// Fails with `EINVAL` for a `name` that no file in `/proc` can have and
-    /// with `ENOMEM` when memory is short or the name is taken (the kernel
-    /// then also prints a warning). May sleep.
+    /// Fails with `EINVAL` for a `name` that no file in `/proc` can have, or a
+    /// `mode` that has other bits than permissions, and with `ENOMEM` when
+    /// memory is short or the name is taken (the kernel then also prints a
+    /// warning). May sleep.
     pub fn new<E>(
         name: &'static CStr,
         mode: u16,
@@ -133,7 +135,9 @@ impl<T: Operations> Entry<T> {
         try_pin_init!(&this in Self {
             data <- data,
             entry: {
-                if !valid_name(name) {
+                // A file type would make the kernel take `entry` for what it
+                // is not.
+                if !valid_name(name) || mode & !0o777 != 0 {
                     return Err(EINVAL);
                 }
                 // SAFETY: `data` is initialised and pinned, so it stays valid

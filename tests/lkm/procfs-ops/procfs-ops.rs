@@ -119,6 +119,12 @@ impl kernel::InPlaceModule for ProcfsOps {
                 pr_err!("{name:?} is taken for a name\n");
             }
         }
+        for mode in [0o040555, 0o120777, 0o4755] {
+            let entry = KBox::pin_init(procfs::Entry::new(c"mode", mode, Slow), GFP_KERNEL);
+            if entry.map(drop) != Err(EINVAL) {
+                pr_err!("{mode:o} is taken for permissions\n");
+            }
+        }
         try_pin_init!(Self {
             note <- procfs::Entry::new(
                 c"procfs-ops",
