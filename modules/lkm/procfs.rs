@@ -5,7 +5,13 @@
 //! C header: [`include/linux/proc_fs.h`](srctree/include/linux/proc_fs.h)
 
 use crate::bindings;
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{
+    marker::{
+        PhantomData,
+        PhantomPinned, //
+    },
+    ptr::NonNull, //
+};
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
     fs::{
@@ -107,6 +113,9 @@ pub struct Entry<T: Operations> {
     entry: NonNull<bindings::proc_dir_entry>,
     #[pin]
     data: T,
+    // The kernel has a pointer to `data`: no entry may move, whatever `T` is.
+    #[pin]
+    _pin: PhantomPinned,
 }
 
 // SAFETY: `entry` is only used to remove the file, which may be done from any
@@ -149,12 +158,13 @@ impl<T: Operations> Entry<T> {
                         name.as_char_ptr(),
                         mode,
                         core::ptr::null_mut(),
-                        &Table::<T>::OPS,
+                        Table::<T>::OPS,
                         (&raw mut (*this.as_ptr()).data).cast(),
                     )
                 };
                 NonNull::new(entry).ok_or(ENOMEM)?
             },
+            _pin: PhantomPinned,
         })
     }
 
@@ -193,7 +203,7 @@ fn valid_name(name: &CStr) -> bool {
 struct Table<T>(PhantomData<T>);
 
 impl<T: Operations> Table<T> {
-    const OPS: bindings::proc_ops = bindings::proc_ops {
+    const OPS: &'static bindings::proc_ops = &bindings::proc_ops {
         proc_open: if T::HAS_OPEN { Some(Self::open) } else { None },
         proc_release: if T::HAS_RELEASE {
             Some(Self::release)
