@@ -55,9 +55,6 @@ let
         "meta"
         "passthru"
         "strictDeps"
-        "depsBuildBuild"
-        "enableParallelBuilding"
-        "hardeningDisable"
       ];
       drv = derivation (
         given
@@ -88,12 +85,10 @@ let
     function (intersectAttrs (functionArgs function) scope // overrides);
 
   lib = {
-    inherit callPackageWith;
     filterAttrs =
       keep: set:
       removeAttrs set (builtins.filter (name: !keep name set.${name}) (builtins.attrNames set));
     genAttrs = names: f: builtins.listToAttrs (map (name: { inherit name; value = f name; }) names);
-    isDerivation = value: value.type or null == "derivation";
     makeScope =
       newScope: f:
       let
@@ -109,7 +104,6 @@ let
   pkgs = tools // {
     inherit lib system;
     newScope = extra: callPackageWith (pkgs // extra);
-    callPackage = callPackageWith pkgs;
 
     stdenv = {
       inherit mkDerivation;
@@ -135,20 +129,6 @@ let
           dontInstall = true;
         }
       );
-
-    writeTextFile =
-      {
-        name,
-        text,
-        executable ? false,
-      }:
-      if executable then
-        pkgs.runCommand name { inherit text; } ''
-          printf %s "$text" >$out
-          chmod +x $out
-        ''
-      else
-        builtins.toFile name text;
 
     linkFarm =
       name: entries:

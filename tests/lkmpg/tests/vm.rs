@@ -78,6 +78,15 @@ fn descendants(pid: u32) -> Vec<(u32, String)> {
     found
 }
 
+/// A run that does not end by itself, with its temporary files in `temp`.
+fn hanging(temp: &Path) -> Child {
+    lkmpg(&["test", "hangs", "--accel", "tcg"])
+        .env("TMPDIR", temp)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 /// Waits until `child` runs a VM.
 fn wait_for_vm(child: &Child) -> Vec<(u32, String)> {
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -222,11 +231,7 @@ fn an_unknown_name_is_answered_with_the_nearest() {
 fn a_signal_leaves_nothing_behind() {
     for signal in [Signal::INT, Signal::TERM] {
         let temp = tempfile::tempdir().unwrap();
-        let mut child = lkmpg(&["test", "hangs", "--accel", "tcg"])
-            .env("TMPDIR", temp.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = hanging(temp.path());
         let vm = wait_for_vm(&child);
         // Twice, as timeout(1) does.
         for _ in 0..2 {
@@ -244,11 +249,7 @@ fn a_signal_leaves_nothing_behind() {
 #[ignore = "needs a VM"]
 fn a_vm_dies_with_the_program() {
     let temp = tempfile::tempdir().unwrap();
-    let mut child = lkmpg(&["test", "hangs", "--accel", "tcg"])
-        .env("TMPDIR", temp.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = hanging(temp.path());
     let vm = wait_for_vm(&child);
     child.kill().unwrap();
     child.wait().unwrap();
