@@ -11,7 +11,6 @@
   configfile,
   # What nixpkgs' builder must know before there is a .config.
   config ? { },
-  extraMakeFlags ? [ ],
 }:
 let
   commonMakeFlags = [
@@ -21,8 +20,7 @@ let
     "KBUILD_BUILD_VERSION=1"
     "KBUILD_BUILD_USER=lkmpg"
     "KBUILD_BUILD_HOST=lkmpg"
-  ]
-  ++ extraMakeFlags;
+  ];
 in
 mkDerivation {
   pname = "linux";
@@ -40,6 +38,7 @@ mkDerivation {
   buildFlags = [
     "bzImage"
     "modules"
+    "scripts_gdb"
   ];
   installPhase = ''
     mkdir -p $out
@@ -68,5 +67,8 @@ mkDerivation {
       configfile
       ;
     moduleBuildDependencies = [ ];
+    # What nixpkgs' builder does to the sources before it builds.
+    patches = [ ];
+    postPatch = "";
   };
 }
