@@ -18,13 +18,13 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{Line, Module, Room, Vm, modinfo, snapshot::Snapshot};
+use crate::{
+    Line, Module, Room, Vm, modinfo,
+    snapshot::{self, Snapshot},
+};
 
 /// How often `reload` loads the module.
 const RELOADS: u32 = 10;
-
-/// How long what the module made may take to go away after the unload.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How many lines of the log an error quotes.
 const QUOTED: usize = 5;
@@ -116,7 +116,7 @@ fn leaves_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
 }
 
 fn nothing_left(before: &Snapshot) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + snapshot::patience();
     loop {
         let left = Snapshot::take().since(before);
         if left.is_empty() {
@@ -144,9 +144,9 @@ fn reload(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
 /// Unloading while a node is open is either refused or safe.
 fn unload_while_open(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
     let room = &subject.room;
-    let before = Snapshot::take();
+    let before = Snapshot::settled();
     let module = Module::load(room.name, room.params)?;
-    let added = Snapshot::take().since(&before);
+    let added = Snapshot::settled().since(&before);
     module.unload_soon()?;
 
     let nodes = added.into_iter().filter(|entry| entry.node);
@@ -216,7 +216,7 @@ fn touch(mut file: &File) {
 fn log_clean(vm: &mut Vm, _: &Subject<'_>) -> Result<String> {
     let trouble: Vec<_> = vm
         .log()
-        .since_boot()?
+        .whole()?
         .iter()
         .filter(|line| is_trouble(line))
         .map(|line| line.text.as_str())

@@ -16,7 +16,7 @@ use crate::{Module, Room, Vm, report::Report};
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// Shows each module: loads it, types the room's commands, unloads it.
-pub fn run(mut vm: Vm, report: &mut Report, modules: &[String]) -> Result<()> {
+pub fn run(mut vm: Vm, report: &mut dyn Report, modules: &[String]) -> Result<()> {
     for name in modules {
         let (module, test) = (name.clone(), "demo".to_owned());
         report.send(&Event::Start { module, test })?;
@@ -43,7 +43,7 @@ pub fn run(mut vm: Vm, report: &mut Report, modules: &[String]) -> Result<()> {
 
 struct Demo<'a> {
     vm: &'a mut Vm,
-    report: &'a mut Report,
+    report: &'a mut dyn Report,
     module: &'a str,
 }
 

@@ -22,12 +22,12 @@ use crate::{
 /// Runs tests one by one and reports each.
 pub struct Harness<'a> {
     vm: Vm,
-    report: &'a mut Report,
+    report: &'a mut dyn Report,
 }
 
 impl<'a> Harness<'a> {
     /// A harness that reports to `report`.
-    pub fn new(vm: Vm, report: &'a mut Report) -> Self {
+    pub fn new(vm: Vm, report: &'a mut dyn Report) -> Self {
         panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(|place| {
                 let file = short(place.file());
@@ -53,7 +53,7 @@ impl<'a> Harness<'a> {
         if let Some(setup) = room.setup {
             self.test(room.name, "setup", |vm| setup(vm).map(|()| String::new()))?;
         }
-        let before = Snapshot::take();
+        let before = Snapshot::settled();
         let subject = Subject { room, before };
         for test in room.tests {
             self.test(room.name, test.name, |vm| {

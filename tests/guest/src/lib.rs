@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Runs inside the VM: loads the examples' modules, runs the tests of their
+//! Runs inside a VM: loads the examples' modules, runs the tests of their
 //! rooms and the checks that every module must pass, and reports each result
-//! to the host.
+//! to the host, or on standard output where it was not our init that began.
 
 mod checks;
+mod command;
 mod demo;
 mod harness;
 mod log;
@@ -23,19 +24,27 @@ pub use module::Module;
 pub use room::{Room, Test};
 pub use vm::Vm;
 
-use std::{fs, process::ExitCode};
+use std::{env, fs, process::ExitCode};
 
 use anyhow::{Context, Result};
 use lkmpg_proto::{Event, Mode, Request};
 use rustix::system::{RebootCommand, reboot};
 
-use crate::{harness::Harness, report::Report};
+use crate::{
+    harness::Harness,
+    report::{Port, Report},
+};
 
-/// Does what the kernel command line asks and powers the VM off.
+/// Does what its arguments say. Without any it does what the kernel command
+/// line asks and powers the VM off.
 ///
 /// On a machine whose command line asks nothing it prints an error and
 /// returns.
 pub fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    if !arguments.is_empty() {
+        return command::run(arguments);
+    }
     let cmdline = match fs::read_to_string("/proc/cmdline") {
         Ok(cmdline) => cmdline,
         Err(error) => return complain(&format!("/proc/cmdline: {error}")),
@@ -68,7 +77,7 @@ fn serve(request: &Request) -> Result<()> {
     if request.mode == Mode::Probe {
         return Ok(());
     }
-    let mut report = Report::open().context("the port for results")?;
+    let mut report = Port::open().context("the port for results")?;
     let vm = Vm::new()?;
     match request.mode {
         Mode::Test => Harness::new(vm, &mut report).run(request),

@@ -17,6 +17,9 @@ use rustix::{
 /// How long [`Log::expect`] waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The facility of what the kernel itself logs. User space cannot choose it.
+const KERNEL: u32 = 0;
+
 /// One line of the kernel log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Line {
@@ -30,10 +33,12 @@ pub struct Line {
     pub text: String,
 }
 
-/// The kernel log, read from `/dev/kmsg`.
+/// The kernel log, read from `/dev/kmsg`. What user space has written there is
+/// left out.
 ///
-/// It remembers every line since boot. Questions are about the lines since
-/// the last [mark](Log::mark); each test begins with a new one.
+/// It remembers every line since boot, or since it was told to
+/// [begin](Log::begin). Questions are about the lines since the last
+/// [mark](Log::mark); each test begins with a new one.
 pub struct Log {
     kmsg: File,
     lines: Vec<Line>,
@@ -53,6 +58,14 @@ impl Log {
             lines: Vec::new(),
             mark: 0,
         })
+    }
+
+    /// Begins anew: what has been logged so far is no business of ours.
+    pub(crate) fn begin(&mut self) -> Result<()> {
+        self.fetch()?;
+        self.lines.clear();
+        self.mark = 0;
+        Ok(())
     }
 
     /// Forgets, for the questions below, what has been logged so far.
@@ -76,12 +89,12 @@ impl Log {
         Ok(&self.lines[self.mark..])
     }
 
-    /// The lines since boot.
+    /// All the lines, those before the mark, too.
     ///
     /// # Errors
     ///
     /// When `/dev/kmsg` cannot be read.
-    pub fn since_boot(&mut self) -> Result<&[Line]> {
+    pub fn whole(&mut self) -> Result<&[Line]> {
         self.fetch()?;
         Ok(&self.lines)
     }
@@ -148,16 +161,21 @@ fn quote(lines: &[Line]) -> String {
 }
 
 /// Reads one record: `level,sequence,micros,flags;text`, then a newline and
-/// perhaps properties in lines that begin with a space.
+/// perhaps properties in lines that begin with a space. `None` when it is not
+/// the kernel's.
 fn parse(record: &[u8]) -> Option<Line> {
     let record = String::from_utf8_lossy(record);
     let (head, rest) = record.split_once(';')?;
     let mut fields = head.split(',');
-    let facility: u32 = fields.next()?.parse().ok()?;
+    let priority: u32 = fields.next()?.parse().ok()?;
+    let (facility, level) = (priority >> 3, priority & 7);
+    if facility != KERNEL {
+        return None;
+    }
     Some(Line {
         sequence: fields.next()?.parse().ok()?,
         micros: fields.next()?.parse().ok()?,
-        level: (facility & 7) as u8,
+        level: level as u8,
         text: unescape(rest.lines().next()?),
     })
 }
@@ -193,6 +211,16 @@ mod tests {
         assert_eq!(line.micros, 5_140_900);
         assert_eq!(line.level, 6);
         assert_eq!(line.text, "hello_1: Hello world 1.");
+    }
+
+    #[test]
+    fn only_the_kernel_is_heard() {
+        // As a service manager and a shell write it: daemon, user.
+        let lines = ["30,340,1,-;systemd[1]: WARNING: x", "12,341,1,-;BUG: x"];
+        for line in lines {
+            assert_eq!(parse(line.as_bytes()), None);
+        }
+        assert!(parse(b"4,342,1,-;WARNING: x").is_some());
     }
 
     #[test]

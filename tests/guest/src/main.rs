@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The program that the test VM's init starts.
+//! The program that the test VM's init starts, and that tests modules on NixOS.
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@ use std::{
     ffi::CString,
     fs::{self, File},
     path::{Path, PathBuf},
+    sync::OnceLock,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -19,16 +20,51 @@ use rustix::{
 /// in use.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The file of the module called `name`.
-pub(crate) fn file(name: &str) -> PathBuf {
-    Path::new("/lib/modules").join(format!("{name}.ko"))
+/// Where the modules' files are.
+static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Says where the modules' files are, before anything asks for one.
+pub(crate) fn set_directory(path: PathBuf) {
+    DIRECTORY.set(path).expect("it is said once");
 }
 
-/// The names of the loaded modules, as the kernel writes them.
+/// The directory of the modules' files.
+pub(crate) fn directory() -> &'static Path {
+    DIRECTORY.get_or_init(|| "/lib/modules".into())
+}
+
+/// The file of the module called `name`.
+pub(crate) fn file(name: &str) -> PathBuf {
+    directory().join(format!("{name}.ko"))
+}
+
+/// The names of the modules whose files are in `dir`, sorted.
+pub(crate) fn available(dir: &Path) -> Result<Vec<String>> {
+    let list = fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    let names = list.flatten().filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        Some(name.strip_suffix(".ko")?.to_owned())
+    });
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The names of the loaded modules, as the kernel writes them. Those whose
+/// files are elsewhere are the machine's own and left out.
 pub(crate) fn loaded() -> Result<Vec<String>> {
     let list = fs::read_to_string("/proc/modules").context("/proc/modules")?;
     let names = list.lines().filter_map(|line| line.split(' ').next());
-    Ok(names.map(str::to_owned).collect())
+    let mut names: Vec<_> = names.map(str::to_owned).collect();
+    let ours = available(directory())?;
+    let ours: Vec<_> = ours.iter().map(|name| kernel_name(name)).collect();
+    names.retain(|name| ours.contains(name));
+    Ok(names)
+}
+
+/// The name that the kernel gives the module whose file is `name`.ko.
+fn kernel_name(name: &str) -> String {
+    name.replace('-', "_")
 }
 
 /// Unloads `name`; tries again for 2 s while it is in use.
@@ -57,8 +93,8 @@ pub struct Module {
 }
 
 impl Module {
-    /// Loads `/lib/modules/NAME.ko` with `params` as one would type them after
-    /// `insmod NAME.ko`.
+    /// Loads `NAME.ko` with `params` as one would type them after `insmod
+    /// NAME.ko`. The file is in `/lib/modules`, or where `--modules` says.
     ///
     /// # Errors
     ///
@@ -73,7 +109,7 @@ impl Module {
             command.trim_end().to_owned()
         })?;
         Ok(Self {
-            name: name.replace('-', "_"),
+            name: kernel_name(name),
             loaded: true,
         })
     }

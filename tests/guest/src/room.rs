@@ -35,11 +35,17 @@ macro_rules! tests {
 }
 
 impl<'a> Room<'a> {
+    /// Every room with a `test.rs`, by name.
+    #[must_use]
+    pub fn all() -> &'static [Room<'static>] {
+        found::ROOMS
+    }
+
     /// The room called `name`; one without tests of its own when it has no
     /// `test.rs`.
     #[must_use]
     pub fn find(name: &'a str) -> Self {
-        let room = found::ROOMS.iter().find(|room| room.name == name);
+        let room = Room::all().iter().find(|room| room.name == name);
         room.copied().unwrap_or(Self {
             name,
             demo: &[],

@@ -6,10 +6,13 @@ use anyhow::{Context, Result};
 use lkmpg_proto::Event;
 use rustix::process::{ioctl_tiocsctty, setsid};
 
-use crate::{Module, Room, Vm, report::Report};
+use crate::{
+    Module, Room, Vm,
+    report::{Port, Report},
+};
 
 /// Loads the modules and gives a shell on the console until it is left.
-pub fn run(mut vm: Vm, report: &mut Report, modules: &[String]) -> Result<()> {
+pub fn run(mut vm: Vm, report: &mut Port, modules: &[String]) -> Result<()> {
     let mut loaded = Vec::new();
     let mut complaints = Vec::new();
     for name in modules {

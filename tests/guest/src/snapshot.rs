@@ -2,10 +2,24 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, mem,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// How long what a module made may take to go away after the unload.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same where there is udev, which takes its links away later.
+const PATIENCE_WITH_UDEV: Duration = Duration::from_secs(10);
+
+/// How long nothing changes where things have come to rest.
+const REST: Duration = Duration::from_secs(1);
+
+/// There where udev runs.
+const UDEV: &str = "/run/udev";
 
 /// Where a module can show itself, and how deep to look. Each directory is
 /// listed without following links, so nothing is seen twice.
@@ -23,7 +37,18 @@ const PLACES: [(&str, usize); 11] = [
     ("/sys/module", 1),
 ];
 
+/// Directories whose contents are the business of processes.
+const OF_PROCESSES: [&str; 6] = [
+    "/dev/hugepages",
+    "/dev/mqueue",
+    "/dev/shm",
+    "/sys/fs/bpf",
+    "/sys/fs/cgroup",
+    "/sys/fs/fuse/connections",
+];
+
 /// The names of what there is in `/dev`, `/proc` and `/sys`.
+#[derive(Eq, PartialEq)]
 pub struct Snapshot(BTreeSet<Entry>);
 
 /// One name.
@@ -45,10 +70,38 @@ impl Snapshot {
         Self(entries)
     }
 
+    /// Looks around when things have come to rest: where there is udev, other
+    /// programs change them, too.
+    pub fn settled() -> Self {
+        let deadline = Instant::now() + PATIENCE_WITH_UDEV;
+        let mut now = Self::take();
+        while has_udev() && Instant::now() < deadline {
+            thread::sleep(REST);
+            let before = mem::replace(&mut now, Self::take());
+            if now == before {
+                break;
+            }
+        }
+        now
+    }
+
     /// What is here and was not in `before`.
     pub fn since(&self, before: &Self) -> Vec<Entry> {
         self.0.difference(&before.0).cloned().collect()
     }
+}
+
+/// How long what a module made may take to go away after the unload.
+pub fn patience() -> Duration {
+    if has_udev() {
+        PATIENCE_WITH_UDEV
+    } else {
+        PATIENCE
+    }
+}
+
+fn has_udev() -> bool {
+    Path::new(UDEV).exists()
 }
 
 /// Adds what is in `dir`. What vanishes meanwhile is left out.
@@ -64,7 +117,7 @@ fn walk(dir: &Path, depth: usize, entries: &mut BTreeSet<Entry>) {
         if comes_and_goes(&path) {
             continue;
         }
-        if kind.is_dir() && depth > 1 {
+        if kind.is_dir() && depth > 1 && !is_of_processes(&path) {
             walk(&path, depth - 1, entries);
         }
         let node = kind.is_file() || kind.is_char_device() || kind.is_block_device();
@@ -81,6 +134,10 @@ fn comes_and_goes(path: &Path) -> bool {
     numeric && matches!(parent, Some("/proc" | "/dev/pts"))
 }
 
+fn is_of_processes(path: &Path) -> bool {
+    OF_PROCESSES.iter().any(|dir| path == Path::new(dir))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +148,8 @@ mod tests {
         assert!(comes_and_goes(Path::new("/dev/pts/0")));
         assert!(!comes_and_goes(Path::new("/proc/helloworld")));
         assert!(!comes_and_goes(Path::new("/proc/irq/17")));
+        assert!(is_of_processes(Path::new("/sys/fs/cgroup")));
+        assert!(!is_of_processes(Path::new("/sys/fs")));
     }
 
     #[test]

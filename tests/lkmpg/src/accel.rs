@@ -126,7 +126,7 @@ fn boots(vm: &VmDir) -> Result<bool> {
     let deadline = Some(Instant::now() + LIMIT);
     let initrd = Initrd::compose(&vm.initrd, &Modules::new(), &[])?;
     let request = Request::new(Mode::Probe, Vec::new());
-    let mut machine = Machine::start(vm, &initrd.path(), Chosen::Kvm, &request)?;
+    let mut machine = Machine::start(vm, &initrd.path(), Chosen::Kvm, &request, None)?;
     loop {
         match machine.next(deadline)? {
             Happening::Console(_) => {}

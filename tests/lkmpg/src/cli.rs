@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 /// The examples of the Linux Kernel Module Programming Guide, in Rust.
 #[derive(Debug, Parser)]
@@ -30,6 +30,17 @@ pub enum Command {
         names: Names,
         #[command(flatten)]
         vm: VmOptions,
+
+        /// Debug the kernel: let gdb connect to a port of this machine [default: 1234]
+        #[arg(
+            long,
+            value_name = "PORT",
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "1234",
+            value_parser = value_parser!(u16).range(1..)
+        )]
+        gdb: Option<u16>,
     },
     /// Run the modules' tests, each module in a VM of its own
     Test {
@@ -53,6 +64,12 @@ pub enum Command {
     },
     /// Run every check of the flake
     Check,
+    /// The development shell, or one command in it
+    Develop {
+        /// The command and its arguments; a shell when there is none
+        #[arg(value_name = "COMMAND", trailing_var_arg = true)]
+        command: Vec<OsString>,
+    },
     /// Only download what the builds need
     Fetch,
 }
@@ -145,7 +162,7 @@ pub enum Accel {
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub enum Toolchain {
-    /// What the launcher chose, else Debian's
+    /// Debian's where the launcher finds apt, else nixpkgs'
     #[default]
     Auto,
     /// From nixpkgs
@@ -179,5 +196,32 @@ mod tests {
         };
         assert_eq!(names.names, ["hello-1", "procfs1"]);
         assert_eq!(vm.timeout, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn a_name_is_not_a_port() {
+        let read = |option: &str| {
+            let cli = Cli::try_parse_from(["lkmpg", "shell", option, "hello-1"]).ok()?;
+            match cli.command {
+                Command::Shell { names, gdb, .. } if names.names == ["hello-1"] => gdb,
+                _ => None,
+            }
+        };
+        assert_eq!(read("--gdb"), Some(1234));
+        assert_eq!(read("--gdb=4321"), Some(4321));
+        assert_eq!(read("--gdb=0"), None);
+        assert_eq!(read("--gdb=65536"), None);
+    }
+
+    #[test]
+    fn a_command_keeps_its_options() {
+        for begin in [&["lkmpg", "develop"][..], &["lkmpg", "develop", "--"]] {
+            let typed = [begin, &["make", "-C", "modules", "--", "--vm"]].concat();
+            let cli = Cli::parse_from(typed);
+            let Command::Develop { command } = cli.command else {
+                panic!("{cli:?}");
+            };
+            assert_eq!(command, ["make", "-C", "modules", "--", "--vm"]);
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct VmDir {
     pub initrd: PathBuf,
     /// The emulator.
     pub qemu: PathBuf,
+    /// What gdb is to run first, when the kernel is one to debug.
+    pub gdbinit: Option<PathBuf>,
 }
 
 impl VmDir {
@@ -44,6 +46,7 @@ impl VmDir {
             kernel: file("kernel")?,
             initrd: file("initrd")?,
             qemu: file("qemu")?,
+            gdbinit: file("gdbinit").ok(),
         })
     }
 }

@@ -22,6 +22,7 @@ mod terminal;
 
 use std::{
     convert::Infallible,
+    ffi::OsString,
     os::unix::process::CommandExt,
     process::{self, ExitCode},
 };
@@ -30,8 +31,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use crate::{
-    cli::{Cli, Command, Source},
-    source::Workshop,
+    cli::{Cli, Command, Source, Toolchain},
+    source::{Kernel, Workshop},
     stop::Stop,
 };
 
@@ -63,17 +64,20 @@ fn run(cli: &Cli) -> Result<bool> {
     match &cli.command {
         Command::Demo { names, vm } => run::demo(source, &names.names, vm),
         Command::Test { names, vm, test } => run::test(source, &names.names, vm, test),
-        Command::Shell { names, vm } => run::shell(source, &names.names, vm).map(|()| true),
+        Command::Shell { names, vm, gdb } => {
+            run::shell(source, &names.names, vm, *gdb).map(|()| true)
+        }
         Command::Build { names } => build(source, &names.names).map(|()| true),
         Command::List { json } => list(source, *json).map(|()| true),
         Command::Check => check::check(source),
+        Command::Develop { command } => develop(source, command).map(|never| match never {}),
         Command::Fetch => fetch(source).map(|never| match never {}),
     }
 }
 
 /// Builds the modules and prints where they are.
 fn build(source: &Source, wanted: &[String]) -> Result<()> {
-    let workshop = Workshop::open(source, wanted)?;
+    let workshop = Workshop::open(source, wanted, Kernel::Base)?;
     for name in &workshop.names {
         println!("{}", workshop.modules[name].display());
     }
@@ -85,6 +89,18 @@ fn fetch(source: &Source) -> Result<Infallible> {
     let launcher = repo::root(source)?.join("lkmpg");
     let error = process::Command::new(&launcher).arg("fetch").exec();
     Err(error).with_context(|| launcher.display().to_string())
+}
+
+/// Gives way to the development shell, or to `command` in it.
+fn develop(source: &Source, command: &[OsString]) -> Result<Infallible> {
+    let flake = repo::flake(source, &repo::root(source)?);
+    // Nix takes the shell itself from the flake called nixpkgs. Debian's
+    // offers one.
+    let nixpkgs = match source.toolchain {
+        Toolchain::Auto | Toolchain::Nixpkgs => None,
+        Toolchain::Debian => Some(flake.as_str()),
+    };
+    nix::develop(&flake, nixpkgs, command)
 }
 
 /// Prints the examples.

@@ -64,8 +64,15 @@ pub enum Happening {
 }
 
 impl Machine {
-    /// Starts a VM of `vm`'s kernel with the file system `initrd`.
-    pub fn start(vm: &VmDir, initrd: &Path, accel: Chosen, request: &Request) -> Result<Self> {
+    /// Starts a VM of `vm`'s kernel with the file system `initrd`. `gdb` is
+    /// the port of this machine that gdb may connect to.
+    pub fn start(
+        vm: &VmDir,
+        initrd: &Path,
+        accel: Chosen,
+        request: &Request,
+        gdb: Option<u16>,
+    ) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair().context("a socket")?;
         let (console, console_out) = pipe_with(PipeFlags::CLOEXEC).context("a pipe")?;
         let (keyboard_in, keyboard) = pipe_with(PipeFlags::CLOEXEC).context("a pipe")?;
@@ -92,6 +99,9 @@ impl Machine {
         command.arg("-initrd").arg(initrd);
         let append = format!("console=ttyS0 panic=-1 {} {request}", accel.kernel_args());
         command.args(["-append", &append]);
+        if let Some(port) = gdb {
+            command.args(["-gdb", &format!("tcp:127.0.0.1:{port}")]);
+        }
         command.stdin(keyboard_in);
         command.stderr(console_out.try_clone().context("a pipe")?);
         command.stdout(Stdio::from(console_out));
@@ -125,12 +135,13 @@ impl Machine {
     /// Types Ctrl-D when standard input has ended.
     ///
     /// A program that changes its terminal's mode loses what was typed before,
-    /// so once may not be enough.
+    /// so once may not be enough. What an earlier one has left on the line, a
+    /// Ctrl-U takes away: the end of the input is one on an empty line only.
     pub fn type_end(&mut self) {
-        const END: u8 = 4;
+        const END: &[u8] = b"\x15\x04";
         if let Some(keyboard) = &mut self.keyboard {
             if keyboard.ended && keyboard.pending.is_empty() {
-                keyboard.pending.push(END);
+                keyboard.pending.extend(END);
             }
         }
     }

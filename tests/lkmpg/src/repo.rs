@@ -41,8 +41,8 @@ pub fn flake(source: &Source, root: &Path) -> String {
         return flake.clone();
     }
     let dir = match source.toolchain {
-        Toolchain::Nixpkgs => "",
-        Toolchain::Auto | Toolchain::Debian => "?dir=nix/debian",
+        Toolchain::Auto | Toolchain::Nixpkgs => "",
+        Toolchain::Debian => "?dir=nix/debian",
     };
     format!("git+file://{}{dir}", root.display())
 }

@@ -2,6 +2,8 @@
 
 //! Gets what a command works with: the VM and the modules.
 
+use std::iter;
+
 use anyhow::Result;
 
 use crate::{
@@ -11,6 +13,25 @@ use crate::{
     rooms::{self, Room},
     stop::Stop,
 };
+
+/// Which of the flake's kernels to use, and the modules built for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kernel {
+    /// The one that every module is tested on.
+    Base,
+    /// One with debug information.
+    Gdb,
+}
+
+impl Kernel {
+    /// What the attributes of its VM and modules begin with.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Base => "",
+            Self::Gdb => "gdb.",
+        }
+    }
+}
 
 /// A VM and the modules to use in it.
 pub struct Workshop {
@@ -25,10 +46,10 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// Takes what is given, or builds it.
-    pub fn open(source: &Source, wanted: &[String]) -> Result<Self> {
+    /// Takes what is given, or builds it for `kernel`.
+    pub fn open(source: &Source, wanted: &[String], kernel: Kernel) -> Result<Self> {
         let Some(dir) = &source.vm else {
-            return Self::build(source, wanted);
+            return Self::build(source, wanted, kernel);
         };
         let modules = find_modules(&source.modules)?;
         let all: Vec<_> = modules.keys().cloned().collect();
@@ -40,15 +61,17 @@ impl Workshop {
         })
     }
 
-    fn build(source: &Source, wanted: &[String]) -> Result<Self> {
+    fn build(source: &Source, wanted: &[String], kernel: Kernel) -> Result<Self> {
         let root = repo::root(source)?;
         let rooms = rooms::discover(&root)?;
         let all: Vec<_> = rooms.iter().map(|room| room.name.clone()).collect();
         let names = rooms::choose(wanted, &all)?;
         repo::require_tracked(&root, &names)?;
 
-        let mut attributes = vec!["vm".to_owned()];
-        attributes.extend_from_slice(&names);
+        let attributes = iter::once("vm").chain(names.iter().map(String::as_str));
+        let attributes: Vec<_> = attributes
+            .map(|name| format!("{}{name}", kernel.prefix()))
+            .collect();
         let outputs = nix::build(&repo::flake(source, &root), &attributes)?;
 
         let is_vm = |dir: &std::path::PathBuf| dir.join("kernel").exists();

@@ -8,7 +8,10 @@
 
 use std::{
     env, fs,
-    path::Path,
+    io::{BufRead, BufReader},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -16,9 +19,18 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+fn vm() -> PathBuf {
+    let vm = env::var_os("LKMPG_TEST_VM");
+    vm.expect("LKMPG_TEST_VM is set").into()
+}
+
 /// The program with `arguments`, on the fixtures' VM.
 fn lkmpg(arguments: &[&str]) -> Command {
-    let vm = env::var_os("LKMPG_TEST_VM").expect("LKMPG_TEST_VM is set");
+    lkmpg_in(&vm(), arguments)
+}
+
+/// The program with `arguments`, on `vm` with the fixtures.
+fn lkmpg_in(vm: &Path, arguments: &[&str]) -> Command {
     let modules = env::var("LKMPG_TEST_MODULES").expect("LKMPG_TEST_MODULES is set");
     let mut command = Command::new(env!("CARGO_BIN_EXE_lkmpg"));
     command.arg("--vm").arg(vm);
@@ -212,6 +224,37 @@ fn a_shell_ends_with_its_input() {
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     assert!(stdout.contains("Loaded: warns."), "{stdout}");
     assert!(stdout.contains("42 modules"), "{stdout}");
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn gdb_is_told_how_to_connect() {
+    let vm = tempfile::tempdir().unwrap();
+    for file in ["kernel", "initrd", "qemu"] {
+        symlink(self::vm().join(file), vm.path().join(file)).unwrap();
+    }
+    let gdbinit = vm.path().join("gdbinit");
+    fs::write(&gdbinit, "").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+
+    let option = format!("--gdb={port}");
+    let mut shell = lkmpg_in(vm.path(), &["shell", "warns", "--accel", "tcg", &option])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(shell.stderr.take().unwrap()).lines();
+    let told = lines
+        .map(Result::unwrap)
+        .find(|line| line.starts_with("gdb: in another terminal"));
+    let told = told.expect("the command is told");
+    assert!(told.contains(gdbinit.to_str().unwrap()), "{told}");
+    TcpStream::connect(("127.0.0.1", port)).unwrap();
+    shell.kill().unwrap();
+    shell.wait().unwrap();
 }
 
 #[test]

@@ -7,8 +7,11 @@ mod log;
 mod progress;
 
 use std::{
+    convert::Infallible,
+    ffi::OsString,
     fs::File,
     io::{self, BufRead, BufReader, Read},
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Command, ExitStatus, Stdio},
     thread,
@@ -88,25 +91,49 @@ pub fn flake_check(flake: &str) -> Result<()> {
     run(&args.map(str::to_owned))?.into_result().map(drop)
 }
 
+/// Gives way to the development shell of `flake`, or to `command` in it.
+/// `nixpkgs` is the flake to use in place of the one called nixpkgs.
+pub fn develop(flake: &str, nixpkgs: Option<&str>, command: &[OsString]) -> Result<Infallible> {
+    let mut nix = nix();
+    nix.args(["develop", flake]);
+    if let Some(nixpkgs) = nixpkgs {
+        nix.args(["--override-flake", "nixpkgs", nixpkgs]);
+    }
+    if !command.is_empty() {
+        nix.arg("--command").args(command);
+    }
+    Err(not_started(nix.exec()))
+}
+
 /// Whether the store has `path`.
 pub fn is_valid(path: &str) -> Result<bool> {
     let args = ["path-info", path].map(str::to_owned);
     Ok(run(&args)?.status.success())
 }
 
-/// Runs `nix` and follows its builds.
-fn run(args: &[String]) -> Result<Outcome> {
+/// `nix`, to be told what to do.
+fn nix() -> Command {
     let mut command = Command::new("nix");
     command.args(["--extra-experimental-features", "nix-command flakes"]);
+    command
+}
+
+fn not_started(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => Stop::missing("there is no nix; ./lkmpg installs it"),
+        _ => error.into(),
+    }
+}
+
+/// Runs `nix` and follows its builds.
+fn run(args: &[String]) -> Result<Outcome> {
+    let mut command = nix();
     command
         .args(args)
         .args(["--log-format", "internal-json", "-v"]);
     command.stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut nix = Group::spawn(&mut command, Signal::TERM).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Stop::missing("there is no nix; ./lkmpg installs it"),
-        _ => error.into(),
-    })?;
+    let mut nix = Group::spawn(&mut command, Signal::TERM).map_err(not_started)?;
 
     let stdout = nix.child().stdout.take().context("the pipe from nix")?;
     let stdout = thread::spawn(move || io::read_to_string(stdout));

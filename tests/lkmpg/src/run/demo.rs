@@ -8,14 +8,14 @@ use crate::{
     accel,
     cli::{Source, VmOptions},
     run::session::{self, News},
-    source::Workshop,
+    source::{Kernel, Workshop},
     tally::{Verdict, all_passed, summary},
 };
 
 /// Shows the examples one after the other in one VM. Returns whether all
 /// behaved.
 pub fn demo(source: &Source, wanted: &[String], options: &VmOptions) -> Result<bool> {
-    let workshop = Workshop::open(source, wanted)?;
+    let workshop = Workshop::open(source, wanted, Kernel::Base)?;
     let accel = accel::choose(options.accel, &workshop.vm)?;
     let request = Request::new(Mode::Demo, workshop.names.clone());
     let mut tell = |news: News<'_>| match news {

@@ -47,7 +47,7 @@ pub fn follow(
     news: &mut dyn FnMut(News<'_>),
 ) -> Result<Vec<Verdict>> {
     let initrd = Initrd::compose(&workshop.vm.initrd, &workshop.modules, &request.modules)?;
-    let machine = Machine::start(&workshop.vm, &initrd.path(), accel, request)?;
+    let machine = Machine::start(&workshop.vm, &initrd.path(), accel, request, None)?;
     Session {
         console: Console::default(),
         subject: request.modules.join(", "),

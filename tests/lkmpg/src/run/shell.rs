@@ -2,6 +2,8 @@
 
 use std::{
     io::{self, Write},
+    net::{Ipv4Addr, TcpListener},
+    path,
     time::{Duration, Instant},
 };
 
@@ -15,7 +17,7 @@ use crate::{
     console::Console,
     image::Initrd,
     qemu::{Happening, Machine},
-    source::Workshop,
+    source::{Kernel, Workshop},
     stop::Stop,
     terminal::Raw,
 };
@@ -27,13 +29,27 @@ const TAIL: usize = 30;
 /// taken to the guest.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// Gives a shell in a VM with the examples' modules loaded.
-pub fn shell(source: &Source, wanted: &[String], options: &VmOptions) -> Result<()> {
-    let workshop = Workshop::open(source, wanted)?;
+/// Gives a shell in a VM with the examples' modules loaded, and a way in for
+/// gdb when `gdb` is a port.
+pub fn shell(
+    source: &Source,
+    wanted: &[String],
+    options: &VmOptions,
+    gdb: Option<u16>,
+) -> Result<()> {
+    let kernel = match gdb {
+        Some(port) => {
+            require_free(port)?;
+            Kernel::Gdb
+        }
+        None => Kernel::Base,
+    };
+    let workshop = Workshop::open(source, wanted, kernel)?;
+    let hint = gdb.map(|port| gdb_command(&workshop, port)).transpose()?;
     let accel = accel::choose(options.accel, &workshop.vm)?;
     let request = Request::new(Mode::Shell, workshop.names.clone());
     let initrd = Initrd::compose(&workshop.vm.initrd, &workshop.modules, &request.modules)?;
-    let mut machine = Machine::start(&workshop.vm, &initrd.path(), accel, &request)?;
+    let mut machine = Machine::start(&workshop.vm, &initrd.path(), accel, &request, gdb)?;
 
     // Until the shell is there the console shows the boot, which is of
     // interest only when something goes wrong.
@@ -55,11 +71,51 @@ pub fn shell(source: &Source, wanted: &[String], options: &VmOptions) -> Result<
         }
     }
     machine.drain_console()?;
+    if let Some(command) = hint {
+        eprintln!("gdb: in another terminal, type: {command}");
+    }
 
     let _raw = Raw::enter().context("the terminal")?;
     machine.connect_keyboard();
     machine.answer()?;
     converse(&mut machine)
+}
+
+/// Makes sure that QEMU can listen on `port`.
+fn require_free(port: u16) -> Result<()> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Stop::missing(format!(
+            "port {port} of this machine: {error}; choose another with --gdb=PORT"
+        ))),
+    }
+}
+
+/// The command that connects gdb and tells it of the loaded modules.
+fn gdb_command(workshop: &Workshop, port: u16) -> Result<String> {
+    let gdbinit = workshop.vm.gdbinit.as_ref().ok_or_else(|| {
+        let kernel = workshop.vm.kernel.display();
+        Stop::missing(format!(
+            "{kernel} is not for gdb: there is no gdbinit beside it"
+        ))
+    })?;
+    let gdbinit = path::absolute(gdbinit).context("gdbinit")?;
+    let mut dirs = Vec::new();
+    for name in &workshop.names {
+        let file = &workshop.modules[name];
+        let file = file
+            .canonicalize()
+            .with_context(|| file.display().to_string())?;
+        let dir = file.parent().unwrap_or(&file).display().to_string();
+        if !dirs.contains(&dir) {
+            dirs.push(dir);
+        }
+    }
+    Ok(format!(
+        "./lkmpg develop -- gdb -x {} -ex 'target remote 127.0.0.1:{port}' -ex 'lx-symbols {}'",
+        gdbinit.display(),
+        dirs.join(" ")
+    ))
 }
 
 /// Shows the console until the VM ends.
@@ -94,4 +150,45 @@ fn show(text: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text).context("standard output")?;
     stdout.flush().context("standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+    use crate::cli::Toolchain;
+
+    #[test]
+    fn gdb_looks_where_the_modules_really_are() {
+        let temp = tempfile::tempdir().unwrap();
+        let temp = temp.path().canonicalize().unwrap();
+        for dir in ["vm", "built", "links"] {
+            fs::create_dir(temp.join(dir)).unwrap();
+        }
+        for file in ["kernel", "initrd", "qemu", "gdbinit"] {
+            fs::write(temp.join("vm").join(file), "").unwrap();
+        }
+        for name in ["a.ko", "b.ko"] {
+            let file = temp.join("built").join(name);
+            fs::write(&file, "").unwrap();
+            symlink(file, temp.join("links").join(name)).unwrap();
+        }
+        let source = Source {
+            toolchain: Toolchain::Auto,
+            root: None,
+            flake: None,
+            vm: Some(temp.join("vm")),
+            modules: vec![temp.join("links")],
+        };
+        let workshop = Workshop::open(&source, &[], Kernel::Gdb).unwrap();
+        let temp = temp.display();
+        assert_eq!(
+            gdb_command(&workshop, 4321).unwrap(),
+            format!(
+                "./lkmpg develop -- gdb -x {temp}/vm/gdbinit -ex 'target remote 127.0.0.1:4321' \
+                 -ex 'lx-symbols {temp}/built'"
+            )
+        );
+    }
 }

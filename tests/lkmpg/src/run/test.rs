@@ -20,7 +20,7 @@ use crate::{
     cli::{Source, TestOptions, VmOptions},
     junit,
     run::session::{self, News},
-    source::Workshop,
+    source::{Kernel, Workshop},
     tally::{Verdict, all_passed, summary},
 };
 
@@ -38,7 +38,7 @@ pub fn test(
     vm: &VmOptions,
     options: &TestOptions,
 ) -> Result<bool> {
-    let workshop = Workshop::open(source, wanted)?;
+    let workshop = Workshop::open(source, wanted, Kernel::Base)?;
     let accel = accel::choose(vm.accel, &workshop.vm)?;
     let verdicts = run_all(&workshop, accel, vm, options)?;
 
