@@ -9,61 +9,113 @@ let
   scope = lib.makeScope pkgs.newScope (
     self:
     let
-      tests = self.callPackage ./tests.nix { };
-      rooms = self.callPackage ./modules.nix { };
-
-      vmWith =
-        initramfs:
-        pkgs.linkFarm "lkmpg-vm" {
-          kernel = "${self.kernel.dev}/vmlinux";
-          initrd = "${initramfs}/initrd";
-          qemu = "${pkgs.qemu}/bin/qemu-system-x86_64";
+      kernelWith =
+        fragment:
+        self.callPackage ./kernel.nix {
+          fragments = [
+            ./kernel/base.config
+            fragment
+          ];
         };
     in
     {
       kernel = self.callPackage ./kernel.nix { };
+      kernel-nixos = kernelWith ./kernel/nixos.config;
+      kernel-gdb = kernelWith ./kernel/gdb.config;
+
       busybox = self.callPackage ./busybox.nix { inherit (pkgs.pkgsStatic) stdenv; };
       initramfs = self.callPackage ./initramfs.nix { };
-      inherit (tests) lkmpg;
-      lkmpg-guest = tests.guest ../modules;
-      inherit (rooms) lkm modules;
+      programs = self.callPackage ./tests.nix { };
+      inherit (self.programs) lkmpg;
+      lkmpg-guest = self.programs.guest examples;
+
+      rooms = self.callPackage ./modules.nix { };
+      vmTest = self.callPackage ./vm-test.nix { };
+      develop = self.callPackage ./develop.nix { };
 
       # What the CLI boots.
-      vm = vmWith self.initramfs;
-
-      inherit rooms tests vmWith;
+      vmWith =
+        {
+          kernel ? self.kernel,
+          initramfs ? self.initramfs,
+          extra ? { },
+        }:
+        pkgs.linkFarm "lkmpg-vm" (
+          {
+            kernel = "${kernel.dev}/vmlinux";
+            initrd = "${initramfs}/initrd";
+            qemu = "${pkgs.qemu}/bin/qemu-system-x86_64";
+          }
+          // extra
+        );
+      vm = self.vmWith { };
     }
   );
 
-  inherit (scope) callPackage rooms tests;
+  inherit (scope) callPackage rooms vmTest;
+
+  examples = rooms.find ../modules;
+  modules = rooms.buildAll examples;
 
   # Modules that show what lkm does beyond what the examples need of it, with
   # tests like theirs.
-  lkmTests = callPackage ./vm-test.nix {
-    modules = rooms.roomsIn ../tests/lkm;
-    vm = scope.vmWith (callPackage ./initramfs.nix { lkmpg-guest = tests.guest ../tests/lkm; });
-  };
+  lkmTests = vmTest (rooms.find ../tests/lkm);
 in
 {
-  packages = scope.modules // {
+  packages = modules // {
     inherit (scope)
       kernel
       busybox
-      lkm
       lkmpg
       lkmpg-guest
       vm
       ;
-    modules = rooms.all;
-    initramfs = callPackage ./initramfs.nix { extraModules = builtins.attrValues scope.modules; };
+    inherit (rooms) lkm;
+    modules = rooms.join modules;
+    initramfs = callPackage ./initramfs.nix { extraModules = builtins.attrValues modules; };
     default = scope.lkmpg;
   };
 
-  checks = callPackage ./vm-test.nix { } // callPackage ./lint.nix { } // lkmTests // {
-    harness = tests.harness {
-      inherit (scope) vm;
-      # Modules that fail, each in a way that the harness must report.
-      fixtures = builtins.attrValues (rooms.roomsIn ../tests/fixtures);
+  checks =
+    (vmTest examples).vmTests
+    // lkmTests.vmTests
+    // (callPackage ./lint.nix { }).checks
+    // {
+      nixos-vm-test = (vmTest examples).nixosTest;
+      rust-analyzer = scope.develop.check;
+      harness = scope.programs.harness {
+        inherit (scope) vm;
+        # Modules that fail, each in a way that the harness must report.
+        fixtures = builtins.attrValues (rooms.buildAll (rooms.find ../tests/fixtures));
+      };
     };
+
+  devShells.default = scope.develop.shell;
+
+  # Kernels that take minutes to build and tests that boot NixOS: here nobody
+  # builds them who did not ask for them.
+  legacyPackages = {
+    inherit (scope) kernel-nixos;
+    gdb = (callPackage ./modules.nix { kernel = scope.kernel-gdb; }).buildAll examples // {
+      vm = scope.vmWith {
+        kernel = scope.kernel-gdb;
+        extra.gdbinit = callPackage ./gdbinit.nix { };
+      };
+    };
+    nixos-vm-tests = (vmTest examples).nixosTests;
   };
+
+  # For modules outside this repository: `src` is a folder like those in
+  # modules/, with NAME.rs and, as it likes, test.rs, vm-test.py and Kbuild.
+  buildRustModule =
+    { name, src }:
+    let
+      tests = vmTest { ${name} = src; };
+    in
+    rooms.buildRustModule {
+      inherit name src;
+      passthru.tests = tests.vmTests // {
+        nixos-vm-test = tests.nixosTest;
+      };
+    };
 }

@@ -19,6 +19,7 @@ let
   configfile = stdenv.mkDerivation {
     pname = "linux-config";
     inherit version src fragments;
+    inherit (kernel) patches postPatch;
     makeFlags = kernel.commonMakeFlags;
     nativeBuildInputs = [
       bison

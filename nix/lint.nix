@@ -5,43 +5,48 @@
   runCommand,
   shellcheck,
   deadnix,
+  programs,
   rooms,
-  tests,
 }:
 {
-  inherit (tests) clippy fmt;
-  inherit (rooms)
-    clippy-modules
-    fmt-modules
-    make-modules
-    safe-rooms
-    ;
+  checks = {
+    inherit (programs) clippy fmt;
+    inherit (rooms)
+      clippy-modules
+      fmt-modules
+      make-modules
+      safe-rooms
+      ;
 
-  deadnix = runCommand "deadnix" { nativeBuildInputs = [ deadnix ]; } ''
-    deadnix --fail ${./.}
-    touch $out
-  '';
+    deadnix = runCommand "deadnix" { nativeBuildInputs = [ deadnix ]; } ''
+      deadnix --fail ${./.} ${../flake.nix} ${../template} ${../tests/stand-ins}
+      touch $out
+    '';
 
-  shellcheck =
-    runCommand "shellcheck"
-      {
-        nativeBuildInputs = [ shellcheck ];
-        scripts = [
-          ../lkmpg
-          ../.ci/run
-          ../.ci/cli
-          ./initramfs/rcS
-          ./debian/apt-root
-          ./debian/enter.sh
-          ./debian/fetch
-          ./debian/setup.sh
-          ./debian/unpack.sh
-          ./debian/update-lock
-        ];
-      }
-      ''
-        # Sourced files are checked by themselves; Nix sets builders' variables.
-        shellcheck --exclude=SC1091,SC2154 $scripts
-        touch $out
-      '';
+    shellcheck =
+      runCommand "shellcheck"
+        {
+          nativeBuildInputs = [ shellcheck ];
+          scripts = [
+            ../lkmpg
+            ../.ci/run
+            ../.ci/cli
+            ../.ci/flake
+            ./initramfs/rcS
+            ./debian/apt-root
+            ./debian/enter.sh
+            ./debian/fetch
+            ./debian/run.sh
+            ./debian/setup.sh
+            ./debian/testers/init
+            ./debian/unpack.sh
+            ./debian/update-lock
+          ];
+        }
+        ''
+          # Sourced files are checked by themselves; Nix sets builders' variables.
+          shellcheck --exclude=SC1091,SC2154 $scripts
+          touch $out
+        '';
+  };
 }

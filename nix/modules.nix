@@ -6,7 +6,6 @@
   lib,
   stdenv,
   symlinkJoin,
-  rustfmt,
   kernel,
 }:
 let
@@ -20,6 +19,8 @@ let
           "KDIR=${kernel.dev}/lib/modules/${kernel.modDirVersion}/build"
         ];
         dontUnpack = true;
+        # Stripped modules would not be those that plain make gives.
+        dontStrip = true;
         # Times are kept, so that make finds lkm compiled.
         configurePhase = ''
           mkdir modules && cd modules
@@ -38,52 +39,62 @@ let
     installPhase = "cp -r --preserve=timestamps lkm $out";
   };
 
-  # `room` is a folder that holds `name`.rs: one of modules/, or anybody's.
+  # `src` is a folder that holds `name`.rs: one of modules/, or anybody's.
   buildRustModule =
-    name: room:
+    {
+      name,
+      src,
+      passthru ? { },
+    }:
     build {
       pname = name;
-      inherit lkm room;
+      inherit lkm passthru;
+      room = src;
       postConfigure = "cp -r --no-preserve=mode,timestamps $room ${name}";
       installPhase = ''
         install -D -m 644 -t $out/lib/modules/${kernel.modDirVersion}/extra ${name}.ko
       '';
     };
 
-  # The rooms in the folder `dir`.
-  roomsIn =
+  # The rooms in the folder `dir`: their folders by name.
+  find =
     dir:
     let
       isRoom =
         name: type:
         type == "directory" && name != "lkm" && builtins.pathExists (dir + "/${name}/${name}.rs");
     in
-    builtins.mapAttrs (name: _: buildRustModule name (dir + "/${name}")) (
-      lib.filterAttrs isRoom (builtins.readDir dir)
-    );
+    builtins.mapAttrs (name: _: dir + "/${name}") (lib.filterAttrs isRoom (builtins.readDir dir));
 
-  modules = roomsIn ../modules;
+  # Their modules by name; and one output for many.
+  buildAll = builtins.mapAttrs (name: src: buildRustModule { inherit name src; });
+  join =
+    modules:
+    symlinkJoin {
+      name = "lkmpg-modules";
+      paths = builtins.attrValues modules;
+    };
 
   # Everything under modules/, for the checks that want it whole.
   sources = builtins.path {
     name = "modules";
     path = ../modules;
-    filter = path: type: type == "directory" || builtins.match ".*\\.(rs|h|c|toml)|.*/(Kbuild|Makefile)" path != null;
+    filter =
+      path: type:
+      type == "directory" || builtins.match ".*\\.(rs|h|c|toml|py)|.*/(Kbuild|Makefile)" path != null;
   };
   wholeTree = "cp -r --no-preserve=mode ${sources} modules && cd modules";
 
-  all = symlinkJoin {
-    name = "lkmpg-modules";
-    paths = builtins.attrValues modules;
-  };
+  examples = buildAll (find ../modules);
 in
 {
   inherit
-    all
+    buildAll
     buildRustModule
+    find
+    join
     lkm
-    modules
-    roomsIn
+    sources
     ;
 
   # What one gets without Nix, `make -C modules KDIR=...`, is the same.
@@ -91,8 +102,8 @@ in
     pname = "make-modules";
     configurePhase = wholeTree;
     installPhase = ''
-      for room in ${toString (builtins.attrNames modules)}; do
-        cmp $room.ko ${all}/lib/modules/${kernel.modDirVersion}/extra/$room.ko
+      for room in ${toString (builtins.attrNames examples)}; do
+        cmp $room.ko ${join examples}/lib/modules/${kernel.modDirVersion}/extra/$room.ko
       done
       touch $out
     '';
@@ -124,7 +135,7 @@ in
   fmt-modules = stdenv.mkDerivation {
     name = "fmt-modules";
     src = sources;
-    nativeBuildInputs = [ rustfmt ];
+    nativeBuildInputs = kernel.moduleBuildDependencies;
     buildPhase = ''
       set -- . ${../tests/lkm} ${../tests/fixtures}
       find "$@" -name '*.rs' ! -name test.rs \

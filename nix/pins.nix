@@ -2,7 +2,7 @@
 #
 # Every version that this project pins, and nothing else. The Debian
 # toolchain's packages are pinned in nix/debian/lock.json, crates in
-# tests/Cargo.lock, flake inputs in flake.lock.
+# tests/Cargo.lock and nix/nixpkgs/bindgen/Cargo.lock, flake inputs in flake.lock.
 {
   linux = {
     version = "7.2.6";
@@ -17,6 +17,10 @@
   };
   # What Linux 7.2 documents as its minimum, and the LLVM that this rustc uses.
   rustc.version = "1.85.1";
-  bindgen.version = "0.71.1";
+  bindgen = {
+    version = "0.71.1";
+    # Of the unpacked crate bindgen-cli.
+    hash = "sha256-RL9P0dPYWLlEGgGWZuIvyULJfH+c/B+3sySVadJQS3w=";
+  };
   llvm.version = "19";
 }

@@ -2,7 +2,11 @@
 #
 # The Cargo workspace in tests/: the CLI and the program that runs in the VM,
 # linked statically so that they run anywhere.
-{ craneLib, pkgsStatic }:
+{
+  runCommand,
+  craneLib,
+  pkgsStatic,
+}:
 let
   without =
     names: path: _:
@@ -42,15 +46,24 @@ let
 
   cargoArtifacts = craneLib.buildDepsOnly common;
 
-  # The tests of the rooms in the folder `dir`, compiled into lkmpg-guest.
+  # The tests of `rooms`, folders by name, compiled into lkmpg-guest.
   guest =
-    dir:
+    rooms:
+    let
+      testOf =
+        room:
+        builtins.path {
+          name = "room";
+          path = room;
+          filter = path: _: baseNameOf path == "test.rs";
+        };
+      copy = name: "cp -r ${testOf rooms.${name}} $out/${name}";
+    in
     program "lkmpg-guest" {
-      LKMPG_ROOMS = builtins.path {
-        name = "rooms";
-        path = dir;
-        filter = path: type: type == "directory" || baseNameOf path == "test.rs";
-      };
+      LKMPG_ROOMS = runCommand "rooms" { } ''
+        mkdir $out
+        ${builtins.concatStringsSep "\n" (map copy (builtins.attrNames rooms))}
+      '';
     };
 in
 {

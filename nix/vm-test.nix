@@ -1,22 +1,107 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# VM tests: one per module, booted on the initramfs. A test's output has the
-# log that one sees on a terminal, and the results as JUnit. Emulated, so that
-# the result does not depend on what the machine's KVM can do.
+# VM tests of rooms, which are folders by name.
 {
   lib,
   runCommand,
+  testers,
+  linuxPackagesFor,
+  callPackage,
   lkmpg,
-  vm,
-  modules,
+  kernel-nixos,
+  programs,
+  rooms,
+  vmWith,
 }:
-lib.mapAttrs' (
-  name: module:
-  lib.nameValuePair "vm-test-${name}" (
-    runCommand "vm-test-${name}" { nativeBuildInputs = [ lkmpg ]; } ''
-      mkdir $out
-      lkmpg test ${name} --vm ${vm} --modules ${module} --accel tcg \
-        --junit $out/junit.xml 2>&1 | tee $out/log
+folders:
+let
+  modules = rooms.buildAll folders;
+  guest = programs.guest folders;
+
+  # For NixOS, modules built for the kernel that it boots.
+  nixosModules = (callPackage ./modules.nix { kernel = kernel-nixos; }).buildAll folders;
+  installed = "/run/booted-system/kernel-modules/lib/modules/${kernel-nixos.modDirVersion}/extra";
+
+  # What is done with the module called `name`: a function of the test script,
+  # so that scripts do not see each other's variables. The room's own lines
+  # find the log and the console empty.
+  script =
+    name:
+    let
+      own = folders.${name} + "/vm-test.py";
+      lines = lib.optionalString (builtins.pathExists own) (builtins.readFile own);
+      function = "test_" + builtins.replaceStrings [ "-" ] [ "_" ] name;
+    in
     ''
-  )
-) modules
+      def ${function}() -> None:
+          print(machine.succeed("lkmpg-guest test --modules ${installed} ${name}", timeout=600))
+          machine.succeed("dmesg -c; echo the tests of ${name} are over >/dev/kmsg")
+          machine.wait_for_console_text("the tests of ${name} are over")
+      ${builtins.replaceStrings [ "\n" ] [ "\n    " ] ("\n" + lines)}
+
+      with subtest("${name}"):
+          ${function}()
+    '';
+
+  nixosTest =
+    name: names:
+    testers.runNixOSTest {
+      inherit name;
+      nodes.machine =
+        { lib, ... }:
+        {
+          boot = {
+            kernelPackages = linuxPackagesFor kernel-nixos;
+            extraModulePackages = map (name: nixosModules.${name}) names;
+            # All that the VM needs is built in; a module that is named and
+            # not there fails the initrd's build.
+            kernelModules = lib.mkForce [ ];
+            initrd = {
+              includeDefaultModules = false;
+              kernelModules = lib.mkForce [ ];
+              availableKernelModules = lib.mkForce [ ];
+              systemd.tpm2.enable = false;
+            };
+          };
+          systemd.tpm2.enable = false;
+          # There is no netfilter.
+          networking.firewall.enable = false;
+          virtualisation = {
+            diskImage = null;
+            graphics = false;
+            memorySize = 1024;
+          };
+          environment.systemPackages = [ guest ];
+        };
+      testScript = ''
+        machine.wait_for_unit("multi-user.target")
+      ''
+      + lib.concatMapStrings script names;
+    };
+
+  nixosTests = lib.mapAttrs (name: _: nixosTest name [ name ]) modules;
+in
+{
+  # One VM for each module, booted on the initramfs. A test's output has the
+  # log that one sees on a terminal, and the results as JUnit. Emulated, so
+  # that the result does not depend on what the machine's KVM can do.
+  vmTests =
+    let
+      vm = vmWith { initramfs = callPackage ./initramfs.nix { lkmpg-guest = guest; }; };
+    in
+    lib.mapAttrs' (
+      name: module:
+      lib.nameValuePair "vm-test-${name}" (
+        runCommand "vm-test-${name}" { nativeBuildInputs = [ lkmpg ]; } ''
+          mkdir $out
+          lkmpg test ${name} --vm ${vm} --modules ${module} --accel tcg \
+            --junit $out/junit.xml 2>&1 | tee $out/log
+        ''
+      )
+    ) modules;
+
+  # NixOS with a module, for each; and with all of them in turn, which boots
+  # only once.
+  inherit nixosTests;
+  nixosTest = nixosTest "lkmpg" (builtins.attrNames modules);
+}

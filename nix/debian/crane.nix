@@ -104,7 +104,8 @@ let
     let
       manifests = builtins.filterSource (
         path: type:
-        type == "directory" || elem (baseNameOf path) [
+        type == "directory"
+        || elem (baseNameOf path) [
           "Cargo.toml"
           "Cargo.lock"
         ]

@@ -14,5 +14,12 @@
         inherit (pkgs) toolchain qemu deadnix;
       };
       checks.${system} = project.checks;
+      devShells.${system} = project.devShells;
+      legacyPackages.${system} = project.legacyPackages // {
+        # `nix develop` takes its shell from the flake nixpkgs: let it be this.
+        bashInteractive = pkgs.bash;
+      };
+      templates.default = import ../template.nix;
+      lib = { inherit (project) buildRustModule; };
     };
 }

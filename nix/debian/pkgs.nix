@@ -52,6 +52,7 @@ let
     attrs:
     let
       given = removeAttrs attrs [
+        "depsBuildBuild"
         "meta"
         "passthru"
         "strictDeps"
@@ -85,10 +86,19 @@ let
     function (intersectAttrs (functionArgs function) scope // overrides);
 
   lib = {
+    inherit (builtins) mapAttrs;
+    concatMapStrings = f: list: concatStringsSep "" (map f list);
     filterAttrs =
       keep: set:
       removeAttrs set (builtins.filter (name: !keep name set.${name}) (builtins.attrNames set));
-    genAttrs = names: f: builtins.listToAttrs (map (name: { inherit name; value = f name; }) names);
+    genAttrs =
+      names: f:
+      builtins.listToAttrs (
+        map (name: {
+          inherit name;
+          value = f name;
+        }) names
+      );
     makeScope =
       newScope: f:
       let
@@ -97,8 +107,11 @@ let
         };
       in
       self;
+    # There is nothing that could be forced: a node is one set of options.
+    mkForce = value: value;
     mapAttrs' = f: set: builtins.listToAttrs (map (name: f name set.${name}) (builtins.attrNames set));
     nameValuePair = name: value: { inherit name value; };
+    optionalString = condition: text: if condition then text else "";
   };
 
   pkgs = tools // {
@@ -115,6 +128,7 @@ let
       };
     };
     pkgsStatic = pkgs;
+    buildPackages = pkgs;
 
     fetchurl = { url, hash }: fetched (baseNameOf url) hash;
 
@@ -129,6 +143,13 @@ let
           dontInstall = true;
         }
       );
+
+    writeText =
+      name: text:
+      pkgs.runCommand name {
+        inherit text;
+        passAsFile = [ "text" ];
+      } "cp $textPath $out";
 
     linkFarm =
       name: entries:
@@ -151,6 +172,7 @@ let
       '';
 
     linuxManualConfig = import ./linux.nix { inherit mkDerivation pins; };
+    linuxPackagesFor = kernel: { inherit kernel; };
 
     makeInitrdNG =
       {
@@ -174,6 +196,10 @@ let
       '';
 
     craneLib = import ./crane.nix { inherit fetched mkDerivation pkgs; };
+
+    busybox = pkgs.newScope { } ../busybox.nix { };
+    inherit (pkgs.newScope { } ./shell.nix { }) mkShell bash;
+    testers = pkgs.newScope { } ./testers { };
 
     # The wrapper runs on the host and in the sandbox alike: it needs /bin/sh.
     qemu = pkgs.runCommand "qemu" { inherit qemuRoot; } ''
@@ -212,8 +238,10 @@ let
     "bc"
     "bison"
     "flex"
+    "gdb"
+    "gnumake"
     "perl"
-    "rustfmt"
+    "python3"
     "shellcheck"
   ] (_: null);
 in

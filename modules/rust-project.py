@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Turns the kernel's rust-project.json into one for lkm and the rooms.
+
+usage: rust-project.py FILE LKM ROOMS [KERNEL_SOURCE]
+
+FILE is what the kernel's own `make rust-analyzer` wrote, and is changed in
+place. LKM is the folder of the crate lkm, ROOMS the folder of the rooms.
+KERNEL_SOURCE, when given, is a whole source tree in place of one whose Rust
+files were removed.
+"""
+
+import json
+import pathlib
+import sys
+
+
+def main(file, lkm, rooms, kernel_source=None):
+    file = pathlib.Path(file)
+    project = json.loads(file.read_text())
+    lkm = pathlib.Path(lkm).resolve()
+    rooms = pathlib.Path(rooms).resolve()
+
+    # The kernel's generator looks for crates in a module's folder too, by
+    # rules that are not ours; those of the kernel have absolute paths.
+    crates = [c for c in project["crates"] if c["root_module"].startswith("/")]
+    index = {crate["display_name"]: i for i, crate in enumerate(crates)}
+    kernel = crates[index["kernel"]]
+    for crate in crates:
+        # To be read, not to be checked.
+        crate["is_workspace_member"] = False
+    if kernel_source:
+        pruned = str(pathlib.Path(kernel["root_module"]).parents[2])
+        for crate in crates:
+            crate["root_module"] = crate["root_module"].replace(pruned, kernel_source)
+
+    def add(root_module, dependencies, env):
+        name = root_module.stem.replace("-", "_")
+        index[name] = len(crates)
+        crates.append(
+            {
+                "display_name": name,
+                "root_module": str(root_module),
+                "is_workspace_member": True,
+                "deps": [{"crate": index[d], "name": d} for d in dependencies],
+                "cfg": [*kernel["cfg"], "MODULE"],
+                "edition": "2021",
+                "env": {"RUST_MODFILE": name, **env},
+            }
+        )
+
+    # What scripts/Makefile.build gives a module.
+    dependencies = ["core", "kernel", "pin_init", "zerocopy", "zerocopy_derive"]
+    bindings = lkm / "bindings_generated.rs"
+    add(lkm / "lkm.rs", dependencies, {"LKM_BINDINGS": str(bindings)})
+    for room in sorted(rooms.glob("*/*.rs")):
+        if room.stem == room.parent.name and room.parent != lkm:
+            add(room, [*dependencies, "lkm"], {})
+
+    project["crates"] = crates
+    file.write_text(json.dumps(project, indent=1))
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# nixpkgs' `mkShell` over the toolchain: its development tools are on PATH as
+# programs of this machine, in front of what the machine has itself.
+{
+  runCommand,
+  system,
+  toolchain,
+  busybox,
+}:
+let
+  # `nix develop` wants a builder called bash, and one to type in.
+  bash = runCommand "bash" { inherit toolchain; } ''
+    mkdir -p $out/bin
+    cat >$out/bin/bash <<EOF
+    #!/bin/sh
+    exec $toolchain/usr/lib64/ld-linux-x86-64.so.2 --library-path $toolchain/usr/lib/x86_64-linux-gnu \\
+      --argv0 bash $toolchain/usr/bin/bash "\$@"
+    EOF
+    chmod +x $out/bin/bash
+  '';
+
+  programs =
+    runCommand "debian-programs"
+      {
+        inherit toolchain busybox;
+        run = ./run.sh;
+      }
+      ''
+        mkdir -p $out/bin
+        cd $toolchain/usr/bin
+        for program in make gcc cc clang-* ld.lld* llvm-* rust* cargo* clippy-driver bindgen gdb \
+          bc bison flex mdbook perl python3 shellcheck; do
+          cat >$out/bin/$program <<EOF
+        #!/bin/sh
+        exec $busybox/bin/busybox sh $run $busybox/bin/busybox $toolchain /usr/bin/$program "\$@"
+        EOF
+        done
+        chmod +x $out/bin/*
+      '';
+in
+{
+  inherit bash;
+
+  mkShell =
+    args:
+    derivation (
+      removeAttrs args [ "packages" ]
+      // {
+        name = args.name or "nix-shell";
+        inherit system;
+        builder = "${bash}/bin/bash";
+        args = [
+          "-c"
+          "echo 'this is for nix develop, not for nix build' >&2; exit 1"
+        ];
+        # nix develop looks for it.
+        outputs = [ "out" ];
+        PATH = "${programs}/bin";
+        # Where editors on this machine find it, too.
+        RUST_LIB_SRC = "${toolchain}/usr/lib/rustlib/src/rust/library";
+      }
+    );
+}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# nixpkgs' `testers.runNixOSTest` without NixOS: the node's kernel, modules and
+# packages with busybox around them, in a QEMU with the devices that NixOS
+# gives it, and a driver with the methods that our test scripts use.
+{
+  lib,
+  runCommand,
+  symlinkJoin,
+  makeInitrdNG,
+  writeText,
+  busybox,
+  qemu,
+}:
+{
+  runNixOSTest =
+    {
+      name,
+      nodes,
+      testScript,
+    }:
+    let
+      node = nodes.machine { inherit lib; };
+      inherit (node.boot.kernelPackages) kernel;
+
+      kernelModules = symlinkJoin {
+        name = "kernel-modules";
+        paths = node.boot.extraModulePackages;
+      };
+
+      root = runCommand "test-root" { } ''
+        mkdir -p $out/etc $out/lib $out/run/booted-system
+        cp -r --no-preserve=mode,ownership ${busybox}/bin ${busybox}/sbin $out/
+        cp ${./init} $out/init
+        chmod 755 $out/bin/busybox $out/init
+        echo root:x:0:0:root:/root:/bin/sh >$out/etc/passwd
+        echo 'export PATH=${
+          builtins.concatStringsSep ":" (map (p: "${p}/bin") node.environment.systemPackages)
+        }:/bin:/sbin' >$out/etc/set-environment
+        ln -s ${kernelModules} $out/run/booted-system/kernel-modules
+        ln -s /run/booted-system/kernel-modules/lib/modules $out/lib/modules
+      '';
+      initrd = makeInitrdNG {
+        name = "test-initrd";
+        contents =
+          map
+            (file: {
+              source = "${root}/${file}";
+              target = "/${file}";
+            })
+            [
+              "bin"
+              "sbin"
+              "etc"
+              "lib"
+              "run"
+              "init"
+            ];
+      };
+    in
+    # The VM sees the store that its builder sees.
+    runCommand "vm-test-run-${name}" { closure = [ kernelModules ] ++ node.environment.systemPackages; }
+      ''
+        mkdir $out
+        python3 ${./driver.py} ${qemu}/bin/qemu-system-x86_64 ${kernel}/bzImage ${initrd}/initrd \
+          ${writeText "test-script.py" testScript} 2>&1 | tee $out/log
+      '';
+}

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs a test script of NixOS' test driver, without NixOS.
+
+usage: driver.py QEMU KERNEL INITRD SCRIPT
+
+Offers the script the global names `machine` and `subtest`. The methods of
+`machine` are those of the NixOS driver that our scripts use, with the same
+arguments and results.
+"""
+
+import base64
+import contextlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+# In seconds: until the machine answers, after a command's time is over, and
+# what stands for no limit.
+BOOT = 300
+GRACE = 60
+FOREVER = 900
+
+
+def log(text):
+    print(text, flush=True)
+
+
+class Machine:
+    def __init__(self, qemu, kernel, initrd):
+        self.command = (
+            f"{qemu} -m 1024 -accel tcg -cpu max -no-reboot -nographic -no-user-config"
+            f" -kernel {kernel} -initrd {initrd} -device virtio-rng-pci"
+            " -virtfs local,path=/nix/store,security_model=none,mount_tag=nix-store"
+            " -net nic,netdev=user.0,model=virtio -netdev user,id=user.0"
+            " -device virtio-serial -device virtconsole,chardev=shell -serial stdio -monitor none"
+        ).split()
+        self.arguments = (
+            "console=ttyS0,115200n8 console=tty0 panic=1 clocksource=acpi_pm loglevel=7"
+        )
+        self.qemu = None
+        self.console = []  # lines that no wait_for_console_text has passed yet
+        self.console_grew = threading.Condition()
+        self.console_ended = False
+
+    def start(self):
+        if self.qemu:
+            return
+        path = tempfile.mkdtemp() + "/shell"
+        listener = socket.create_server(path, family=socket.AF_UNIX)
+        self.qemu = subprocess.Popen(
+            [*self.command, "-append", self.arguments]
+            + ["-chardev", f"socket,id=shell,path={path}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        threading.Thread(target=self._read_console, daemon=True).start()
+        listener.settimeout(BOOT)
+        self.shell, _ = listener.accept()
+        self.shell.settimeout(BOOT)
+        self.answers = self.shell.makefile("rb")
+        begin = time.monotonic()
+        while self._answer() != "ready":
+            pass
+        log(f"machine is up after {time.monotonic() - begin:.1f} s")
+
+    def _read_console(self):
+        for line in self.qemu.stdout:
+            text = line.decode(errors="replace").rstrip()
+            log(f"machine # {text}")
+            with self.console_grew:
+                self.console.append(text)
+                self.console_grew.notify_all()
+        with self.console_grew:
+            self.console_ended = True
+            self.console_grew.notify_all()
+
+    def _answer(self):
+        line = self.answers.readline()
+        if not line:
+            raise RuntimeError("the machine has ended; what its console said is above")
+        return line.decode().strip()
+
+    def execute(self, command, check_return=True, check_output=True, timeout=900):
+        self.start()
+        limit = FOREVER if timeout is None else timeout
+        self.shell.settimeout(limit + GRACE)
+        self.shell.sendall(b"%d %s\n" % (limit, base64.b64encode(command.encode())))
+        status, _, output = self._answer().partition(" ")
+        text = base64.b64decode(output).decode(errors="replace") if check_output else ""
+        return int(status) if check_return else -1, text
+
+    def succeed(self, *commands, timeout=None):
+        output = ""
+        for command in commands:
+            log(f"machine, to succeed: {command}")
+            status, text = self.execute(command, timeout=timeout)
+            if status != 0:
+                raise RuntimeError(f"{command}: exit status {status}, output:\n{text}")
+            output += text
+        return output
+
+    def fail(self, *commands, timeout=None):
+        output = ""
+        for command in commands:
+            log(f"machine, to fail: {command}")
+            status, text = self.execute(command, timeout=timeout)
+            if status == 0:
+                raise RuntimeError(f"{command}: should have failed, output:\n{text}")
+            output += text
+        return output
+
+    def wait_for_unit(self, unit, user=None, timeout=900):
+        """There are no units; what they are waited for is done."""
+        self.start()
+
+    def wait_until_succeeds(self, command, timeout=900):
+        log(f"machine, until it succeeds: {command}")
+        deadline = time.monotonic() + timeout
+        while True:
+            status, text = self.execute(command, timeout=timeout)
+            if status == 0:
+                return text
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{command}: no success within {timeout} s")
+            time.sleep(1)
+
+    def wait_for_console_text(self, regex, timeout=None):
+        log(f"machine, until the console says: {regex}")
+        self.start()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self.console_grew:
+            while True:
+                while self.console:
+                    if re.search(regex, self.console.pop(0)):
+                        return
+                left = None if deadline is None else deadline - time.monotonic()
+                if self.console_ended or (left is not None and left <= 0):
+                    raise RuntimeError(f"the console never said: {regex}")
+                self.console_grew.wait(left)
+
+    def shutdown(self):
+        """Switches off through ACPI, which ends QEMU."""
+        self.shell.sendall(b"%d %s\n" % (GRACE, base64.b64encode(b"poweroff -f")))
+        self.qemu.wait(GRACE)
+
+
+@contextlib.contextmanager
+def subtest(name):
+    log(f"subtest: {name}")
+    yield
+
+
+def main(qemu, kernel, initrd, script):
+    machine = Machine(qemu, kernel, initrd)
+    try:
+        with open(script, encoding="utf-8") as stream:
+            code = compile(stream.read(), script, "exec")
+        exec(code, {"machine": machine, "subtest": subtest})
+        machine.shutdown()
+    finally:
+        if machine.qemu:
+            machine.qemu.kill()
+    log("test script finished")
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# nixpkgs with the versions of pins.nix where the recipes ask for them: an
+# overlay that goes after rust-overlay's.
+{ crane }:
+final: prev:
+let
+  pins = import ../pins.nix;
+  llvm = final."llvmPackages_${pins.llvm.version}";
+
+  rust = final.rust-bin.stable.${pins.rustc.version}.default.override {
+    extensions = [
+      "rust-src"
+      "rust-analyzer"
+    ];
+    targets = [ final.pkgsStatic.stdenv.hostPlatform.rust.rustcTarget ];
+  };
+in
+{
+  craneLib = (crane.mkLib final).overrideToolchain (_: rust);
+
+  # As nixpkgs builds its own: libclang is linked.
+  bindgen = final.craneLib.buildPackage {
+    pname = "bindgen-cli";
+    inherit (pins.bindgen) version;
+    src = final.fetchCrate {
+      pname = "bindgen-cli";
+      inherit (pins.bindgen) version hash;
+    };
+    cargoVendorDir = final.craneLib.vendorCargoDeps { cargoLock = ./bindgen/Cargo.lock; };
+    # The sources of the dependencies' build would have to be read first.
+    cargoArtifacts = null;
+    cargoExtraArgs = "--locked --no-default-features --features logging";
+    strictDeps = true;
+    doCheck = false;
+    LIBCLANG_PATH = "${final.lib.getLib llvm.clang.cc}/lib";
+    meta.mainProgram = "bindgen";
+  };
+
+  # The kernel by clang and lld, as make LLVM=1 has it.
+  linuxManualConfig = prev.linuxManualConfig.override {
+    stdenv = final.overrideCC llvm.stdenv (llvm.stdenv.cc.override { inherit (llvm) bintools; });
+    rustc-unwrapped = rust;
+    rust-bindgen-unwrapped = final.bindgen;
+    rustPlatform.rustLibSrc = "${rust}/lib/rustlib/src/rust/library";
+  };
+}

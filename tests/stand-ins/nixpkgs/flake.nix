@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only
+{
+  outputs =
+    _:
+    let
+      system = "x86_64-linux";
+      debian = import ../../../nix/debian/pkgs.nix { inherit system; };
+      inherit (debian) runCommand;
+
+      # A package that cannot be built.
+      package = name: runCommand name { } "echo ${name} is a stand-in >&2; exit 1";
+
+      lib = debian.lib // {
+        composeExtensions =
+          first: second: final: prev:
+          let
+            once = first final prev;
+          in
+          once // second final (prev // once);
+        getLib = package: package.lib or package;
+      };
+
+      # What comes out of a callPackage can be overridden.
+      overridable =
+        result:
+        if builtins.isAttrs result then
+          result
+          // {
+            override = _: throw "a stand-in cannot be overridden";
+            overrideDerivation = _: throw "a stand-in cannot be overridden";
+          }
+        else
+          result;
+
+      cc = {
+        cc = package "clang-unwrapped";
+        override = { bintools }: builtins.seq bintools.outPath cc;
+      };
+
+      linuxManualConfig =
+        arguments:
+        {
+          version,
+          modDirVersion,
+          src,
+          configfile,
+          config,
+        }@args:
+        let
+          kernel = debian.linuxManualConfig args;
+        in
+        kernel
+        // {
+          moduleBuildDependencies = [
+            arguments.rustc-unwrapped
+            arguments.rust-bindgen-unwrapped
+          ];
+          commonMakeFlags = kernel.commonMakeFlags ++ [
+            "CC=${arguments.stdenv.cc.cc}/bin/clang"
+            "RUST_LIB_SRC=${arguments.rustPlatform.rustLibSrc}"
+          ];
+        };
+
+      packages =
+        final:
+        builtins.removeAttrs debian [
+          "craneLib"
+          "lock"
+          "toolchain"
+        ]
+        // builtins.mapAttrs (name: _: package name) (
+          lib.genAttrs [
+            "bc"
+            "bison"
+            "deadnix"
+            "flex"
+            "gdb"
+            "gnumake"
+            "nixfmt"
+            "nixfmt-tree"
+            "perl"
+            "python3"
+            "shellcheck"
+            "statix"
+          ] (_: null)
+        )
+        // {
+          inherit lib;
+          standIns = { inherit (debian) craneLib; };
+          newScope =
+            extra: file: overrides:
+            overridable (debian.newScope (final // extra) file overrides);
+          overrideCC = stdenv: newCC: stdenv // { cc = newCC; };
+          llvmPackages_19 = {
+            stdenv = debian.stdenv // {
+              inherit cc;
+            };
+            bintools = package "bintools";
+            clang = cc;
+          };
+          linuxManualConfig = {
+            override =
+              {
+                stdenv,
+                rustc-unwrapped,
+                rust-bindgen-unwrapped,
+                rustPlatform,
+              }@args:
+              linuxManualConfig args;
+          };
+          fetchCrate =
+            {
+              pname,
+              version,
+              hash,
+            }:
+            runCommand "${pname}-${version}" { outputHash = hash; } "exit 1";
+          testers.runNixOSTest =
+            args: debian.testers.runNixOSTest args // { driverInteractive = package "nixos-test-driver"; };
+        };
+
+      packagesWith =
+        overlays:
+        let
+          extend = overlay: packagesWith (overlays ++ [ overlay ]);
+          final = builtins.foldl' (prev: overlay: prev // overlay final prev) (
+            packages final // { inherit extend; }
+          ) overlays;
+        in
+        final;
+    in
+    {
+      inherit lib;
+      legacyPackages.${system} = packagesWith [ ];
+    };
+}
