@@ -10,18 +10,13 @@ let
     self:
     let
       kernelWith =
-        fragment:
-        self.callPackage ./kernel.nix {
-          fragments = [
-            ./kernel/base.config
-            fragment
-          ];
-        };
+        fragments:
+        (self.callPackage ./kernel.nix { fragments = [ ./kernel/base.config ] ++ fragments; }).kernel;
     in
     {
-      kernel = self.callPackage ./kernel.nix { };
-      kernel-nixos = kernelWith ./kernel/nixos.config;
-      kernel-gdb = kernelWith ./kernel/gdb.config;
+      kernel = kernelWith [ ];
+      kernel-nixos = kernelWith [ ./kernel/nixos.config ];
+      kernel-gdb = kernelWith [ ./kernel/gdb.config ];
 
       busybox = self.callPackage ./busybox.nix { inherit (pkgs.pkgsStatic) stdenv; };
       initramfs = self.callPackage ./initramfs.nix { };

@@ -9,7 +9,7 @@
   flex,
   perl,
   bc,
-  fragments ? [ ./kernel/base.config ],
+  fragments,
 }:
 let
   pins = import ./pins.nix;
@@ -56,4 +56,7 @@ let
     };
   };
 in
-kernel
+{
+  # In a set, so that its `override` is the builder's own, which NixOS uses.
+  inherit kernel;
+}

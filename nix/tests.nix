@@ -3,6 +3,7 @@
 # The Cargo workspace in tests/: the CLI and the program that runs in the VM,
 # linked statically so that they run anywhere.
 {
+  lib,
   runCommand,
   craneLib,
   pkgsStatic,
@@ -15,9 +16,10 @@ let
   common = {
     pname = "lkmpg";
     version = "0.1.0";
-    src = builtins.path {
+    # crane reads the manifests while it evaluates, from ../tests itself.
+    src = lib.cleanSourceWith {
       name = "tests";
-      path = ../tests;
+      src = ../tests;
       filter = without [
         "target"
         "fixtures"

@@ -87,6 +87,16 @@ let
 
   lib = {
     inherit (builtins) mapAttrs;
+    cleanSourceWith =
+      {
+        name,
+        src,
+        filter,
+      }:
+      builtins.path {
+        inherit name filter;
+        path = src;
+      };
     concatMapStrings = f: list: concatStringsSep "" (map f list);
     filterAttrs =
       keep: set:

@@ -45,12 +45,25 @@
           src,
           configfile,
           config,
+          # What NixOS gives it besides.
+          features ? { },
+          kernelPatches ? [ ],
+          randstructSeed ? "",
         }@args:
         let
-          kernel = debian.linuxManualConfig args;
+          kernel = debian.linuxManualConfig {
+            inherit
+              version
+              modDirVersion
+              src
+              configfile
+              config
+              ;
+          };
         in
         kernel
         // {
+          override = change: linuxManualConfig arguments (args // change args);
           moduleBuildDependencies = [
             arguments.rustc-unwrapped
             arguments.rust-bindgen-unwrapped
@@ -116,7 +129,18 @@
             }:
             runCommand "${pname}-${version}" { outputHash = hash; } "exit 1";
           testers.runNixOSTest =
-            args: debian.testers.runNixOSTest args // { driverInteractive = package "nixos-test-driver"; };
+            args:
+            let
+              node = args.nodes.machine { inherit lib; };
+              kernel = node.boot.kernelPackages.kernel.override (_: {
+                features = { };
+                kernelPatches = [ ];
+                randstructSeed = "";
+              });
+            in
+            builtins.seq kernel.outPath (
+              debian.testers.runNixOSTest args // { driverInteractive = package "nixos-test-driver"; }
+            );
         };
 
       packagesWith =

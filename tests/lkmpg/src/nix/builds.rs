@@ -100,7 +100,8 @@ pub enum Change<'a> {
 #[derive(Default)]
 pub struct Builds {
     running: HashMap<u64, Build>,
-    ended: Vec<Build>,
+    /// Those that are over, well or not.
+    pub ended: Vec<Build>,
     /// The errors that Nix reported.
     pub errors: Vec<String>,
 }

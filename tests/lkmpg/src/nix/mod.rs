@@ -12,7 +12,7 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     thread,
     time::Duration,
@@ -24,7 +24,11 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     children::{Group, interrupted},
-    nix::{builds::Builds, log::Event, progress::Progress},
+    nix::{
+        builds::{Build, Builds},
+        log::Event,
+        progress::Progress,
+    },
     stop::Stop,
 };
 
@@ -178,8 +182,13 @@ impl Outcome {
         if builds.said("No space left on device").is_some() {
             return Err(Stop::missing(full_disk()));
         }
+        // Where several builds fail, Nix need not name all of them.
+        let named: Vec<_> = builds.failed().map(|build| &build.derivation).collect();
+        let failed = |build: &&Build| named.contains(&&build.derivation) || !is_made(build);
         let failures: Vec<_> = builds
-            .failed()
+            .ended
+            .iter()
+            .filter(failed)
             .map(|build| format!("{} failed:\n{}", build.name(), build.reason()))
             .collect();
         Err(Stop::failed(if failures.is_empty() {
@@ -188,6 +197,16 @@ impl Outcome {
             failures.join("\n\n")
         }))
     }
+}
+
+/// Whether a build that has ended left its outputs.
+fn is_made(build: &Build) -> bool {
+    let mut query = Command::new("nix-store");
+    query.args(["--query", "--outputs", &build.derivation]);
+    query.output().is_ok_and(|answer| {
+        let outputs = String::from_utf8_lossy(&answer.stdout);
+        answer.status.success() && outputs.lines().all(|output| Path::new(output).exists())
+    })
 }
 
 /// Says which of the file systems that Nix writes to is full.
