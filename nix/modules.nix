@@ -49,7 +49,11 @@ let
     build {
       pname = name;
       inherit lkm passthru;
-      room = src;
+      room =
+        if builtins.pathExists (src + "/${name}.rs") then
+          src
+        else
+          throw "there is no ${name}.rs in ${toString src}: a module is a folder with a file of its name";
       postConfigure = "cp -r --no-preserve=mode,timestamps $room ${name}";
       installPhase = ''
         install -D -m 644 -t $out/lib/modules/${kernel.modDirVersion}/extra ${name}.ko
