@@ -28,7 +28,8 @@ in
       inherit (pins.bindgen) version hash;
     };
     cargoVendorDir = final.craneLib.vendorCargoDeps { cargoLock = ./bindgen/Cargo.lock; };
-    # The sources of the dependencies' build would have to be read first.
+    # To build the dependencies apart, crane would have to read the fetched
+    # sources while it evaluates.
     cargoArtifacts = null;
     cargoExtraArgs = "--locked --no-default-features --features logging";
     strictDeps = true;
