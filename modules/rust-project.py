@@ -33,6 +33,10 @@ def main(file, lkm, rooms, kernel_source=None):
         pruned = str(pathlib.Path(kernel["root_module"]).parents[2])
         for crate in crates:
             crate["root_module"] = crate["root_module"].replace(pruned, kernel_source)
+            if "source" in crate:
+                # What is generated stays where it is.
+                folder = str(pathlib.Path(crate["root_module"]).parent)
+                crate["source"]["include_dirs"].append(folder)
 
     def add(root_module, dependencies, env):
         name = root_module.stem.replace("-", "_")
