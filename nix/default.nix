@@ -17,6 +17,7 @@ let
       kernel = kernelWith [ ];
       kernel-nixos = kernelWith [ ./kernel/nixos.config ];
       kernel-gdb = kernelWith [ ./kernel/gdb.config ];
+      kernel-debug = kernelWith [ ./kernel/debug.config ];
 
       busybox = self.callPackage ./busybox.nix { inherit (pkgs.pkgsStatic) stdenv; };
       initramfs = self.callPackage ./initramfs.nix { };
@@ -53,8 +54,14 @@ let
   modules = rooms.buildAll examples;
 
   # Modules that show what lkm does beyond what the examples need of it, with
-  # tests like theirs.
-  lkmTests = vmTest (rooms.find ../tests/lkm);
+  # tests like theirs; and modules that fail, each in a way that the harness
+  # must report.
+  lkmTests = rooms.find ../tests/lkm;
+  fixtures = rooms.find ../tests/fixtures;
+
+  # Modules for the kernel that finds more.
+  debugRooms = callPackage ./modules.nix { kernel = scope.kernel-debug; };
+  debugVm = scope.vmWith { kernel = scope.kernel-debug; };
 in
 {
   packages = modules // {
@@ -73,15 +80,17 @@ in
 
   checks =
     (vmTest examples).vmTests
-    // lkmTests.vmTests
+    // (vmTest lkmTests).vmTests
     // (callPackage ./lint.nix { }).checks
     // {
+      vm-test-debug = (vmTest (examples // lkmTests)).debugTest;
       nixos-vm-test = (vmTest examples).nixosTest;
       rust-analyzer = scope.develop.check;
       harness = scope.programs.harness {
         inherit (scope) vm;
-        # Modules that fail, each in a way that the harness must report.
-        fixtures = builtins.attrValues (rooms.buildAll (rooms.find ../tests/fixtures));
+        inherit debugVm;
+        modules = builtins.attrValues (rooms.buildAll fixtures);
+        debugModules = builtins.attrValues (debugRooms.buildAll fixtures);
       };
     };
 
@@ -90,7 +99,10 @@ in
   # Kernels that take minutes to build and tests that boot NixOS: here nobody
   # builds them who did not ask for them.
   legacyPackages = {
-    inherit (scope) kernel-nixos;
+    inherit (scope) kernel-nixos kernel-debug;
+    debug = debugRooms.buildAll examples // {
+      vm = debugVm;
+    };
     gdb = (callPackage ./modules.nix { kernel = scope.kernel-gdb; }).buildAll examples // {
       vm = scope.vmWith {
         kernel = scope.kernel-gdb;

@@ -41,7 +41,9 @@ let
       // args
       // {
         inherit pname cargoArtifacts;
-        cargoExtraArgs = "--locked -p ${pname}";
+        # As one of the workspace: on its own its dependencies would have other
+        # features than those that are compiled already.
+        cargoExtraArgs = "--locked --workspace --bin ${pname}";
         meta.mainProgram = pname;
       }
     );
@@ -82,9 +84,15 @@ in
   );
   fmt = craneLib.cargoFmt common;
 
-  # The tests of the tests; `vm` and `fixtures` are what the ignored ones boot.
+  # The tests of the tests, and what the ignored ones boot: VMs of the base and
+  # the debug kernel, and modules for each.
   harness =
-    { vm, fixtures }:
+    {
+      vm,
+      modules,
+      debugVm,
+      debugModules,
+    }:
     craneLib.cargoTest (
       common
       // {
@@ -92,7 +100,9 @@ in
         LKMPG_ROOMS = "";
         cargoTestExtraArgs = "--workspace -- --include-ignored";
         LKMPG_TEST_VM = vm;
-        LKMPG_TEST_MODULES = fixtures;
+        LKMPG_TEST_MODULES = modules;
+        LKMPG_TEST_DEBUG_VM = debugVm;
+        LKMPG_TEST_DEBUG_MODULES = debugModules;
       }
     );
 }

@@ -8,6 +8,8 @@
   linuxPackagesFor,
   callPackage,
   lkmpg,
+  kernel,
+  kernel-debug,
   kernel-nixos,
   programs,
   rooms,
@@ -17,6 +19,23 @@ folders:
 let
   modules = rooms.buildAll folders;
   guest = programs.guest folders;
+  initramfs = callPackage ./initramfs.nix { lkmpg-guest = guest; };
+
+  # The tests of `modules` in VMs of `kernel`. The output has the log that one
+  # sees on a terminal, and the results as JUnit. Emulated, so that the result
+  # does not depend on what the machine's KVM can do.
+  vmTest =
+    {
+      name,
+      kernel,
+      modules,
+      options ? "",
+    }:
+    runCommand name { nativeBuildInputs = [ lkmpg ]; } ''
+      mkdir $out
+      lkmpg test ${options} --vm ${vmWith { inherit kernel initramfs; }} --modules ${modules} \
+        --accel tcg --junit $out/junit.xml 2>&1 | tee $out/log
+    '';
 
   # For NixOS, modules built for the kernel that it boots.
   nixosModules = (callPackage ./modules.nix { kernel = kernel-nixos; }).buildAll folders;
@@ -82,23 +101,22 @@ let
   nixosTests = lib.mapAttrs (name: _: nixosTest name [ name ]) modules;
 in
 {
-  # One VM for each module, booted on the initramfs. A test's output has the
-  # log that one sees on a terminal, and the results as JUnit. Emulated, so
-  # that the result does not depend on what the machine's KVM can do.
-  vmTests =
-    let
-      vm = vmWith { initramfs = callPackage ./initramfs.nix { lkmpg-guest = guest; }; };
-    in
-    lib.mapAttrs' (
-      name: module:
-      lib.nameValuePair "vm-test-${name}" (
-        runCommand "vm-test-${name}" { nativeBuildInputs = [ lkmpg ]; } ''
-          mkdir $out
-          lkmpg test ${name} --vm ${vm} --modules ${module} --accel tcg \
-            --junit $out/junit.xml 2>&1 | tee $out/log
-        ''
-      )
-    ) modules;
+  # One VM for each module; and all of them on the kernel that finds more,
+  # where they take minutes, most of which are waits.
+  vmTests = lib.mapAttrs' (
+    name: module:
+    lib.nameValuePair "vm-test-${name}" (vmTest {
+      name = "vm-test-${name}";
+      inherit kernel;
+      modules = module;
+    })
+  ) modules;
+  debugTest = vmTest {
+    name = "vm-test-debug";
+    kernel = kernel-debug;
+    modules = rooms.join ((callPackage ./modules.nix { kernel = kernel-debug; }).buildAll folders);
+    options = "--kernel debug";
+  };
 
   # NixOS with a module, for each; and with all of them in turn, which boots
   # only once.

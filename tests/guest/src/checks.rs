@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::OFlags,
@@ -19,51 +19,12 @@ use rustix::{
 };
 
 use crate::{
-    Line, Module, Room, Vm, modinfo,
+    Module, Room, Vm, kmemleak, modinfo,
     snapshot::{self, Snapshot},
 };
 
 /// How often `reload` loads the module.
 const RELOADS: u32 = 10;
-
-/// How many lines of the log an error quotes.
-const QUOTED: usize = 5;
-
-/// Signs of trouble in the kernel log.
-const TROUBLE: [&str; 32] = [
-    "BUG:",
-    "DEBUG_LOCKS_WARN_ON",
-    "INFO: possible",
-    "INFO: rcu",
-    "INFO: task",
-    "INFO: trying to register non-static key",
-    "KASAN:",
-    "KCSAN:",
-    "KFENCE:",
-    "Kernel panic",
-    "ODEBUG:",
-    "Oops:",
-    "UBSAN:",
-    "WARNING:",
-    "cannot create duplicate filename",
-    "double free",
-    "general protection",
-    "inconsistent lock state",
-    "kernel stack overflow",
-    "kmemleak:",
-    "kobject_add_internal failed",
-    "leaking at least",
-    "list_add corruption",
-    "list_del corruption",
-    "panicked at",
-    "refcount_t:",
-    "rcu_sched self-detected stall",
-    "scheduling while atomic",
-    "sleeping function called",
-    "soft lockup",
-    "suspicious RCU usage",
-    "unable to handle",
-];
 
 /// A check that is applied to every module.
 pub struct Check {
@@ -79,10 +40,16 @@ pub struct Subject<'a> {
     pub room: Room<'a>,
     /// What there was before the module was loaded for the first time.
     pub before: Snapshot,
+    /// The tests that were run so far, and when each began.
+    pub begun: Vec<(&'static str, Duration)>,
 }
 
-/// The checks, in the order in which they are run.
-pub const CHECKS: &[Check] = &[
+/// The checks that this kernel allows, in the order in which they are run.
+pub fn checks() -> impl Iterator<Item = &'static Check> {
+    CHECKS.iter().chain(kmemleak::available().then_some(&LEAKS))
+}
+
+const CHECKS: &[Check] = &[
     Check {
         name: "modinfo",
         run: |_, subject| modinfo::check(subject.room.name).map(|()| String::new()),
@@ -99,11 +66,12 @@ pub const CHECKS: &[Check] = &[
         name: "unload_while_open",
         run: unload_while_open,
     },
-    Check {
-        name: "log_clean",
-        run: log_clean,
-    },
 ];
+
+const LEAKS: Check = Check {
+    name: "memory_leaks",
+    run: memory_leaks,
+};
 
 /// Compares with what there was before the first load, so that what the room's
 /// own tests made the module leave is found too.
@@ -213,49 +181,7 @@ fn touch(mut file: &File) {
     let _ = file.read(&mut [0; 64]);
 }
 
-fn log_clean(vm: &mut Vm, _: &Subject<'_>) -> Result<String> {
-    let trouble: Vec<_> = vm
-        .log()
-        .whole()?
-        .iter()
-        .filter(|line| is_trouble(line))
-        .map(|line| line.text.as_str())
-        .collect();
-    let quoted = &trouble[..trouble.len().min(QUOTED)];
-    ensure!(
-        trouble.is_empty(),
-        "{} line(s) of trouble in the kernel log:\n{}",
-        trouble.len(),
-        quoted.join("\n")
-    );
+fn memory_leaks(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
+    kmemleak::check(&subject.begun)?;
     Ok(String::new())
-}
-
-fn is_trouble(line: &Line) -> bool {
-    TROUBLE.iter().any(|sign| line.text.contains(sign))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(text: &str) -> Line {
-        Line {
-            sequence: 0,
-            micros: 0,
-            level: 4,
-            text: text.to_owned(),
-        }
-    }
-
-    #[test]
-    fn trouble_is_told_from_chatter() {
-        assert!(is_trouble(&line("WARNING: CPU: 0 PID: 1 at init.c:3")));
-        assert!(is_trouble(&line("BUG: KASAN: slab-use-after-free in f")));
-        assert!(is_trouble(&line("INFO: task sh:1 blocked for more than")));
-        assert!(!is_trouble(&line(
-            "hello_1: loading out-of-tree module taints kernel."
-        )));
-        assert!(!is_trouble(&line("rcu: Hierarchical RCU implementation.")));
-    }
 }

@@ -13,10 +13,11 @@ use lkmpg_proto::{Event, Outcome, Request};
 
 use crate::{
     Room, Vm,
-    checks::{CHECKS, Subject},
-    module,
+    checks::{self, Subject},
+    kmemleak, module,
     report::Report,
     snapshot::Snapshot,
+    trouble,
 };
 
 /// Runs tests one by one and reports each.
@@ -54,13 +55,20 @@ impl<'a> Harness<'a> {
             self.test(room.name, "setup", |vm| setup(vm).map(|()| String::new()))?;
         }
         let before = Snapshot::settled();
-        let subject = Subject { room, before };
+        let mut begun = Vec::new();
         for test in room.tests {
+            begun.push((test.name, kmemleak::uptime()));
             self.test(room.name, test.name, |vm| {
                 (test.run)(vm).map(|()| String::new())
             })?;
         }
-        for check in CHECKS {
+        let mut subject = Subject {
+            room,
+            before,
+            begun,
+        };
+        for check in checks::checks() {
+            subject.begun.push((check.name, kmemleak::uptime()));
             self.test(room.name, check.name, |vm| (check.run)(vm, &subject))?;
         }
         Ok(())
@@ -86,6 +94,15 @@ impl<'a> Harness<'a> {
 
         let result = result.unwrap_or_else(|payload| Err(describe(&*payload)));
         let result = result.and_then(|note| unload_others(&before).map(|()| note));
+        // Whatever the kernel complained of since the last test ended.
+        let trouble = trouble::find(self.vm.log().take()?);
+        let result = match (result, trouble) {
+            (result, None) => result,
+            (Ok(_), Some(trouble)) => Err(anyhow!("the kernel complained:\n{trouble}")),
+            (Err(error), Some(trouble)) => {
+                Err(anyhow!("{error:#}\nand the kernel complained:\n{trouble}"))
+            }
+        };
         let (outcome, message) = match result {
             Ok(note) => (Outcome::Passed, note),
             Err(error) => (Outcome::Failed, format!("{error:#}")),

@@ -8,6 +8,7 @@ mod checks;
 mod command;
 mod demo;
 mod harness;
+mod kmemleak;
 mod log;
 mod modinfo;
 mod module;
@@ -17,6 +18,7 @@ mod room;
 mod shell;
 mod snapshot;
 mod syscalls;
+mod trouble;
 mod vm;
 
 pub use log::{Line, Log};

@@ -43,6 +43,7 @@ pub struct Log {
     kmsg: File,
     lines: Vec<Line>,
     mark: usize,
+    taken: usize,
 }
 
 impl Log {
@@ -57,6 +58,7 @@ impl Log {
             kmsg,
             lines: Vec::new(),
             mark: 0,
+            taken: 0,
         })
     }
 
@@ -65,6 +67,7 @@ impl Log {
         self.fetch()?;
         self.lines.clear();
         self.mark = 0;
+        self.taken = 0;
         Ok(())
     }
 
@@ -89,14 +92,11 @@ impl Log {
         Ok(&self.lines[self.mark..])
     }
 
-    /// All the lines, those before the mark, too.
-    ///
-    /// # Errors
-    ///
-    /// When `/dev/kmsg` cannot be read.
-    pub fn whole(&mut self) -> Result<&[Line]> {
+    /// The lines since the last call of this function, marks or not.
+    pub(crate) fn take(&mut self) -> Result<&[Line]> {
         self.fetch()?;
-        Ok(&self.lines)
+        let taken = std::mem::replace(&mut self.taken, self.lines.len());
+        Ok(&self.lines[taken..])
     }
 
     /// Waits up to 5 s for a line since the mark that contains `text`, and

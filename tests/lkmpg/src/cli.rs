@@ -4,6 +4,8 @@ use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
+use crate::source::Kernel;
+
 /// The examples of the Linux Kernel Module Programming Guide, in Rust.
 #[derive(Debug, Parser)]
 #[command(name = "lkmpg", version, max_term_width = 100)]
@@ -87,18 +89,22 @@ pub struct VmOptions {
     #[arg(long, value_enum, default_value_t)]
     pub accel: Accel,
 
-    /// Give up on a VM after so many seconds (not in a shell)
-    #[arg(long, value_name = "S", default_value = "120", value_parser = seconds)]
-    pub timeout: Duration,
+    /// Give up on a VM after so many seconds (not in a shell) [default: 120, debug kernel: 900]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub timeout: Option<Duration>,
 }
 
 #[derive(Args, Debug)]
 pub struct TestOptions {
+    /// Which kernel to test on
+    #[arg(long, value_enum, default_value_t)]
+    pub kernel: Kernel,
+
     /// Run the whole list of tests so many times in the same VM
     #[arg(long, value_name = "N", default_value = "1")]
     pub repeat: NonZeroU32,
 
-    /// Run so many VMs at a time [default: the number of CPUs, at most 4]
+    /// Run so many VMs at a time [default: what suits the machine]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroU32>,
 
@@ -195,7 +201,7 @@ mod tests {
             panic!("{cli:?}");
         };
         assert_eq!(names.names, ["hello-1", "procfs1"]);
-        assert_eq!(vm.timeout, Duration::from_secs(7));
+        assert_eq!(vm.timeout, Some(Duration::from_secs(7)));
     }
 
     #[test]

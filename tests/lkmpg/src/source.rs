@@ -2,9 +2,10 @@
 
 //! Gets what a command works with: the VM and the modules.
 
-use std::iter;
+use std::{iter, time::Duration};
 
 use anyhow::Result;
+use clap::ValueEnum;
 
 use crate::{
     cli::Source,
@@ -15,11 +16,15 @@ use crate::{
 };
 
 /// Which of the flake's kernels to use, and the modules built for it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub enum Kernel {
-    /// The one that every module is tested on.
+    /// What the examples need, quick to boot
+    #[default]
     Base,
+    /// KASAN, lockdep, kmemleak and more: slow, and finds more
+    Debug,
     /// One with debug information.
+    #[value(skip)]
     Gdb,
 }
 
@@ -28,10 +33,36 @@ impl Kernel {
     fn prefix(self) -> &'static str {
         match self {
             Self::Base => "",
+            Self::Debug => "debug.",
             Self::Gdb => "gdb.",
         }
     }
+
+    /// How long a VM may run when nothing is said.
+    pub fn timeout(self) -> Duration {
+        match self {
+            Self::Base | Self::Gdb => Duration::from_secs(120),
+            Self::Debug => Duration::from_secs(900),
+        }
+    }
+
+    /// How many VMs to run at a time on a machine with `cpus` CPUs and `memory`
+    /// bytes to spare.
+    pub fn jobs(self, cpus: usize, memory: u64) -> usize {
+        match self {
+            Self::Base | Self::Gdb => cpus.min(4),
+            // Most of their time is waiting: with DEBUG_KOBJECT_RELEASE each
+            // unload takes seconds. With KASAN they fill their memory.
+            Self::Debug => {
+                let fit = usize::try_from(memory / DEBUG_VM).unwrap_or(usize::MAX);
+                (8 * cpus).min(16).min(fit).max(1)
+            }
+        }
+    }
 }
+
+/// What a VM with the debug kernel takes, in bytes.
+const DEBUG_VM: u64 = 400 << 20;
 
 /// A VM and the modules to use in it.
 pub struct Workshop {
@@ -97,5 +128,21 @@ impl Workshop {
     pub fn shows(&self, name: &str) -> &str {
         let room = self.rooms.iter().find(|room| room.name == name);
         room.map_or("", |room| &room.shows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_fit_the_machine() {
+        const GIB: u64 = 1 << 30;
+        assert_eq!(Kernel::Base.jobs(2, GIB), 2);
+        assert_eq!(Kernel::Base.jobs(64, GIB), 4);
+        assert_eq!(Kernel::Debug.jobs(1, 64 * GIB), 8);
+        assert_eq!(Kernel::Debug.jobs(64, 64 * GIB), 16);
+        assert_eq!(Kernel::Debug.jobs(2, 2 * GIB), 5);
+        assert_eq!(Kernel::Debug.jobs(2, 0), 1);
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! `LKMPG_TEST_VM` is a directory with `kernel`, `initrd` and `qemu`,
 //! `LKMPG_TEST_MODULES` a list, with spaces, of directories that hold the
-//! modules of `tests/fixtures`.
+//! modules of `tests/fixtures`. `LKMPG_TEST_DEBUG_VM` and
+//! `LKMPG_TEST_DEBUG_MODULES` are the same for the debug kernel.
 
 use std::{
     env, fs,
@@ -31,7 +32,13 @@ fn lkmpg(arguments: &[&str]) -> Command {
 
 /// The program with `arguments`, on `vm` with the fixtures.
 fn lkmpg_in(vm: &Path, arguments: &[&str]) -> Command {
-    let modules = env::var("LKMPG_TEST_MODULES").expect("LKMPG_TEST_MODULES is set");
+    lkmpg_with(vm, "LKMPG_TEST_MODULES", arguments)
+}
+
+/// The program with `arguments`, on `vm` with the modules that the environment
+/// variable `modules` lists.
+fn lkmpg_with(vm: &Path, modules: &str, arguments: &[&str]) -> Command {
+    let modules = env::var(modules).unwrap_or_else(|_| panic!("{modules} is set"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_lkmpg"));
     command.arg("--vm").arg(vm);
     for module in modules.split_whitespace() {
@@ -44,6 +51,15 @@ fn lkmpg_in(vm: &Path, arguments: &[&str]) -> Command {
 fn test(arguments: &[&str]) -> Output {
     let arguments = [&["test", "--accel", "tcg"], arguments].concat();
     lkmpg(&arguments).output().expect("lkmpg starts")
+}
+
+/// The tests of `module` on the debug kernel.
+fn test_debug(module: &str) -> Output {
+    let vm = env::var_os("LKMPG_TEST_DEBUG_VM").expect("LKMPG_TEST_DEBUG_VM is set");
+    let arguments = ["test", module, "--kernel", "debug", "--accel", "tcg"];
+    lkmpg_with(Path::new(&vm), "LKMPG_TEST_DEBUG_MODULES", &arguments)
+        .output()
+        .expect("lkmpg starts")
 }
 
 fn stdout(output: &Output) -> String {
@@ -166,9 +182,41 @@ fn what_a_module_leaves_behind_is_named() {
 #[ignore = "needs a VM"]
 fn a_warning_in_the_log_is_a_failure() {
     let output = test(&["warns"]);
-    let expected = ["test warns::log_clean ... FAILED", "WARNING:"];
+    let expected = [
+        "test warns::leaves_nothing ... FAILED",
+        "the kernel complained:",
+        "WARNING:",
+        "Call Trace:",
+    ];
     assert_fails(&output, &expected);
-    assert!(stdout(&output).contains("test warns::reload ... ok"));
+    assert!(stdout(&output).contains("test warns::modinfo ... ok"));
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn use_after_free_is_a_failure_on_the_debug_kernel() {
+    let output = test_debug("uses-after-free");
+    let expected = [
+        "test uses-after-free::leaves_nothing ... FAILED",
+        "BUG: KASAN: slab-use-after-free",
+        "Freed by task",
+    ];
+    assert_fails(&output, &expected);
+    assert!(stdout(&output).contains("test uses-after-free::modinfo ... ok"));
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn leaked_memory_is_a_failure_on_the_debug_kernel() {
+    let output = test_debug("leaks-memory");
+    let expected = [
+        "test leaks-memory::memory_leaks ... FAILED",
+        "unreferenced object",
+        "(size 1024)",
+        "(during reload)",
+    ];
+    assert_fails(&output, &expected);
+    assert!(stdout(&output).contains("test leaks-memory::reload ... ok"));
 }
 
 #[test]
@@ -178,8 +226,8 @@ fn failures_are_in_the_junit_file() {
     let file = dir.path().join("junit.xml");
     test(&["warns", "--junit", file.to_str().unwrap()]);
     let xml = fs::read_to_string(file).unwrap();
-    assert!(xml.contains("<testcase name=\"log_clean\""), "{xml}");
-    assert!(xml.contains("failures=\"1\""), "{xml}");
+    assert!(xml.contains("<testcase name=\"reload\""), "{xml}");
+    assert!(xml.contains("failures=\"3\""), "{xml}");
 }
 
 #[test]
@@ -188,7 +236,7 @@ fn repeating_runs_the_whole_list_again() {
     let output = test(&["warns", "--repeat", "3"]);
     let stdout = stdout(&output);
     assert_eq!(
-        stdout.matches("test warns::reload ... ok").count(),
+        stdout.matches("test warns::modinfo ... ok").count(),
         3,
         "{stdout}"
     );

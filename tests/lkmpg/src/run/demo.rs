@@ -15,7 +15,8 @@ use crate::{
 /// Shows the examples one after the other in one VM. Returns whether all
 /// behaved.
 pub fn demo(source: &Source, wanted: &[String], options: &VmOptions) -> Result<bool> {
-    let workshop = Workshop::open(source, wanted, Kernel::Base)?;
+    let kernel = Kernel::Base;
+    let workshop = Workshop::open(source, wanted, kernel)?;
     let accel = accel::choose(options.accel, &workshop.vm)?;
     let request = Request::new(Mode::Demo, workshop.names.clone());
     let mut tell = |news: News<'_>| match news {
@@ -23,7 +24,8 @@ pub fn demo(source: &Source, wanted: &[String], options: &VmOptions) -> Result<b
         News::Step(step) => transcript(&step),
         News::Verdict(verdict) => complain(verdict),
     };
-    let verdicts = session::follow(&workshop, accel, &request, options.timeout, &mut tell)?;
+    let timeout = options.timeout.unwrap_or(kernel.timeout());
+    let verdicts = session::follow(&workshop, accel, &request, timeout, &mut tell)?;
 
     print!("\n{}", table(&verdicts));
     println!("{}", summary(&verdicts));

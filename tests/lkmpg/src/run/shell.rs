@@ -54,7 +54,7 @@ pub fn shell(
     // Until the shell is there the console shows the boot, which is of
     // interest only when something goes wrong.
     let mut console = Console::default();
-    let deadline = Instant::now() + options.timeout;
+    let deadline = Instant::now() + options.timeout.unwrap_or(kernel.timeout());
     loop {
         match machine.next(Some(deadline))? {
             Happening::Console(text) => console.push(&text),

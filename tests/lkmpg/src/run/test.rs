@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use std::{
-    num::NonZeroU32,
+    fs,
+    num::NonZero,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -20,15 +21,12 @@ use crate::{
     cli::{Source, TestOptions, VmOptions},
     junit,
     run::session::{self, News},
-    source::{Kernel, Workshop},
+    source::Workshop,
     tally::{Verdict, all_passed, summary},
 };
 
 /// How often the progress bar moves.
 const TICK: Duration = Duration::from_millis(250);
-
-/// At most so many VMs run at a time when nothing is said.
-const MOST_JOBS: usize = 4;
 
 /// Runs the tests of each example in a VM of its own. Returns whether all
 /// passed.
@@ -38,7 +36,7 @@ pub fn test(
     vm: &VmOptions,
     options: &TestOptions,
 ) -> Result<bool> {
-    let workshop = Workshop::open(source, wanted, Kernel::Base)?;
+    let workshop = Workshop::open(source, wanted, options.kernel)?;
     let accel = accel::choose(vm.accel, &workshop.vm)?;
     let verdicts = run_all(&workshop, accel, vm, options)?;
 
@@ -59,6 +57,7 @@ fn run_all(
 ) -> Result<Vec<Verdict>> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
+    let timeout = vm.timeout.unwrap_or(options.kernel.timeout());
     let bar = bar(workshop.names.len());
     let work = || {
         while let Some(name) = workshop.names.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -66,7 +65,7 @@ fn run_all(
                 repeat: options.repeat,
                 ..Request::new(Mode::Test, vec![name.clone()])
             };
-            let result = session::follow(workshop, accel, &request, vm.timeout, &mut |news| {
+            let result = session::follow(workshop, accel, &request, timeout, &mut |news| {
                 if let News::Verdict(verdict) = news {
                     bar.suspend(|| print(verdict));
                 }
@@ -81,7 +80,7 @@ fn run_all(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..jobs(options.jobs).min(workshop.names.len()) {
+        for _ in 0..jobs(options).min(workshop.names.len()) {
             scope.spawn(work);
         }
     });
@@ -98,11 +97,21 @@ fn bar(modules: usize) -> ProgressBar {
     bar
 }
 
-fn jobs(wanted: Option<NonZeroU32>) -> usize {
-    match wanted {
-        Some(jobs) => jobs.get() as usize,
-        None => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_JOBS)),
+fn jobs(options: &TestOptions) -> usize {
+    if let Some(jobs) = options.jobs {
+        return jobs.get() as usize;
     }
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    options.kernel.jobs(cpus, free_memory().unwrap_or(0))
+}
+
+/// How much memory is to be had without swapping, in bytes.
+fn free_memory() -> Option<u64> {
+    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
+    let mut lines = meminfo.lines();
+    let line = lines.find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib << 10)
 }
 
 fn print(verdict: &Verdict) {
