@@ -20,7 +20,8 @@ const SUGGESTIONS: usize = 3;
 pub struct Room {
     /// Its directory below `modules/`, and its module.
     pub name: String,
-    /// Where the book has it: `4.1 The Simplest Module`; may be empty.
+    /// Where the book has it: `4.1 The Simplest Module`; for an example of the
+    /// write-up, `Write-up: Printing`; may be empty.
     pub chapter: String,
     /// What it shows, in a sentence; may be empty.
     pub shows: String,
@@ -51,15 +52,16 @@ fn describe(name: String, source: &str) -> Room {
         .lines()
         .filter_map(|line| line.trim().strip_prefix("//!"))
         .map(str::trim);
-    let chapter = docs.clone().find_map(|line| line.strip_prefix("Book:"));
+    let is_chapter = |line: &&str| line.starts_with("Book:") || line.starts_with("Write-up:");
+    let chapter = docs.clone().find(is_chapter).unwrap_or_default();
     let shows = docs
         .skip_while(|line| line.is_empty())
-        .take_while(|line| !line.is_empty() && !line.starts_with("Book:"))
+        .take_while(|line| !line.is_empty() && !is_chapter(line))
         .collect::<Vec<_>>()
         .join(" ");
     Room {
         name,
-        chapter: chapter.unwrap_or_default().trim().to_owned(),
+        chapter: chapter.trim_start_matches("Book:").trim().to_owned(),
         shows,
     }
 }
@@ -142,6 +144,8 @@ mod tests {
         let room = describe("hello-1".into(), source);
         assert_eq!(room.chapter, "4.1 The Simplest Module");
         assert_eq!(room.shows, "Says hello, and goodbye.");
+        let other = describe("x".into(), "//! Prints.\n//!\n//! Write-up: Printing\n");
+        assert_eq!(other.chapter, "Write-up: Printing");
         let bare = describe("x".into(), "use x;\n");
         assert_eq!((&*bare.chapter, &*bare.shows), ("", ""));
     }
