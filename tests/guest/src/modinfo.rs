@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use object::{Object, ObjectSection, read::elf::ElfFile64};
 
 use crate::module;
@@ -18,34 +18,63 @@ const GPL_COMPATIBLE: [&str; 6] = [
     "Dual MPL/GPL",
 ];
 
+/// What a module says of itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Modinfo(Vec<(String, String)>);
+
+impl Modinfo {
+    /// The values of `key`, such as `parm`, in the order of the file.
+    #[must_use]
+    pub fn all(&self, key: &str) -> Vec<&str> {
+        let entries = self.0.iter().filter(|entry| entry.0 == key);
+        entries.map(|entry| entry.1.as_str()).collect()
+    }
+
+    /// The first value of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.all(key).first().copied()
+    }
+
+    /// Reads `key=value` strings, each ended by a zero.
+    fn parse(section: &[u8]) -> Self {
+        let entries = section.split(|byte| *byte == 0).filter_map(|entry| {
+            let (key, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
+            Some((key.to_owned(), value.to_owned()))
+        });
+        Self(entries.collect())
+    }
+}
+
+/// What `modinfo` prints for the module called `name`.
+///
+/// # Errors
+///
+/// When there is no such module, or it has no section `.modinfo`.
+pub fn modinfo(name: &str) -> Result<Modinfo> {
+    let path = module::file(name);
+    let read = || {
+        let elf = fs::read(&path)?;
+        let file = ElfFile64::<object::LittleEndian>::parse(&*elf)?;
+        let section = file.section_by_name(".modinfo");
+        let section = section.ok_or_else(|| anyhow!("no section .modinfo"))?;
+        anyhow::Ok(Modinfo::parse(section.data()?))
+    };
+    read().with_context(|| path.display().to_string())
+}
+
 /// What `modinfo` must be able to say of any module.
 pub fn check(name: &str) -> Result<()> {
-    let path = module::file(name);
-    let elf = fs::read(&path).with_context(|| path.display().to_string())?;
-    judge(&section(&elf).with_context(|| path.display().to_string())?)
+    judge(&modinfo(name)?)
 }
 
-/// The bytes of `.modinfo`: `key=value` strings, each ended by a zero.
-fn section(elf: &[u8]) -> Result<Vec<u8>> {
-    let file = ElfFile64::<object::LittleEndian>::parse(elf)?;
-    let section = file.section_by_name(".modinfo");
-    let section = section.ok_or_else(|| anyhow!("no section .modinfo"))?;
-    Ok(section.data()?.to_vec())
-}
-
-fn judge(modinfo: &[u8]) -> Result<()> {
-    let entries: Vec<_> = modinfo.split(|byte| *byte == 0).collect();
+fn judge(modinfo: &Modinfo) -> Result<()> {
     for key in ["license", "author", "description"] {
-        let value = entries.iter().find_map(|entry| {
-            let rest = entry.strip_prefix(key.as_bytes())?;
-            Some(String::from_utf8_lossy(rest.strip_prefix(b"=")?))
-        });
-        let Some(value) = value else {
-            bail!("modinfo has no {key}");
-        };
+        let value = modinfo.get(key);
+        let value = value.ok_or_else(|| anyhow!("modinfo has no {key}"))?;
         ensure!(!value.trim().is_empty(), "modinfo has an empty {key}");
         ensure!(
-            key != "license" || GPL_COMPATIBLE.contains(&&*value),
+            key != "license" || GPL_COMPATIBLE.contains(&value),
             "the license {value:?} is not compatible with the GPL"
         );
     }
@@ -55,6 +84,18 @@ fn judge(modinfo: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn judge(section: &[u8]) -> Result<()> {
+        super::judge(&Modinfo::parse(section))
+    }
+
+    #[test]
+    fn values_are_found() {
+        let modinfo = Modinfo::parse(b"parm=a:A = 1\0license=GPL\0parm=b:B\0\0");
+        assert_eq!(modinfo.all("parm"), ["a:A = 1", "b:B"]);
+        assert_eq!(modinfo.get("license"), Some("GPL"));
+        assert_eq!(modinfo.get("author"), None);
+    }
 
     #[test]
     fn all_three_are_needed() {

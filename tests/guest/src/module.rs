@@ -34,7 +34,8 @@ pub(crate) fn directory() -> &'static Path {
 }
 
 /// The file of the module called `name`.
-pub(crate) fn file(name: &str) -> PathBuf {
+#[must_use]
+pub fn file(name: &str) -> PathBuf {
     directory().join(format!("{name}.ko"))
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn loaded() -> Result<Vec<String>> {
 }
 
 /// The name that the kernel gives the module whose file is `name`.ko.
-fn kernel_name(name: &str) -> String {
+pub(crate) fn kernel_name(name: &str) -> String {
     name.replace('-', "_")
 }
 

@@ -22,6 +22,8 @@ pub use rustix::io::Errno;
 
 pub use crate::{
     Log, Module, Room, Test, Vm,
+    modinfo::{Modinfo, modinfo},
+    module::file as module_file,
     syscalls::{Argument, errno, ioctl, read_to_bad_address, write_from_bad_address},
     tests,
 };

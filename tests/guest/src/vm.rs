@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use std::{
+    path::Path,
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::io::Errno;
 
-use crate::{Log, Module};
+use crate::{Log, Module, module, syscalls::errno};
 
 /// How long [`Vm::wait_for`] waits.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,6 +41,24 @@ impl Vm {
     /// See [`Module::load`].
     pub fn load_with(&mut self, name: &str, params: &str) -> Result<Module> {
         Module::load(name, params)
+    }
+
+    /// The error number with which the kernel refuses to load a module.
+    ///
+    /// # Errors
+    ///
+    /// When the module is loaded, or something of it is left.
+    pub fn load_fails(&mut self, name: &str, params: &str) -> Result<Errno> {
+        let error = match Module::load(name, params) {
+            Ok(_) => bail!("{name} is loaded with {params:?}"),
+            Err(error) => error,
+        };
+        let loaded = module::loaded()?;
+        let name = module::kernel_name(name);
+        ensure!(!loaded.contains(&name), "{name} is still in /proc/modules");
+        let path = Path::new("/sys/module").join(name);
+        ensure!(!path.exists(), "{} is still there", path.display());
+        errno(&error).ok_or(error)
     }
 
     /// The kernel log since the test began.
