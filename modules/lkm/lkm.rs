@@ -18,6 +18,10 @@
 //! All of them unregister in [`Drop`]. The `module!` macro drops the module's
 //! value in the exit function, so a registration must be part of that value;
 //! one that is leaked (`core::mem::forget`, a `static`) is never unregistered.
+//!
+//! Only [parameters](params) are different: they belong to the module core,
+//! which unregisters them itself, and waits, between the exit function and the
+//! freeing of text and data. Their callbacks can run that long.
 
 #[allow(
     clippy::all,
@@ -34,4 +38,5 @@ mod bindings {
     include!(env!("LKM_BINDINGS"));
 }
 
+pub mod params;
 pub mod procfs;

@@ -1,0 +1,700 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Module parameters.
+//!
+//! What `module!` has for them is for integers that are given at load time.
+//! [`params!`](crate::params!) has the rest of what C has: strings, arrays,
+//! `bool`, files in `/sys/module/NAME/parameters`, and callbacks.
+//!
+//! # Unloading
+//!
+//! *Unregister waits*, and it is not the module that unregisters: the module
+//! core does so, after the exit function and before it frees the module. It
+//! returns when no file of a parameter is in use and none can be used any
+//! more; one that is still open answers `ENODEV`.
+//!
+//! So a parameter can be read, written and its callbacks called from before
+//! the module's init function until after its exit function. That is why
+//! parameters are statics, which live longer than both, and why callbacks are
+//! functions: there is nothing else that they could reach. A callback must
+//! not register anything, since nobody might be left to unregister it.
+//!
+//! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
+
+use crate::bindings;
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData, //
+};
+use kernel::{
+    error::to_result,
+    page::PAGE_SIZE,
+    prelude::*,
+    str::{
+        as_char_ptr_in_const_context,
+        CStr, //
+    },
+    sync::atomic::{
+        Atomic,
+        AtomicType,
+        Relaxed, //
+    },
+};
+
+/// A type of number that a parameter can be, alone or in an array.
+///
+/// # Safety
+///
+/// - `set` and `get` are functions of C that take a `kernel_param` whose `arg`
+///   points to a `Self`. They write to it, if at all, a valid `Self` with one
+///   store, and use it only while they run.
+/// - `OPS` is made of `set` and `get`, with the flags `FLAGS`.
+pub unsafe trait Value: Copy + 'static {
+    /// The name of the type in C's `module_param()` and in modinfo.
+    const TYPE: &'static str;
+
+    /// C's table of the functions below.
+    #[doc(hidden)]
+    const OPS: *const bindings::kernel_param_ops;
+
+    /// The flags in that table.
+    #[doc(hidden)]
+    const FLAGS: c_uint = 0;
+
+    /// # Safety
+    ///
+    /// `text` is a string, or null when `FLAGS` allow no argument, and
+    /// `param.arg` points to a `Self`.
+    #[doc(hidden)]
+    unsafe fn set(text: *const c_char, param: &bindings::kernel_param) -> c_int;
+
+    /// # Safety
+    ///
+    /// `buffer` has room for `PAGE_SIZE` bytes, and `param.arg` points to a
+    /// `Self`.
+    #[doc(hidden)]
+    unsafe fn get(buffer: *mut c_char, param: &bindings::kernel_param) -> c_int;
+
+    /// # Safety
+    ///
+    /// `this` is valid for reads, and everybody else reads and writes it with
+    /// one load or store.
+    #[doc(hidden)]
+    unsafe fn load(this: *mut Self) -> Self;
+
+    /// # Safety
+    ///
+    /// `this` is valid for writes, and everybody else reads and writes it with
+    /// one load or store.
+    #[doc(hidden)]
+    unsafe fn store(this: *mut Self, value: Self);
+}
+
+/// Implements [`Value`]: `type: C's name, atomic type of the same size`. The
+/// kernel crate has no atomic `u8` and `u16`: their bits are kept in the
+/// signed type.
+macro_rules! impl_value {
+    ($($type:ident: $c_name:ident, $atomic:ident $(, flags: $flags:expr)?;)*) => {
+        kernel::macros::paste! {$(
+            const _: () = assert!(
+                size_of::<$type>() == size_of::<$atomic>()
+                    && align_of::<$type>() == align_of::<$atomic>()
+            );
+
+            // SAFETY: These are the functions and the table of C's type, which
+            // is ours: `param_set_*` stores what it has parsed if that was
+            // without an error, `param_get_*` prints what it has loaded.
+            unsafe impl Value for $type {
+                const TYPE: &'static str = stringify!($c_name);
+                const OPS: *const bindings::kernel_param_ops =
+                    &raw const bindings::[<param_ops_ $c_name>];
+                $(const FLAGS: c_uint = $flags;)?
+
+                #[inline]
+                unsafe fn set(text: *const c_char, param: &bindings::kernel_param) -> c_int {
+                    // SAFETY: By this function's contract.
+                    unsafe { bindings::[<param_set_ $c_name>](text, param) }
+                }
+
+                #[inline]
+                unsafe fn get(buffer: *mut c_char, param: &bindings::kernel_param) -> c_int {
+                    // SAFETY: By this function's contract; it writes no more
+                    // than `PAGE_SIZE` bytes.
+                    unsafe { bindings::[<param_get_ $c_name>](buffer, param) }
+                }
+
+                #[inline]
+                unsafe fn load(this: *mut Self) -> Self {
+                    // CAST: Both have the same size, alignment and values.
+                    // SAFETY: By this function's contract. That C's plain
+                    // stores are single ones is what the kernel relies on
+                    // everywhere, and assumes of the compiler.
+                    unsafe { Atomic::from_ptr(this.cast::<$atomic>()) }.load(Relaxed) as Self
+                }
+
+                #[inline]
+                unsafe fn store(this: *mut Self, value: Self) {
+                    // CAST: As in `load`.
+                    // SAFETY: As in `load`.
+                    unsafe { Atomic::from_ptr(this.cast::<$atomic>()) }
+                        .store(value as $atomic, Relaxed)
+                }
+            }
+        )*}
+    };
+}
+
+impl_value! {
+    bool: bool, bool, flags: bindings::KERNEL_PARAM_OPS_FL_NOARG;
+    u8: byte, i8;
+    i16: short, i16;
+    u16: ushort, i16;
+    i32: int, i32;
+    u32: uint, u32;
+    isize: long, isize;
+    usize: ulong, usize;
+    u64: ullong, u64;
+}
+
+/// A parameter that is a number or a `bool`, made by [`params!`](crate::params!).
+///
+/// It can change at any time when user space may write to its file.
+///
+/// # Invariants
+///
+/// The value is a valid `T`, and is only read and written with one load or
+/// store.
+#[repr(transparent)]
+pub struct Param<T: Value>(UnsafeCell<T>);
+
+// SAFETY: By the type invariants all accesses are atomic.
+unsafe impl<T: Value> Sync for Param<T> {}
+
+impl<T: Value> Param<T> {
+    /// For [`params!`](crate::params!) only.
+    #[doc(hidden)]
+    pub const fn new(default: T) -> Self {
+        // INVARIANT: `default` is a valid `T`.
+        Self(UnsafeCell::new(default))
+    }
+
+    /// The value.
+    pub fn get(&self) -> T {
+        // SAFETY: By the type invariants.
+        unsafe { T::load(self.0.get()) }
+    }
+
+    /// Changes the value, as a write to the file does, but does not call the
+    /// callback.
+    pub fn set(&self, value: T) {
+        // INVARIANT: `value` is a valid `T`, which is stored at once.
+        // SAFETY: By the type invariants.
+        unsafe { T::store(self.0.get(), value) }
+    }
+
+    /// The parameter as an atomic variable, to be shared with others that work
+    /// on one.
+    pub fn as_atomic(&self) -> &Atomic<T>
+    where
+        T: AtomicType,
+    {
+        // SAFETY: The cell is aligned and as valid as `self` is; by the type
+        // invariants all other accesses are atomic.
+        unsafe { Atomic::from_ptr(self.0.get()) }
+    }
+}
+
+/// A parameter that is a string, made by [`params!`](crate::params!).
+///
+/// # Invariants
+///
+/// The pointer is to a string. Once the module is loaded, string and pointer
+/// only change under the module's parameter lock.
+#[repr(transparent)]
+pub struct Str(UnsafeCell<*const c_char>);
+
+// SAFETY: By the type invariants the string is only used under a lock.
+unsafe impl Sync for Str {}
+
+impl Str {
+    /// For [`params!`](crate::params!) only.
+    #[doc(hidden)]
+    pub const fn new(default: &'static CStr) -> Self {
+        // INVARIANT: `default` lives for ever, and C only frees strings that
+        // it has allocated itself.
+        Self(UnsafeCell::new(as_char_ptr_in_const_context(default)))
+    }
+
+    /// Calls `f` with the string, which nobody changes or frees meanwhile.
+    ///
+    /// What was written to the file includes the newline that `echo` adds.
+    ///
+    /// Takes the module's parameter lock. So this may sleep, and waits for
+    /// ever when it is called with the lock held: in the callback of a
+    /// parameter of this module, or in `f`.
+    pub fn with<R>(&self, f: impl FnOnce(&CStr) -> R) -> R {
+        let this_module = &raw mut bindings::__this_module;
+        // SAFETY: The module that this code is part of.
+        unsafe { bindings::kernel_param_lock(this_module) };
+        // SAFETY: By the type invariants this is a string that stays until the
+        // lock is released.
+        let result = f(unsafe { CStr::from_char_ptr(*self.0.get()) });
+        // SAFETY: The lock was taken above.
+        unsafe { bindings::kernel_param_unlock(this_module) };
+        result
+    }
+}
+
+/// A parameter that is an array, made by [`params!`](crate::params!). User
+/// space gives its elements separated by commas, the first ones or all.
+///
+/// Its file shows the elements that were [`given`](Self::given), so none for
+/// the default.
+///
+/// # Invariants
+///
+/// The values are valid `T`s, and each is only read and written with one load
+/// or store.
+pub struct Array<T: Value, const N: usize> {
+    values: UnsafeCell<[T; N]>,
+    given: Param<u32>,
+}
+
+// SAFETY: By the type invariants all accesses are atomic.
+unsafe impl<T: Value, const N: usize> Sync for Array<T, N> {}
+
+impl<T: Value, const N: usize> Array<T, N> {
+    /// For [`params!`](crate::params!) only.
+    #[doc(hidden)]
+    pub const fn new(default: [T; N]) -> Self {
+        // The longest number, `-9223372036854775808`, and a comma: C prints
+        // all elements into one page without looking for its end.
+        assert!(N * 21 < PAGE_SIZE, "too many elements to show");
+        // INVARIANT: `default` are valid `T`s.
+        Self {
+            values: UnsafeCell::new(default),
+            given: Param::new(0),
+        }
+    }
+
+    /// How many elements user space has given last; 0 when it gave none.
+    pub fn given(&self) -> usize {
+        self.given.get() as usize
+    }
+
+    /// The element `index`, given or not.
+    pub fn get(&self, index: usize) -> Option<T> {
+        if index >= N {
+            return None;
+        }
+        // SAFETY: The array has more than `index` elements, and this is valid
+        // for reads by the type invariants.
+        Some(unsafe { T::load(self.values.get().cast::<T>().add(index)) })
+    }
+
+    /// All elements, given or not. While user space writes to the file some
+    /// may be new and others old.
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        (0..N).map_while(|index| self.get(index))
+    }
+}
+
+/// What is called when a parameter is set and read.
+#[doc(hidden)]
+pub trait Callbacks: 'static {
+    /// The parameter's type.
+    type Value: Value;
+    /// Called with a value before it is stored, which an error prevents.
+    const SET: fn(Self::Value) -> Result = |_| Ok(());
+    /// Called with a value that is being shown.
+    const GET: fn(Self::Value) = |_| ();
+}
+
+/// The C side's table of `C`'s functions.
+struct Table<C>(PhantomData<C>);
+
+impl<C: Callbacks> Table<C> {
+    const OPS: &'static bindings::kernel_param_ops = &bindings::kernel_param_ops {
+        flags: C::Value::FLAGS,
+        set: Some(Self::set),
+        get: Some(Self::get),
+        free: None,
+    };
+
+    /// # Safety
+    ///
+    /// `param` is that of a [`Param<C::Value>`].
+    unsafe fn param<'a>(param: *const bindings::kernel_param) -> &'a Param<C::Value> {
+        // SAFETY: By this function's contract: `Entry` takes only a `'static`
+        // one.
+        unsafe { &*(*param).__bindgen_anon_1.arg.cast() }
+    }
+
+    /// A `kernel_param` of the same name as `param` for a variable of ours.
+    ///
+    /// # Safety
+    ///
+    /// `param` is valid.
+    unsafe fn redirect(
+        param: *const bindings::kernel_param,
+        value: &mut C::Value,
+    ) -> bindings::kernel_param {
+        bindings::kernel_param {
+            __bindgen_anon_1: bindings::kernel_param__bindgen_ty_1 {
+                arg: core::ptr::from_mut(value).cast(),
+            },
+            // SAFETY: By this function's contract.
+            ..unsafe { *param }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the module core only: `text` is a string, or null when the
+    /// flags allow that; `param` is that of a [`Param<C::Value>`].
+    unsafe extern "C" fn set(text: *const c_char, param: *const bindings::kernel_param) -> c_int {
+        // SAFETY: By this function's contract.
+        // Unload rule, unregister waits: the module core calls this while it
+        // loads the module, or for a file that it removes before it frees it.
+        let this = unsafe { Self::param(param) };
+        let mut value = this.get();
+        // SAFETY: By this function's contract.
+        let param = unsafe { Self::redirect(param, &mut value) };
+        // SAFETY: By this function's contract; `param` points to `value`.
+        let result = to_result(unsafe { C::Value::set(text, &param) });
+        match result.and_then(|()| C::SET(value)) {
+            Ok(()) => {
+                this.set(value);
+                0
+            }
+            Err(error) => error.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the module core only: `buffer` has room for `PAGE_SIZE`
+    /// bytes, `param` is that of a [`Param<C::Value>`].
+    unsafe extern "C" fn get(buffer: *mut c_char, param: *const bindings::kernel_param) -> c_int {
+        // SAFETY: By this function's contract.
+        // Unload rule, unregister waits: the module core calls this for a file
+        // that it removes before it frees the module.
+        let mut value = unsafe { Self::param(param) }.get();
+        // SAFETY: By this function's contract.
+        let param = unsafe { Self::redirect(param, &mut value) };
+        // SAFETY: By this function's contract; `param` points to `value`.
+        let len = unsafe { C::Value::get(buffer, &param) };
+        if len >= 0 {
+            C::GET(value);
+        }
+        len
+    }
+}
+
+/// An entry in the section `__param`, where the module core finds the module's
+/// parameters.
+#[doc(hidden)]
+#[repr(transparent)]
+pub struct Entry(bindings::kernel_param);
+
+// SAFETY: The entry itself is only read.
+unsafe impl Sync for Entry {}
+
+impl Entry {
+    #[inline]
+    pub const fn value<T: Value>(name: &'static str, mode: u16, param: &'static Param<T>) -> Self {
+        // By the contract of `Value` these functions keep the invariants.
+        Self::new(name, mode, T::OPS, param.0.get().cast())
+    }
+
+    #[inline]
+    pub const fn watched<C: Callbacks>(
+        name: &'static str,
+        mode: u16,
+        param: &'static Param<C::Value>,
+    ) -> Self {
+        Self::new(name, mode, Table::<C>::OPS, param.0.get().cast())
+    }
+
+    #[inline]
+    pub const fn string(name: &'static str, mode: u16, param: &'static Str) -> Self {
+        let ops = &raw const bindings::param_ops_charp;
+        Self::new(name, mode, ops, param.0.get().cast())
+    }
+
+    #[inline]
+    pub const fn array(name: &'static str, mode: u16, array: &'static ArrayInfo) -> Self {
+        let ops = &raw const bindings::param_array_ops;
+        let info = core::ptr::from_ref(array).cast_mut();
+        Self::new(name, mode, ops, info.cast())
+    }
+
+    /// `name` ends with a zero; `arg` is what the functions in `ops` expect.
+    #[inline]
+    const fn new(
+        name: &'static str,
+        mode: u16,
+        ops: *const bindings::kernel_param_ops,
+        arg: *mut c_void,
+    ) -> Self {
+        assert!(is_valid_mode(mode), "no mode for a parameter");
+        let Ok(name) = CStr::from_bytes_with_nul(name.as_bytes()) else {
+            panic!("no name for a parameter");
+        };
+        Self(bindings::kernel_param {
+            name: as_char_ptr_in_const_context(name),
+            mod_: &raw mut bindings::__this_module,
+            ops,
+            perm: mode,
+            level: -1,
+            flags: 0,
+            __bindgen_anon_1: bindings::kernel_param__bindgen_ty_1 { arg },
+        })
+    }
+}
+
+/// What the module core is told of an [`Array`].
+#[doc(hidden)]
+#[repr(transparent)]
+pub struct ArrayInfo(bindings::kparam_array);
+
+// SAFETY: The table itself is only read.
+unsafe impl Sync for ArrayInfo {}
+
+impl ArrayInfo {
+    pub const fn new<T: Value, const N: usize>(array: &'static Array<T, N>) -> Self {
+        Self(bindings::kparam_array {
+            max: N as c_uint,
+            elemsize: size_of::<T>() as c_uint,
+            num: array.given.0.get(),
+            ops: T::OPS,
+            elem: array.values.get().cast(),
+        })
+    }
+}
+
+/// Whether C's `VERIFY_OCTAL_PERMISSIONS` takes `mode`: nothing but permission
+/// bits, no writing by others, and nothing for the group or others to read, or
+/// for the group to write, that those before them may not.
+#[doc(hidden)]
+#[inline]
+pub const fn is_valid_mode(mode: u16) -> bool {
+    let (user, group, others) = (mode >> 6, mode >> 3, mode);
+    mode <= 0o777
+        && user & 4 >= group & 4
+        && group & 4 >= others & 4
+        && user & 2 >= group & 2
+        && others & 2 == 0
+}
+
+/// The length of [`modinfo`]'s result.
+#[doc(hidden)]
+#[inline]
+pub const fn modinfo_len(parts: &[&str]) -> usize {
+    let mut len = 1;
+    let mut part = 0;
+    while part < parts.len() {
+        len += parts[part].len();
+        part += 1;
+    }
+    len
+}
+
+/// The `parts`, one after the other, and a zero.
+#[doc(hidden)]
+pub const fn modinfo<const N: usize>(parts: &[&str]) -> [u8; N] {
+    let mut text = [0; N];
+    let (mut part, mut len) = (0, 0);
+    while part < parts.len() {
+        let bytes = parts[part].as_bytes();
+        let mut byte = 0;
+        while byte < bytes.len() {
+            assert!(bytes[byte] != 0, "modinfo with a zero in it");
+            text[len] = bytes[byte];
+            byte += 1;
+            len += 1;
+        }
+        part += 1;
+    }
+    text
+}
+
+/// Declares the module's parameters. Each becomes a static of its name, which
+/// no local variable can have then.
+///
+/// | declared as | C's type | the static |
+/// | --- | --- | --- |
+/// | `bool` | `bool` | [`Param<bool>`](params::Param) |
+/// | `u8` | `byte` | [`Param<u8>`](params::Param) |
+/// | `i16`, `u16` | `short`, `ushort` | [`Param<i16>`](params::Param), ... |
+/// | `i32`, `u32` | `int`, `uint` | [`Param<i32>`](params::Param), ... |
+/// | `isize`, `usize` | `long`, `ulong` | [`Param<isize>`](params::Param), ... |
+/// | `u64` | `ullong` | [`Param<u64>`](params::Param) |
+/// | `&CStr` | `charp` | [`Str`](params::Str) |
+/// | `[T; N]` | array of the above but `charp` | [`Array<T, N>`](params::Array) |
+///
+/// C itself reads and shows the values, so hexadecimal and octal numbers work,
+/// and errors are C's: a number that is none is `EINVAL`, one that is too
+/// large is `ERANGE`, more elements than an array has are `EINVAL`, and a
+/// string of more than 1024 bytes is `ENOSPC`. A parameter that is given twice
+/// has the last value.
+///
+/// `mode` are the permission bits of the file in `/sys/module`; there is none
+/// for 0. Modes that C refuses do not compile.
+///
+/// `set` and `get`, or one of them, can follow `description`, for all but
+/// strings and arrays. They are functions, or closures that capture nothing:
+///
+/// - `set: fn(T) -> Result` is called with a value before it is stored. An
+///   error refuses it: loading the module, or writing to the file, then fails
+///   with that error.
+/// - `get: fn(T)` is called with a value that is being read from the file.
+///
+/// They run in process context, may sleep, and hold the module's parameter
+/// lock: they must not call [`Str::with`](params::Str::with). They may run
+/// before init and after exit, see [`params`](mod@params) on unloading.
+///
+/// # Examples
+///
+/// ```ignore
+/// lkm::params! {
+///     interval: u32 {
+///         default: 100,
+///         mode: 0o644,
+///         description: "Milliseconds between two blinks",
+///         set: |ms| if ms == 0 { Err(EINVAL) } else { Ok(()) },
+///     },
+///     greeting: &CStr { default: c"hello", mode: 0o444, description: "What to say" },
+///     pins: [u8; 4] { default: [0; 4], mode: 0, description: "Pins to use" },
+/// }
+///
+/// pr_info!("every {} ms\n", interval.get());
+/// greeting.with(|greeting| pr_info!("{greeting}\n"));
+/// for pin in pins.iter().take(pins.given()) {
+///     pr_info!("pin {pin}\n");
+/// }
+/// ```
+#[macro_export]
+macro_rules! params {
+    () => {};
+
+    // A string.
+    (
+        $(#[$attr:meta])*
+        $name:ident: &CStr {
+            default: $default:expr,
+            mode: $mode:expr,
+            description: $description:expr $(,)?
+        }
+        $(, $($rest:tt)*)?
+    ) => {
+        $(#[$attr])*
+        #[allow(non_upper_case_globals)]
+        static $name: $crate::params::Str = $crate::params::Str::new($default);
+        $crate::params! {
+            @register $name ["charp"] $description;
+            $crate::params::Entry::string(concat!(stringify!($name), "\0"), $mode, &$name)
+        }
+        $($crate::params! { $($rest)* })?
+    };
+
+    // An array.
+    (
+        $(#[$attr:meta])*
+        $name:ident: [$type:ty; $n:expr] {
+            default: $default:expr,
+            mode: $mode:expr,
+            description: $description:expr $(,)?
+        }
+        $(, $($rest:tt)*)?
+    ) => {
+        $(#[$attr])*
+        #[allow(non_upper_case_globals)]
+        static $name: $crate::params::Array<$type, { $n }> =
+            $crate::params::Array::new($default);
+        $crate::params! {
+            @register $name ["array of ", <$type as $crate::params::Value>::TYPE] $description;
+            {
+                static __INFO: $crate::params::ArrayInfo = $crate::params::ArrayInfo::new(&$name);
+                $crate::params::Entry::array(concat!(stringify!($name), "\0"), $mode, &__INFO)
+            }
+        }
+        $($crate::params! { $($rest)* })?
+    };
+
+    // A number.
+    (
+        $(#[$attr:meta])*
+        $name:ident: $type:ty {
+            default: $default:expr,
+            mode: $mode:expr,
+            description: $description:expr $(,)?
+        }
+        $(, $($rest:tt)*)?
+    ) => {
+        $(#[$attr])*
+        #[allow(non_upper_case_globals)]
+        static $name: $crate::params::Param<$type> = $crate::params::Param::new($default);
+        $crate::params! {
+            @register $name [<$type as $crate::params::Value>::TYPE] $description;
+            $crate::params::Entry::value(concat!(stringify!($name), "\0"), $mode, &$name)
+        }
+        $($crate::params! { $($rest)* })?
+    };
+
+    // A number with callbacks.
+    (
+        $(#[$attr:meta])*
+        $name:ident: $type:ty {
+            default: $default:expr,
+            mode: $mode:expr,
+            description: $description:expr
+            $(, set: $set:expr)?
+            $(, get: $get:expr)?
+            $(,)?
+        }
+        $(, $($rest:tt)*)?
+    ) => {
+        $(#[$attr])*
+        #[allow(non_upper_case_globals)]
+        static $name: $crate::params::Param<$type> = $crate::params::Param::new($default);
+        $crate::params! {
+            @register $name [<$type as $crate::params::Value>::TYPE] $description;
+            {
+                struct __Callbacks;
+                impl $crate::params::Callbacks for __Callbacks {
+                    type Value = $type;
+                    $(const SET: fn($type) -> ::kernel::error::Result = $set;)?
+                    $(const GET: fn($type) = $get;)?
+                }
+                $crate::params::Entry::watched::<__Callbacks>(
+                    concat!(stringify!($name), "\0"),
+                    $mode,
+                    &$name,
+                )
+            }
+        }
+        $($crate::params! { $($rest)* })?
+    };
+
+    // What all of them have: two strings in `.modinfo`, an entry in `__param`.
+    (@register $name:ident [$($type:expr),*] $description:expr; $entry:expr) => {
+        const _: () = {
+            const __PARMTYPE: &[&str] = &["parmtype=", stringify!($name), ":", $($type),*];
+            #[link_section = ".modinfo"]
+            #[used(compiler)]
+            static __PARMTYPE_INFO: [u8; $crate::params::modinfo_len(__PARMTYPE)] =
+                $crate::params::modinfo(__PARMTYPE);
+
+            const __PARM: &[&str] = &["parm=", stringify!($name), ":", $description];
+            #[link_section = ".modinfo"]
+            #[used(compiler)]
+            static __PARM_INFO: [u8; $crate::params::modinfo_len(__PARM)] =
+                $crate::params::modinfo(__PARM);
+
+            #[link_section = "__param"]
+            #[used(compiler)]
+            static __ENTRY: $crate::params::Entry = $entry;
+        };
+    };
+}

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::prelude::*;
+
+pub const TESTS: &[Test] = tests![
+    shows_the_defaults,
+    takes_each_type_at_load,
+    refuses_what_each_type_cannot_hold,
+    a_bool_needs_no_value,
+    the_module_can_set_what_user_space_sees,
+    arrays_count_what_is_given,
+    the_longest_array_fits_its_file,
+    a_string_stays_while_it_is_used,
+    a_callback_refuses,
+    callbacks_see_each_value,
+    callbacks_run_before_init_has_finished,
+    unloading_waits_for_a_callback,
+    modinfo_is_that_of_c,
+];
+
+const VALUES: &str = "/proc/params-values";
+const ARRAYS: &str = "/proc/params-arrays";
+const TEXT: &str = "/proc/params-text";
+
+/// The numbers: their defaults as the file shows them, values that they can
+/// have and what is shown for it, and values that they cannot have.
+type Number = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static [(&'static str, Errno)],
+);
+
+const NUMBERS: [Number; 9] = [
+    (
+        "flag",
+        "Y",
+        &[("n", "N"), ("1", "Y"), ("off", "N"), ("on", "Y")],
+        &[("2", Errno::INVAL), ("", Errno::INVAL)],
+    ),
+    (
+        "byte",
+        "255",
+        &[("0", "0"), ("0xfe", "254"), ("010", "8")],
+        &[("256", Errno::RANGE), ("-1", Errno::INVAL)],
+    ),
+    (
+        "short",
+        "-32768",
+        &[("32767", "32767"), ("-0x10", "-16")],
+        &[("32768", Errno::RANGE), ("-32769", Errno::RANGE)],
+    ),
+    (
+        "ushort",
+        "65535",
+        &[("0", "0"), ("0xffff", "65535")],
+        &[("65536", Errno::RANGE), ("-1", Errno::INVAL)],
+    ),
+    (
+        "int",
+        "-2147483648",
+        &[("2147483647", "2147483647"), ("+1", "1")],
+        &[("2147483648", Errno::RANGE), ("", Errno::INVAL)],
+    ),
+    (
+        "uint",
+        "4294967295",
+        &[("0", "0"), ("4294967294", "4294967294")],
+        &[("4294967296", Errno::RANGE), ("-1", Errno::INVAL)],
+    ),
+    (
+        "long",
+        "-9223372036854775808",
+        &[("9223372036854775807", "9223372036854775807")],
+        &[("9223372036854775808", Errno::RANGE), ("one", Errno::INVAL)],
+    ),
+    (
+        "ulong",
+        "18446744073709551615",
+        &[("0", "0"), ("0xfffffffffffffffe", "18446744073709551614")],
+        &[("18446744073709551616", Errno::RANGE), ("-1", Errno::INVAL)],
+    ),
+    (
+        "ullong",
+        "18446744073709551615",
+        &[("0", "0"), ("010", "8")],
+        &[
+            ("18446744073709551616", Errno::RANGE),
+            ("1 1", Errno::INVAL),
+        ],
+    ),
+];
+
+fn path(name: &str) -> String {
+    format!("/sys/module/params/parameters/{name}")
+}
+
+/// The error number of writing `value` to the file of a parameter.
+fn refused(name: &str, value: &str) -> Option<Errno> {
+    Errno::from_io_error(&fs::write(path(name), value).unwrap_err())
+}
+
+fn shows_the_defaults(vm: &mut Vm) -> Result {
+    let module = vm.load("params")?;
+    for (name, default, ..) in NUMBERS {
+        assert_eq!(module.param(name)?, default, "{name}");
+        assert_eq!(fs::metadata(path(name))?.mode() & 0o7777, 0o600);
+    }
+    assert_eq!(module.param("text")?, "default");
+    assert!(!Path::new(&path("init_millis")).exists());
+
+    // As Rust sees them: the same bits.
+    let expected = format!(
+        "true 255 {} 65535 {} {} {} {} {}\n",
+        i16::MIN,
+        i32::MIN,
+        u32::MAX,
+        i64::MIN,
+        u64::MAX,
+        u64::MAX
+    );
+    assert_eq!(fs::read_to_string(VALUES)?, expected);
+    Ok(())
+}
+
+fn takes_each_type_at_load(vm: &mut Vm) -> Result {
+    let given: Vec<_> = NUMBERS
+        .iter()
+        .map(|(name, _, good, _)| format!("{name}={}", good[0].0))
+        .collect();
+    let module = vm.load_with("params", &given.join(" "))?;
+    for (name, _, good, _) in NUMBERS {
+        assert_eq!(module.param(name)?, good[0].1, "{name}");
+        for (value, shown) in good {
+            fs::write(path(name), value)?;
+            assert_eq!(&module.param(name)?, shown, "{name}={value}");
+        }
+    }
+    assert_eq!(
+        fs::read_to_string(VALUES)?,
+        "true 8 -16 65535 1 4294967294 9223372036854775807 18446744073709551614 8\n"
+    );
+    Ok(())
+}
+
+fn refuses_what_each_type_cannot_hold(vm: &mut Vm) -> Result {
+    for (name, _, _, bad) in NUMBERS {
+        for (value, errno) in bad {
+            let params = format!("{name}=\"{value}\"");
+            assert_eq!(&vm.load_fails("params", &params)?, errno, "{params}");
+        }
+    }
+    assert_eq!(vm.log().count("init begins")?, 0);
+
+    let module = vm.load("params")?;
+    for (name, default, _, bad) in NUMBERS {
+        for (value, errno) in bad {
+            let value = format!("{value}\n");
+            assert_eq!(refused(name, &value).as_ref(), Some(errno), "{name}");
+        }
+        assert_eq!(module.param(name)?, default, "{name}");
+    }
+    Ok(())
+}
+
+fn a_bool_needs_no_value(vm: &mut Vm) -> Result {
+    let module = vm.load_with("params", "flag=n noted flag")?;
+    assert_eq!(module.param("flag")?, "Y");
+    vm.log().expect("noted is set to true")?;
+    module.unload()?;
+    for params in ["int", "text", "bytes", "flags", "even"] {
+        assert_eq!(vm.load_fails("params", params)?, Errno::INVAL, "{params}");
+    }
+    Ok(())
+}
+
+fn the_module_can_set_what_user_space_sees(vm: &mut Vm) -> Result {
+    let module = vm.load("params")?;
+    fs::write(VALUES, "x")?;
+    for (name, value) in [
+        ("flag", "N"),
+        ("byte", "0"),
+        ("short", "32767"),
+        ("ushort", "0"),
+        ("int", "2147483647"),
+        ("uint", "1"),
+        ("long", "9223372036854775807"),
+        ("ulong", "0"),
+        ("ullong", "0"),
+    ] {
+        assert_eq!(module.param(name)?, value, "{name}");
+    }
+    Ok(())
+}
+
+fn arrays_count_what_is_given(vm: &mut Vm) -> Result {
+    let module = vm.load("params")?;
+    // The default is not shown: nobody gave it.
+    assert_eq!(fs::read(path("bytes"))?, b"");
+    let expected = "0 Some(7) Some(7) Some(7)\n0 Some(true) Some(false)\n0 195\n";
+    assert_eq!(fs::read_to_string(ARRAYS)?, expected);
+
+    fs::write(path("bytes"), "0x10,010\n")?;
+    fs::write(path("flags"), "n,y")?;
+    assert_eq!(module.param("bytes")?, "16,8");
+    assert_eq!(module.param("flags")?, "N,Y");
+    let expected = "2 Some(16) Some(8) Some(7)\n2 Some(false) Some(true)\n0 195\n";
+    assert_eq!(fs::read_to_string(ARRAYS)?, expected);
+
+    // The elements before a bad one are taken.
+    assert_eq!(refused("bytes", "1,2,256"), Some(Errno::RANGE));
+    assert_eq!(module.param("bytes")?, "1,2");
+    assert_eq!(refused("bytes", "1,2,3,4"), Some(Errno::INVAL));
+    assert_eq!(module.param("bytes")?, "1,2,3");
+    assert_eq!(refused("flags", "x"), Some(Errno::INVAL));
+    assert_eq!(fs::read(path("flags"))?, b"");
+    vm.log().expect("bytes: can only take 3 arguments")?;
+    Ok(())
+}
+
+/// C looks for the end of the page that it prints to for each element only.
+fn the_longest_array_fits_its_file(vm: &mut Vm) -> Result {
+    let all = vec!["-9223372036854775808"; 195].join(",");
+    let module = vm.load_with("params", &format!("longs={all}"))?;
+    assert_eq!(module.param("longs")?, all);
+    Ok(())
+}
+
+fn a_string_stays_while_it_is_used(vm: &mut Vm) -> Result {
+    let module = vm.load("params")?;
+    assert_eq!(fs::read_to_string(TEXT)?, "defaultdefault");
+    let done = AtomicBool::new(false);
+    let strings = [b'a', b'b', b'c'].map(|letter| vec![letter; 1000]);
+    thread::scope(|scope| -> Result {
+        let read = || {
+            while !done.load(Ordering::Relaxed) {
+                let text = fs::read(TEXT)?;
+                ensure!(text.iter().all(|it| *it == text[0]), "changed under us");
+                ensure!(text.len() == 2000, "{} bytes", text.len());
+                let text = fs::read(path("text"))?;
+                ensure!(text.len() == 1001, "{} bytes", text.len());
+            }
+            Ok(())
+        };
+        fs::write(path("text"), &strings[0])?;
+        let readers: Vec<_> = (0..3).map(|_| scope.spawn(read)).collect();
+        for _ in 0..30 {
+            for string in &strings {
+                fs::write(path("text"), string).unwrap();
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        readers.into_iter().try_for_each(|it| it.join().unwrap())
+    })?;
+
+    assert_eq!(refused("text", &"x".repeat(1025)), Some(Errno::NOSPC));
+    assert_eq!(module.param("text")?.as_bytes(), strings[2]);
+    // A newline that is written is part of the string.
+    fs::write(path("text"), "line\n")?;
+    assert_eq!(fs::read_to_string(TEXT)?, "line\nline\n");
+    Ok(())
+}
+
+fn a_callback_refuses(vm: &mut Vm) -> Result {
+    assert_eq!(vm.load_fails("params", "even=3")?, Errno::DOM);
+    // What C refuses does not get as far.
+    assert_eq!(vm.load_fails("params", "even=65537")?, Errno::RANGE);
+    assert_eq!(vm.log().count("even is set")?, 0);
+
+    let module = vm.load_with("params", "even=4")?;
+    vm.log().expect("even is set to 4, was 2")?;
+    assert_eq!(refused("even", "5"), Some(Errno::DOM));
+    assert_eq!(refused("even", "x"), Some(Errno::INVAL));
+    assert_eq!(module.param("even")?, "4");
+    fs::write(path("even"), "6")?;
+    vm.log().expect("even is set to 6, was 4")?;
+    assert_eq!(module.param("even")?, "6");
+    module.unload()?;
+    vm.log().expect("exit, even is 6")?;
+    Ok(())
+}
+
+fn callbacks_see_each_value(vm: &mut Vm) -> Result {
+    let module = vm.load("params")?;
+    assert_eq!(module.param("noted")?, "N");
+    vm.log().expect("noted is read: false")?;
+    fs::write(path("noted"), "y")?;
+    vm.log().expect("noted is set to true")?;
+    assert_eq!(module.param("noted")?, "Y");
+    vm.log().expect("noted is read: true")?;
+    assert_eq!(vm.log().count("noted is")?, 3);
+    Ok(())
+}
+
+fn callbacks_run_before_init_has_finished(vm: &mut Vm) -> Result {
+    let load = || Module::load("params", "even=8 init_millis=500");
+    let loading = thread::spawn(load);
+    vm.log().expect("init begins")?;
+    fs::write(path("even"), "10")?;
+    let module = loading.join().unwrap()?;
+
+    let lines = vm.log().lines()?;
+    let at = |text: &str| lines.iter().position(|line| line.text.contains(text));
+    let order = [
+        at("even is set to 8, was 2"),
+        at("init begins"),
+        at("even is set to 10, was 8"),
+        at("init ends"),
+    ];
+    assert!(order[0].is_some() && order.is_sorted(), "{lines:?}");
+    module.unload()
+}
+
+fn unloading_waits_for_a_callback(vm: &mut Vm) -> Result {
+    let module = vm.load("params")?;
+    let mut file = File::open(path("slow"))?;
+    let reader = thread::spawn(|| fs::read_to_string(path("slow")));
+    vm.log().expect("slow read of 5 begins")?;
+    module.unload()?;
+
+    // It has run on after the exit function, but not after the unload.
+    let lines = vm.log().lines()?;
+    let at = |text: &str| lines.iter().position(|line| line.text.contains(text));
+    assert!(at("exit").is_some(), "{lines:?}");
+    assert!(at("slow read ends") > at("exit"), "{lines:?}");
+    let error = file.read(&mut [0; 16]).unwrap_err();
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::NODEV));
+
+    // The reader has its value, and no module to look for more in.
+    let read = reader.join().unwrap();
+    let errno = read.as_ref().err().map(Errno::from_io_error);
+    assert!(
+        read.as_ref().is_ok_and(|it| it == "5\n") || errno == Some(Some(Errno::NODEV)),
+        "{read:?}"
+    );
+    Ok(())
+}
+
+fn modinfo_is_that_of_c(_: &mut Vm) -> Result {
+    let modinfo = modinfo("params")?;
+    let (types, descriptions) = (modinfo.all("parmtype"), modinfo.all("parm"));
+    for name in [
+        "bool",
+        "byte",
+        "short",
+        "ushort",
+        "int",
+        "uint",
+        "long",
+        "ulong",
+        "ullong",
+        "charp",
+        "array of byte",
+        "array of bool",
+        "array of long",
+    ] {
+        // What the module says of these is the name of the type.
+        let described = descriptions.iter().find_map(|it| it.strip_suffix(name));
+        let described = described.with_context(|| name.to_owned())?;
+        let parmtype = format!("{described}{name}");
+        assert!(types.contains(&parmtype.as_str()), "{parmtype}: {types:?}");
+    }
+    assert!(types.contains(&"even:ushort"));
+    assert_eq!(types.len(), descriptions.len());
+    Ok(())
+}
