@@ -38,5 +38,6 @@ mod bindings {
     include!(env!("LKM_BINDINGS"));
 }
 
+pub mod init;
 pub mod params;
 pub mod procfs;

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const TESTS: &[Test] = tests![
+    runs_in_init,
+    runs_for_a_parameter_that_is_given,
+    is_refused_after_init,
+];
+
+const SUM_NOW: &str = "/sys/module/init/parameters/sum_now";
+
+fn runs_in_init(vm: &mut Vm) -> Result {
+    let _module = vm.load("init")?;
+    vm.log().expect("init: sum: 6")?;
+    vm.log().expect("init: sum of both and one: 13")?;
+    assert_eq!(vm.log().count("init: numbers")?, 3);
+    Ok(())
+}
+
+fn runs_for_a_parameter_that_is_given(vm: &mut Vm) -> Result {
+    let _module = vm.load_with("init", "sum_now")?;
+    vm.log().expect("init: sum for the parameter: 6")?;
+    Ok(())
+}
+
+/// What would be called is gone.
+fn is_refused_after_init(vm: &mut Vm) -> Result {
+    let module = vm.load("init")?;
+    vm.log().mark()?;
+    let error = fs::write(SUM_NOW, "Y").unwrap_err();
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::PERM));
+    assert_eq!(module.param("sum_now")?, "N");
+    module.unload()?;
+    vm.log().expect("init: refused in exit: true")?;
+    assert_eq!(vm.log().count("init: numbers")?, 0);
+    Ok(())
+}
