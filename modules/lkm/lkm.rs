@@ -41,3 +41,4 @@ mod bindings {
 pub mod init;
 pub mod params;
 pub mod procfs;
+pub mod sysfs;

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A number in /sys that user space can read and change.
+//!
+//! Book: 8 sysfs: Interacting with your module
+
+use core::fmt::Write;
+use kernel::{
+    prelude::*,
+    str::Formatter,
+    sync::atomic::{Atomic, Relaxed},
+};
+use lkm::sysfs;
+
+module! {
+    type: HelloSysfs,
+    name: "hello-sysfs",
+    authors: ["lkmpg-rs"],
+    description: "A number in /sys: /sys/kernel/mymodule/myvariable",
+    license: "GPL",
+}
+
+static ATTRIBUTES: [sysfs::Attribute<MyVariable>; 1] = [sysfs::Attribute::read_write(
+    c"myvariable",
+    0o660,
+    MyVariable::show,
+    MyVariable::store,
+)];
+
+/// The variable you want to be able to change. Several processes may do so at
+/// the same time.
+struct MyVariable(Atomic<i32>);
+
+impl MyVariable {
+    fn show(&self, page: &mut Formatter<'_>) -> Result {
+        writeln!(page, "{}", self.0.load(Relaxed))?;
+        Ok(())
+    }
+
+    fn store(&self, text: &[u8]) -> Result {
+        self.0.store(sysfs::parse(text)?, Relaxed);
+        Ok(())
+    }
+}
+
+#[pin_data(PinnedDrop)]
+struct HelloSysfs {
+    #[pin]
+    mymodule: sysfs::Directory<MyVariable>,
+}
+
+impl kernel::InPlaceModule for HelloSysfs {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            mymodule <- sysfs::Directory::new(
+                c"mymodule",
+                &ATTRIBUTES,
+                MyVariable(Atomic::new(0)),
+            ),
+            _: { pr_info!("mymodule: initialized\n") },
+        })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for HelloSysfs {
+    fn drop(self: Pin<&mut Self>) {
+        pr_info!("mymodule: Exit success\n");
+    }
+}

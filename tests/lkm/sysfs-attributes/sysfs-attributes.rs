@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Test only: everything that `lkm::sysfs` does.
+
+use core::fmt::Write;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    str::{
+        CStr,
+        Formatter, //
+    },
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+use lkm::sysfs::{
+    self,
+    Attribute,
+    Directory, //
+};
+
+module! {
+    type: SysfsAttributes,
+    name: "sysfs-attributes",
+    authors: ["lkmpg-rs"],
+    description: "Test only: everything that lkm::sysfs does",
+    license: "GPL",
+}
+
+/// What the attributes of a directory share.
+struct Data {
+    length: Atomic<u32>,
+    dropped: Arc<Atomic<u32>>,
+}
+
+impl Data {
+    fn new(dropped: &Arc<Atomic<u32>>) -> Self {
+        Self {
+            length: Atomic::new(0),
+            dropped: dropped.clone(),
+        }
+    }
+
+    fn show_length(&self, page: &mut Formatter<'_>) -> Result {
+        writeln!(page, "{}", self.length.load(Relaxed))?;
+        Ok(())
+    }
+
+    fn store_length(&self, text: &[u8]) -> Result {
+        self.length.store(text.len() as u32, Relaxed);
+        Ok(())
+    }
+
+    /// As much as fits: a page without its last byte.
+    fn show_full(&self, page: &mut Formatter<'_>) -> Result {
+        write!(page, "{:x>1$}", "", PAGE_SIZE - 1)?;
+        Ok(())
+    }
+
+    fn show_too_much(&self, page: &mut Formatter<'_>) -> Result {
+        write!(page, "{:x>1$}", "", PAGE_SIZE)?;
+        Ok(())
+    }
+
+    /// Goes on when there is no room, as if there were.
+    fn show_far_too_much(&self, page: &mut Formatter<'_>) -> Result {
+        for _ in 0..PAGE_SIZE {
+            let _ = writeln!(page, "line after line");
+        }
+        Ok(())
+    }
+
+    fn show_error(&self, page: &mut Formatter<'_>) -> Result {
+        write!(page, "not seen")?;
+        Err(EBUSY)
+    }
+
+    fn store_error(&self, _text: &[u8]) -> Result {
+        Err(ENOSPC)
+    }
+
+    fn show_slowly(&self, page: &mut Formatter<'_>) -> Result {
+        pr_info!("slow show begins\n");
+        fsleep(Delta::from_millis(500));
+        write!(page, "slow")?;
+        pr_info!("slow show ends\n");
+        Ok(())
+    }
+
+    fn store_slowly(&self, _text: &[u8]) -> Result {
+        pr_info!("slow store begins\n");
+        fsleep(Delta::from_millis(500));
+        pr_info!("slow store ends\n");
+        Ok(())
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        self.dropped.fetch_add(1, Relaxed);
+    }
+}
+
+static ATTRIBUTES: [Attribute<Data>; 7] = [
+    Attribute::read_only(c"length", 0o444, Data::show_length),
+    Attribute::write_only(c"text", 0o200, Data::store_length),
+    Attribute::read_only(c"full", 0o400, Data::show_full),
+    Attribute::read_only(c"too-much", 0o440, Data::show_too_much),
+    Attribute::read_only(c"far-too-much", 0o444, Data::show_far_too_much),
+    Attribute::read_write(c"error", 0o664, Data::show_error, Data::store_error),
+    Attribute::read_write(c"slow", 0o644, Data::show_slowly, Data::store_slowly),
+];
+
+static SAME_NAMES: [Attribute<Data>; 3] = [
+    Attribute::read_only(c"one", 0o444, Data::show_length),
+    Attribute::read_only(c"two", 0o444, Data::show_length),
+    Attribute::write_only(c"one", 0o200, Data::store_length),
+];
+
+/// The kernel keeps a pointer into a directory, so safe code must not be able
+/// to move one: this does not compile when `Directory<Data>` is `Unpin`.
+const _: fn() = {
+    trait Pinned<Marker> {
+        fn ambiguous_if_unpin() {}
+    }
+    impl<T> Pinned<()> for T {}
+    struct Unpinned;
+    impl<T: Unpin> Pinned<Unpinned> for T {}
+    <Directory<Data> as Pinned<_>>::ambiguous_if_unpin
+};
+
+#[pin_data(PinnedDrop)]
+struct SysfsAttributes {
+    #[pin]
+    one: Directory<Data>,
+    #[pin]
+    two: Directory<Data>,
+}
+
+impl kernel::InPlaceModule for SysfsAttributes {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _: { refuses_what_cannot_be()? },
+            one <- Directory::new(c"sysfs-attributes", &ATTRIBUTES, counted()?),
+            // Another with the same attributes, and data of its own.
+            two <- Directory::new(c"sysfs-attributes-2", &ATTRIBUTES, counted()?),
+            _: {
+                if try_new(c"sysfs-attributes", &ATTRIBUTES, &counter()?) != Err(EEXIST) {
+                    pr_err!("two directories with one name are taken\n");
+                }
+            },
+        })
+    }
+}
+
+fn counter() -> Result<Arc<Atomic<u32>>> {
+    Ok(Arc::new(Atomic::new(0), GFP_KERNEL)?)
+}
+
+fn counted() -> Result<Data> {
+    Ok(Data::new(&counter()?))
+}
+
+/// Makes a directory and drops it.
+fn try_new(
+    name: &'static CStr,
+    attributes: &'static [Attribute<Data>],
+    dropped: &Arc<Atomic<u32>>,
+) -> Result {
+    let directory = Directory::new(name, attributes, Data::new(dropped));
+    KBox::pin_init(directory, GFP_KERNEL).map(drop)
+}
+
+fn refuses_what_cannot_be() -> Result {
+    const NAME: &CStr = c"sysfs-attributes";
+
+    let dropped = counter()?;
+    let mut made = 0;
+    let mut expect = |what: &str, result: Result, expected: Result| {
+        made += 1;
+        if result != expected {
+            pr_err!("{what} is {result:?}\n");
+        }
+        if dropped.load(Relaxed) != made {
+            pr_err!("{what}: the data is not dropped once\n");
+        }
+    };
+    for name in [c"", c".", c"..", c"a/b", LONG] {
+        expect(
+            "a bad name",
+            try_new(name, &ATTRIBUTES, &dropped),
+            Err(EINVAL),
+        );
+    }
+    // There on every kernel.
+    let result = try_new(c"notes", &ATTRIBUTES, &dropped);
+    expect("the name of a file", result, Err(EEXIST));
+    let result = try_new(c"slab", &ATTRIBUTES, &dropped);
+    expect("the name of a directory", result, Err(EEXIST));
+    let result = try_new(NAME, &SAME_NAMES, &dropped);
+    expect("two attributes with one name", result, Err(EEXIST));
+    expect("no attribute", try_new(NAME, &[], &dropped), Ok(()));
+    expect("a good name", try_new(NAME, &ATTRIBUTES, &dropped), Ok(()));
+
+    // Nothing is left of a directory whose data fails.
+    let fails = Directory::new::<Error>(NAME, &ATTRIBUTES, Err(EDOM));
+    if KBox::pin_init(fails, GFP_KERNEL).map(drop) != Err(EDOM) {
+        pr_err!("the data's error is lost\n");
+    }
+
+    if sysfs::parse(b"-7\n") != Ok(-7) || sysfs::parse::<u8>(b"256") != Err(EINVAL) {
+        pr_err!("numbers are not parsed\n");
+    }
+    Ok(())
+}
+
+/// One byte too long for a name.
+const LONG: &CStr = {
+    const BYTES: [u8; 257] = {
+        let mut bytes = [b'x'; 257];
+        bytes[256] = 0;
+        bytes
+    };
+    match CStr::from_bytes_with_nul(&BYTES) {
+        Ok(name) => name,
+        Err(_) => unreachable!(),
+    }
+};
+
+#[pinned_drop]
+impl PinnedDrop for SysfsAttributes {
+    fn drop(self: Pin<&mut Self>) {
+        pr_info!(
+            "exit begins: {} {}\n",
+            self.one.data().length.load(Relaxed),
+            self.two.data().length.load(Relaxed)
+        );
+    }
+}
