@@ -6,3 +6,57 @@ void *lkm_pde_data(const struct inode *inode)
 {
 	return pde_data(inode);
 }
+
+unsigned long lkm_read_lock_irqsave(rwlock_t *lock)
+{
+	unsigned long flags;
+
+	read_lock_irqsave(lock, flags);
+	return flags;
+}
+
+void lkm_read_unlock_irqrestore(rwlock_t *lock, unsigned long flags)
+{
+	read_unlock_irqrestore(lock, flags);
+}
+
+void lkm_rwlock_init(rwlock_t *lock, const char *name,
+		     struct lock_class_key *key)
+{
+#ifdef CONFIG_DEBUG_SPINLOCK
+	__rwlock_init(lock, name, key);
+#else
+	rwlock_init(lock);
+#endif
+}
+
+unsigned long lkm_spin_lock_irqsave(spinlock_t *lock)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(lock, flags);
+	return flags;
+}
+
+bool lkm_spin_trylock_irqsave(spinlock_t *lock, unsigned long *flags)
+{
+	return spin_trylock_irqsave(lock, *flags);
+}
+
+void lkm_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
+{
+	spin_unlock_irqrestore(lock, flags);
+}
+
+unsigned long lkm_write_lock_irqsave(rwlock_t *lock)
+{
+	unsigned long flags;
+
+	write_lock_irqsave(lock, flags);
+	return flags;
+}
+
+void lkm_write_unlock_irqrestore(rwlock_t *lock, unsigned long flags)
+{
+	write_unlock_irqrestore(lock, flags);
+}

@@ -41,4 +41,5 @@ mod bindings {
 pub mod init;
 pub mod params;
 pub mod procfs;
+pub mod sync;
 pub mod sysfs;
