@@ -41,5 +41,6 @@ mod bindings {
 pub mod init;
 pub mod params;
 pub mod procfs;
+pub mod slab;
 pub mod sync;
 pub mod sysfs;

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const DEMO: &[&str] = &["cd /sys/kernel/slab/my_custom_cache && grep . object_size slab_size"];
+
+pub const TESTS: &[Test] = tests![
+    makes_a_cache_and_two_objects,
+    hides_where_its_objects_are,
+    is_in_slabinfo,
+];
+
+const CACHE: &str = "/sys/kernel/slab/my_custom_cache";
+
+fn makes_a_cache_and_two_objects(vm: &mut Vm) -> Result {
+    let module = vm.load("kmem_cache")?;
+    vm.log().expect("kmem_cache_example: Initializing module")?;
+    let first = vm.log().expect("Allocated obj1 at ")?;
+    assert!(first.ends_with(" (id: 1)"), "{first}");
+    let second = vm.log().expect("Allocated obj2 at ")?;
+    assert!(second.ends_with(" (id: 2)"), "{second}");
+
+    // An i32 and 32 bytes, with SLAB_HWCACHE_ALIGN; merged with no other cache.
+    let is = |name: &str| fs::read_to_string(format!("{CACHE}/{name}"));
+    assert_eq!(is("object_size")?, "36\n");
+    assert_eq!(is("align")?, "64\n");
+    assert_eq!(is("hwcache_align")?, "1\n");
+    assert!(fs::symlink_metadata(CACHE)?.is_dir());
+
+    module.unload()?;
+    vm.log()
+        .expect("kmem_cache_example: Cleaned up and exited")?;
+    assert!(!Path::new(CACHE).exists());
+    Ok(())
+}
+
+/// A kernel address starts with `ffff`; `%p` of C prints 32 bits of a hash, or
+/// says that it has none yet.
+fn hides_where_its_objects_are(vm: &mut Vm) -> Result {
+    let _module = vm.load("kmem_cache")?;
+    let line = vm.log().expect("Allocated obj1 at ")?;
+    let address = line.split(' ').nth(5).context("no address")?;
+    let hash = address.strip_prefix("00000000");
+    assert!(
+        address == "(____ptrval____)" || hash.is_some_and(|hash| hash.len() == 8),
+        "{line}"
+    );
+    Ok(())
+}
+
+/// Where the kernel has such a file.
+fn is_in_slabinfo(vm: &mut Vm) -> Result {
+    const SLABINFO: &str = "/proc/slabinfo";
+    if !Path::new(SLABINFO).exists() {
+        return Ok(());
+    }
+    let listed = || Ok::<_, io::Error>(fs::read_to_string(SLABINFO)?.contains("my_custom_cache "));
+    let module = vm.load("kmem_cache")?;
+    assert!(listed()?);
+    module.unload()?;
+    assert!(!listed()?);
+    Ok(())
+}
