@@ -2,6 +2,8 @@
 
 #include "helpers.h"
 
+DEFINE_XARRAY(lkm_chrdevs);
+
 void *lkm_pde_data(const struct inode *inode)
 {
 	return pde_data(inode);

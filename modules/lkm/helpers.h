@@ -2,6 +2,10 @@
 /* Inline functions and macros of C headers as functions that Rust can call. */
 #include <linux/proc_fs.h>
 #include <linux/spinlock.h>
+#include <linux/xarray.h>
+
+/* The character devices by number; see chrdev.rs. */
+extern struct xarray lkm_chrdevs;
 
 void *lkm_pde_data(const struct inode *inode);
 

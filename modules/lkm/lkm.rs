@@ -38,9 +38,12 @@ mod bindings {
     include!(env!("LKM_BINDINGS"));
 }
 
+pub mod chrdev;
+pub mod file;
 pub mod init;
 pub mod params;
 pub mod procfs;
 pub mod slab;
+pub mod static_key;
 pub mod sync;
 pub mod sysfs;

@@ -5,7 +5,10 @@
 //! C headers: [`include/linux/kobject.h`](srctree/include/linux/kobject.h),
 //! [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
 
-use crate::bindings;
+use crate::{
+    bindings,
+    file::is_name, //
+};
 use core::{
     marker::PhantomPinned,
     mem::ManuallyDrop,
@@ -22,9 +25,6 @@ use kernel::{
     },
     sync::LockClassKey, //
 };
-
-/// The longest name of a file, in bytes.
-const NAME_MAX: usize = 255;
 
 /// The permissions that sysfs knows: neither may others write nor anybody
 /// execute.
@@ -99,7 +99,7 @@ impl<T> Attribute<T> {
         show: Option<Show<T>>,
         store: Option<Store<T>>,
     ) -> Self {
-        build_assert!(valid_name(name), "not the name of a file");
+        build_assert!(is_name(name), "not the name of a file");
         build_assert!(valid_mode(mode), "not a mode of an attribute");
         build_assert!(
             show.is_some() || mode & 0o444 == 0,
@@ -354,7 +354,7 @@ unsafe impl Sync for Kobject {}
 
 impl Kobject {
     fn new(name: &CStr) -> Result<Self> {
-        if !valid_name(name) {
+        if !is_name(name) {
             return Err(EINVAL);
         }
         if exists(&[name]) {
@@ -420,19 +420,6 @@ pub(crate) fn exists(path: &[&CStr]) -> bool {
     // SAFETY: We have a reference to `node`.
     unsafe { bindings::kernfs_put(node) };
     true
-}
-
-/// Whether `name` is the name of a file: neither empty nor a path.
-const fn valid_name(name: &CStr) -> bool {
-    let name = name.to_bytes();
-    let mut n = 0;
-    while n < name.len() {
-        if name[n] == b'/' {
-            return false;
-        }
-        n += 1;
-    }
-    !matches!(name, b"" | b"." | b"..") && name.len() <= NAME_MAX
 }
 
 /// What `VERIFY_OCTAL_PERMISSIONS()` and `sysfs_create_group()` take for a mode.

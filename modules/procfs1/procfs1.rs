@@ -2,14 +2,14 @@
 
 //! A file in /proc that says HelloWorld! to whoever reads it.
 //!
-//! Book: 8 The /proc Filesystem
+//! Book: 7 The /proc Filesystem
 
 use kernel::{
     fs::{file::Offset, LocalFile},
     prelude::*,
     uaccess::UserSliceWriter,
 };
-use lkm::procfs;
+use lkm::{file, procfs};
 
 module! {
     type: Procfs1,
@@ -22,7 +22,7 @@ module! {
 struct HelloWorld;
 
 #[vtable]
-impl procfs::Operations for HelloWorld {
+impl file::Operations for HelloWorld {
     fn read(
         &self,
         _file: &LocalFile,

@@ -26,6 +26,7 @@ use kernel::{
     },
 };
 use lkm::{
+    file,
     params::{
         is_valid_mode,
         Param, //
@@ -103,7 +104,7 @@ const _: fn(&'static Param<u32>) -> &'static Atomic<u32> = Param::as_atomic;
 struct Values;
 
 #[vtable]
-impl procfs::Operations for Values {
+impl file::Operations for Values {
     fn read(
         &self,
         _file: &LocalFile,
@@ -150,7 +151,7 @@ impl procfs::Operations for Values {
 struct Arrays;
 
 #[vtable]
-impl procfs::Operations for Arrays {
+impl file::Operations for Arrays {
     fn read(
         &self,
         _file: &LocalFile,
@@ -188,7 +189,7 @@ impl Text {
 }
 
 #[vtable]
-impl procfs::Operations for Text {
+impl file::Operations for Text {
     fn read(
         &self,
         _file: &LocalFile,

@@ -23,7 +23,7 @@ use kernel::{
         UserSliceWriter, //
     },
 };
-use lkm::procfs;
+use lkm::{file, procfs};
 
 module! {
     type: ProcfsOps,
@@ -44,7 +44,7 @@ struct Note {
 }
 
 #[vtable]
-impl procfs::Operations for Note {
+impl file::Operations for Note {
     fn open(&self, file: &File) -> Result {
         if file.flags() & O_NONBLOCK != 0 {
             return Err(EBUSY);
@@ -88,7 +88,7 @@ impl procfs::Operations for Note {
 struct Slow;
 
 #[vtable]
-impl procfs::Operations for Slow {
+impl file::Operations for Slow {
     fn read(
         &self,
         _file: &LocalFile,

@@ -37,7 +37,7 @@ use kernel::{
     uaccess::UserSliceWriter, //
 };
 use lkm::{
-    procfs,
+    file, procfs,
     sync::{
         new_irq_rwlock,
         new_irq_spinlock,
@@ -190,7 +190,7 @@ impl_has_hr_timer! {
 struct Hammer(Arc<Shared>);
 
 #[vtable]
-impl procfs::Operations for Hammer {
+impl file::Operations for Hammer {
     fn read(
         &self,
         _file: &LocalFile,

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A branch that costs nothing while it is not taken, switched through /dev/key_state.
+//!
+//! Book: 31.2 Static keys
+
+use kernel::{
+    fs::{file::Offset, File, LocalFile},
+    prelude::*,
+    str::BStr,
+    sync::atomic::{Acquire, Atomic, Relaxed, Release},
+    uaccess::{UserSliceReader, UserSliceWriter},
+};
+use lkm::{chrdev, file, static_branch_unlikely, static_key::StaticKey};
+
+module! {
+    type: Module,
+    name: "static_key",
+    authors: ["lkmpg-rs"],
+    description: "A static key that is switched through /dev/key_state",
+    license: "GPL",
+}
+
+const NAME: &CStr = c"key_state";
+
+/// A command is no longer than that.
+const COMMAND_LEN: usize = 10;
+
+static FKEY: StaticKey = StaticKey::new();
+
+/// The device, which one process at a time may have open.
+struct KeyState {
+    open: Atomic<bool>,
+    /// Whether the key was on when the device was opened.
+    enabled: Atomic<bool>,
+}
+
+#[vtable]
+impl file::Operations for KeyState {
+    fn open(&self, _file: &File) -> Result {
+        if self.open.xchg(true, Acquire) {
+            return Err(EBUSY);
+        }
+        self.enabled.store(FKEY.is_enabled(), Relaxed);
+        pr_info!("fastpath 1\n");
+        if static_branch_unlikely!(FKEY) {
+            pr_alert!("do unlikely thing\n");
+        }
+        pr_info!("fastpath 2\n");
+        Ok(())
+    }
+
+    fn release(&self, _file: &File) {
+        self.open.store(false, Release);
+    }
+
+    fn read(
+        &self,
+        _file: &LocalFile,
+        pos: &mut Offset,
+        dst: &mut UserSliceWriter,
+    ) -> Result<usize> {
+        let state: &[u8] = match self.enabled.load(Relaxed) {
+            true => b"enabled\n",
+            false => b"disabled\n",
+        };
+        dst.write_slice_file(state, pos)
+    }
+
+    fn write(
+        &self,
+        _file: &LocalFile,
+        _pos: &mut Offset,
+        src: &mut UserSliceReader,
+    ) -> Result<usize> {
+        let len = src.len();
+        if len > COMMAND_LEN {
+            pr_err!("command exceeded {COMMAND_LEN} char\n");
+            return Err(EINVAL);
+        }
+        let mut buffer = [0; COMMAND_LEN];
+        let command = &mut buffer[..len];
+        src.read_slice(command)?;
+        match command.trim_ascii_end() {
+            b"enable" => FKEY.enable(),
+            b"disable" => FKEY.disable(),
+            other => {
+                pr_err!("Invalid command: {}\n", BStr::from_bytes(other));
+                return Err(EINVAL);
+            }
+        }
+        Ok(len)
+    }
+}
+
+struct Module {
+    _device: chrdev::Registration<KeyState>,
+}
+
+impl kernel::Module for Module {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let state = KeyState {
+            open: Atomic::new(false),
+            enabled: Atomic::new(false),
+        };
+        let device = chrdev::Registration::new(NAME, state)?;
+        pr_info!("I was assigned major number {}\n", device.major());
+        pr_info!("Device created on /dev/{NAME}\n");
+        Ok(Module { _device: device })
+    }
+}
