@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use crate::prelude::*;
 
 pub const DEMO: &[&str] = &[
@@ -226,24 +224,22 @@ fn writes_while_readers_run(vm: &mut Vm) -> Result {
     let _module = vm.load("hello-5")?;
     let path = format!("{DIRECTORY}/myint");
     let values = ["420\n", "-2147483648\n", "2147483647\n"];
-    let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let read = || {
-            while !done.load(Ordering::Relaxed) {
+            for _ in 0..200 {
                 let value = fs::read_to_string(&path)?;
                 ensure!(values.contains(&value.as_str()), "{value:?}");
             }
             Ok(())
         };
         let readers: Vec<_> = (0..3).map(|_| scope.spawn(read)).collect();
-        for _ in 0..200 {
+        while !readers.iter().all(|it| it.is_finished()) {
             for value in values {
                 fs::write(&path, value)?;
             }
             assert!(fs::write(&path, "2147483648").is_err());
             assert!(fs::write(&path, "garbage").is_err());
         }
-        done.store(true, Ordering::Relaxed);
         readers.into_iter().try_for_each(|it| it.join().unwrap())
     })
 }

@@ -6,6 +6,8 @@
 //! [`params!`](crate::params!) has the rest of what C has: strings, arrays,
 //! `bool`, files in `/sys/module/NAME/parameters`, and callbacks.
 //!
+//! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
+//!
 //! # Unloading
 //!
 //! *Unregister waits*, and it is not the module that unregisters: the module
@@ -18,8 +20,6 @@
 //! parameters are statics, which live longer than both, and why callbacks are
 //! functions: there is nothing else that they could reach. A callback must
 //! not register anything, since nobody might be left to unregister it.
-//!
-//! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 
 use crate::bindings;
 use core::{

@@ -41,9 +41,10 @@ macro_rules! new_irq_rwlock {
 /// may take it, too: on a CPU that holds it interrupts are off, as with
 /// `read_lock_irqsave()` and `write_lock_irqsave()`.
 ///
-/// It may be taken in every context. Who holds it must not sleep, and should
-/// let go of it soon. A thread that reads must not lock again, not even to read:
-/// it can wait for a writer that waits for it.
+/// It may be taken where an [`IrqSpinLock`](crate::sync::IrqSpinLock) may. Who
+/// holds it must not sleep, and should let go of it soon. A thread that reads
+/// must not lock again, not even to read: it can wait for a writer that waits
+/// for it.
 ///
 /// Guards must be dropped in the reverse order of their making, as those of an
 /// [`IrqSpinLock`](crate::sync::IrqSpinLock), which says what happens otherwise.

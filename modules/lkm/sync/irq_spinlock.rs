@@ -32,7 +32,10 @@ macro_rules! new_irq_spinlock {
 /// A spinlock that interrupt handlers may take, too: on the CPU that holds it
 /// interrupts are off, as with `spin_lock_irqsave()`.
 ///
-/// It may be taken in every context. Who holds it must not sleep, and should
+/// It may be taken by processes, softirqs and interrupt handlers, but not where
+/// only a raw spinlock will do: in NMIs, in hard timers, or with a raw spinlock
+/// held. `PREEMPT_RT` lets this lock sleep, and lockdep says on every kernel
+/// where that would not do. Who holds it must not sleep otherwise, and should
 /// let go of it soon.
 ///
 /// A guard puts interrupts back to what they were when it was made. So of two

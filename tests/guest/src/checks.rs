@@ -126,12 +126,44 @@ fn unload_while_open(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
         return Ok("no nodes".to_owned());
     }
     let mut notes = Vec::new();
-    for node in nodes {
+    let rest = unload_with_all(nodes, room, &mut notes)?;
+    for node in rest {
         let name = node.display().to_string();
         let note = unload_with(&node, room).with_context(|| name.clone())?;
         notes.push(format!("{name} {note}"));
     }
     Ok(notes.join(", "))
+}
+
+/// Loads the module, opens all of `nodes`, and unloads the module. When that is
+/// allowed with all of them open, it is with each. Returns those that are to be
+/// tried alone: all when it is not allowed, else those that do not open.
+fn unload_with_all(
+    nodes: Vec<PathBuf>,
+    room: &Room<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<PathBuf>> {
+    let mut module = Module::load(room.name, room.params)?;
+    let mut files = Vec::new();
+    for node in &nodes {
+        files.push(open(node).with_context(|| node.display().to_string())?);
+    }
+    if module.try_unload().is_err() {
+        drop(files);
+        module.unload_soon().context("after closing all files")?;
+        return Ok(nodes);
+    }
+    let mut rest = Vec::new();
+    for (node, file) in nodes.into_iter().zip(files) {
+        match file {
+            Some(file) => {
+                touch(&file);
+                notes.push(format!("{} unloads while open", node.display()));
+            }
+            None => rest.push(node),
+        }
+    }
+    Ok(rest)
 }
 
 /// Loads the module, opens `node`, and unloads the module.

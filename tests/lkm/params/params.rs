@@ -72,8 +72,8 @@ lkm::params! {
         },
         get: |value| pr_info!("noted is read: {value}\n"),
     },
-    slow: u32 { default: 5, mode: 0o600, description: "Is slow to read", get: get_slowly },
-    init_millis: u32 { default: 0, mode: 0, description: "How long init takes" },
+    slow: u32 { default: 5, mode: 0o600, description: "Is read until exit", get: get_slowly },
+    init_until: u16 { default: 2, mode: 0, description: "What even is when init ends" },
 }
 
 fn set_even(value: u16) -> Result {
@@ -86,8 +86,22 @@ fn set_even(value: u16) -> Result {
 
 fn get_slowly(value: u32) {
     pr_info!("slow read of {value} begins\n");
-    fsleep(Delta::from_millis(500));
+    wait_until(|| LEAVING.load(Relaxed));
+    fsleep(Delta::from_millis(100));
     pr_info!("slow read ends\n");
+}
+
+/// Whether the exit function has begun.
+static LEAVING: Atomic<bool> = Atomic::new(false);
+
+/// Waits until `condition` holds, but not for ever.
+fn wait_until(condition: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if condition() {
+            return;
+        }
+        fsleep(Delta::from_millis(10));
+    }
 }
 
 // The modes that C's macros take, and some that they do not.
@@ -219,7 +233,7 @@ struct Params {
 impl kernel::InPlaceModule for Params {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pr_info!("init begins\n");
-        fsleep(Delta::from_millis(init_millis.get().into()));
+        wait_until(|| even.get() >= init_until.get());
         pr_info!("init ends\n");
         try_pin_init!(Self {
             values <- procfs::Entry::new(c"params-values", 0o600, Values),
@@ -233,5 +247,6 @@ impl kernel::InPlaceModule for Params {
 impl PinnedDrop for Params {
     fn drop(self: Pin<&mut Self>) {
         pr_info!("exit, even is {}\n", even.get());
+        LEAVING.store(true, Relaxed);
     }
 }

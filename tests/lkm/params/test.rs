@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use crate::prelude::*;
 
 pub const TESTS: &[Test] = tests![
@@ -109,7 +107,7 @@ fn shows_the_defaults(vm: &mut Vm) -> Result {
         assert_eq!(fs::metadata(path(name))?.mode() & 0o7777, 0o600);
     }
     assert_eq!(module.param("text")?, "default");
-    assert!(!Path::new(&path("init_millis")).exists());
+    assert!(!Path::new(&path("init_until")).exists());
 
     // As Rust sees them: the same bits.
     let expected = format!(
@@ -231,12 +229,15 @@ fn the_longest_array_fits_its_file(vm: &mut Vm) -> Result {
 fn a_string_stays_while_it_is_used(vm: &mut Vm) -> Result {
     let module = vm.load("params")?;
     assert_eq!(fs::read_to_string(TEXT)?, "defaultdefault");
-    let done = AtomicBool::new(false);
     let strings = [b'a', b'b', b'c'].map(|letter| vec![letter; 1000]);
+    fs::write(path("text"), &strings[0])?;
     thread::scope(|scope| -> Result {
-        let read = || {
-            while !done.load(Ordering::Relaxed) {
-                let text = fs::read(TEXT)?;
+        let read = || -> Result {
+            for _ in 0..20 {
+                // All at once: the next call would ask the module again.
+                let mut text = vec![0; 4096];
+                let len = File::open(TEXT)?.read(&mut text)?;
+                text.truncate(len);
                 ensure!(text.iter().all(|it| *it == text[0]), "changed under us");
                 ensure!(text.len() == 2000, "{} bytes", text.len());
                 let text = fs::read(path("text"))?;
@@ -244,14 +245,12 @@ fn a_string_stays_while_it_is_used(vm: &mut Vm) -> Result {
             }
             Ok(())
         };
-        fs::write(path("text"), &strings[0])?;
         let readers: Vec<_> = (0..3).map(|_| scope.spawn(read)).collect();
-        for _ in 0..30 {
+        while !readers.iter().all(|it| it.is_finished()) {
             for string in &strings {
                 fs::write(path("text"), string).unwrap();
             }
         }
-        done.store(true, Ordering::Relaxed);
         readers.into_iter().try_for_each(|it| it.join().unwrap())
     })?;
 
@@ -295,7 +294,7 @@ fn callbacks_see_each_value(vm: &mut Vm) -> Result {
 }
 
 fn callbacks_run_before_init_has_finished(vm: &mut Vm) -> Result {
-    let load = || Module::load("params", "even=8 init_millis=500");
+    let load = || Module::load("params", "even=8 init_until=10");
     let loading = thread::spawn(load);
     vm.log().expect("init begins")?;
     fs::write(path("even"), "10")?;

@@ -29,7 +29,7 @@ use kernel::{
             HrTimerCallbackContext,
             HrTimerPointer,
             HrTimerRestart,
-            RelativeHardMode, //
+            RelativeMode, //
         },
         Delta,
         Monotonic, //
@@ -58,7 +58,7 @@ module! {
 }
 
 /// How often the timer interrupts.
-const PERIOD: Delta = Delta::from_micros(200);
+const PERIOD: Delta = Delta::from_millis(1);
 
 /// How often a process takes each lock when it reads the file.
 const ROUNDS: u32 = 20;
@@ -182,7 +182,7 @@ impl HrTimerCallback for Shared {
 
 impl_has_hr_timer! {
     impl HasHrTimer<Self> for Shared {
-        mode: RelativeHardMode<Monotonic>, field: self.timer
+        mode: RelativeMode<Monotonic>, field: self.timer
     }
 }
 

@@ -6,7 +6,7 @@ pub const TESTS: &[Test] = tests![locks_lock, nothing_is_lost_between_threads_an
 
 const PATH: &str = "/proc/sync-locks";
 const THREADS: usize = 8;
-const INTERRUPTS: u64 = 300;
+const INTERRUPTS: u64 = 200;
 
 fn locks_lock(vm: &mut Vm) -> Result {
     let _module = vm.load("sync-locks")?;
