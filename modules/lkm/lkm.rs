@@ -39,6 +39,8 @@ mod bindings {
 }
 
 pub mod chrdev;
+#[cfg(CONFIG_DEBUG_FS)]
+pub mod debugfs;
 pub mod file;
 pub mod init;
 pub mod params;
