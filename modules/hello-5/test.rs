@@ -30,9 +30,8 @@ const DIRECTORY: &str = "/sys/module/hello_5/parameters";
 fn said(vm: &mut Vm, params: &str) -> Result<Vec<String>> {
     vm.log().mark()?;
     vm.load_with("hello-5", params)?.unload()?;
-    let lines = vm.log().lines()?.iter();
-    let said = lines.filter_map(|line| line.text.strip_prefix("hello-5: "));
-    Ok(said.map(str::to_owned).collect())
+    let said = vm.log().said("hello-5")?.into_iter();
+    Ok(said.map(|line| line.text).collect())
 }
 
 fn says_the_defaults(vm: &mut Vm) -> Result {

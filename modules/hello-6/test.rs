@@ -22,9 +22,8 @@ const WATCHED: &str = "/sys/module/hello_6/parameters/watched";
 
 /// What the module has said since the mark.
 fn said(vm: &mut Vm) -> Result<Vec<String>> {
-    let lines = vm.log().lines()?.iter();
-    let said = lines.filter_map(|line| line.text.strip_prefix("hello-6: "));
-    Ok(said.map(str::to_owned).collect())
+    let said = vm.log().said("hello-6")?.into_iter();
+    Ok(said.map(|line| line.text).collect())
 }
 
 fn says_the_default(vm: &mut Vm) -> Result {

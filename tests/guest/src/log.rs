@@ -17,6 +17,9 @@ use rustix::{
 /// How long [`Log::expect`] waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What the kernel says of the first of our modules that it loads.
+const TAINTS: &str = "loading out-of-tree module taints kernel.";
+
 /// The facility of what the kernel itself logs. User space cannot choose it.
 const KERNEL: u32 = 0;
 
@@ -120,6 +123,25 @@ impl Log {
             let mut fds = [PollFd::new(&self.kmsg, PollFlags::IN)];
             poll(&mut fds, Some(&timeout)).context("/dev/kmsg")?;
         }
+    }
+
+    /// What the module called `name` has said since the mark: its lines without
+    /// its name at the beginning.
+    ///
+    /// # Errors
+    ///
+    /// When `/dev/kmsg` cannot be read.
+    pub fn said(&mut self, name: &str) -> Result<Vec<Line>> {
+        let begin = format!("{name}: ");
+        let lines = self.lines()?.iter().filter_map(|line| {
+            let text = line.text.strip_prefix(&begin)?.to_owned();
+            Some(Line {
+                text,
+                ..line.clone()
+            })
+        });
+        // The kernel speaks of modules in the same way.
+        Ok(lines.filter(|line| line.text != TAINTS).collect())
     }
 
     /// How many lines since the mark contain `text`.

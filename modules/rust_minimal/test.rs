@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const TESTS: &[Test] = tests![keeps_its_numbers_until_it_goes];
+
+fn keeps_its_numbers_until_it_goes(vm: &mut Vm) -> Result {
+    let module = vm.load("rust_minimal")?;
+    vm.log().expect("Am I built-in? false")?;
+    assert_eq!(vm.log().count("My numbers")?, 0);
+    module.unload()?;
+
+    let said = vm.log().said("rust_minimal")?.into_iter();
+    let expected = [
+        "Rust minimal sample (init)",
+        "Am I built-in? false",
+        "My numbers are [72, 108, 200]",
+        "Rust minimal sample (exit)",
+    ];
+    assert_eq!(said.map(|line| line.text).collect::<Vec<_>>(), expected);
+    Ok(())
+}
