@@ -38,7 +38,7 @@ def main(file, lkm, rooms, kernel_source=None):
                 folder = str(pathlib.Path(crate["root_module"]).parent)
                 crate["source"]["include_dirs"].append(folder)
 
-    def add(root_module, dependencies, env):
+    def add(root_module, dependencies):
         name = root_module.stem.replace("-", "_")
         index[name] = len(crates)
         crates.append(
@@ -49,17 +49,16 @@ def main(file, lkm, rooms, kernel_source=None):
                 "deps": [{"crate": index[d], "name": d} for d in dependencies],
                 "cfg": [*kernel["cfg"], "MODULE"],
                 "edition": "2021",
-                "env": {"RUST_MODFILE": name, **env},
+                "env": {"RUST_MODFILE": name},
             }
         )
 
     # What scripts/Makefile.build gives a module.
     dependencies = ["core", "kernel", "pin_init", "zerocopy", "zerocopy_derive"]
-    bindings = lkm / "bindings_generated.rs"
-    add(lkm / "lkm.rs", dependencies, {"LKM_BINDINGS": str(bindings)})
+    add(lkm / "lkm.rs", dependencies)
     for room in sorted(rooms.glob("*/*.rs")):
         if room.stem == room.parent.name and room.parent != lkm:
-            add(room, [*dependencies, "lkm"], {})
+            add(room, [*dependencies, "lkm"])
 
     project["crates"] = crates
     file.write_text(json.dumps(project, indent=1))

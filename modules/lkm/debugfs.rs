@@ -74,13 +74,8 @@ use kernel::{
 pub struct Dir {
     // Dropped in this order: first of all the files go.
     dir: Dentry,
-    kept: KVec<Arc<dyn Keep>>,
+    kept: KVec<Kept>,
 }
-
-/// What a directory holds for its files.
-trait Keep: Send + Sync {}
-
-impl<T: Send + Sync> Keep for T {}
 
 impl Dir {
     /// Makes the directory `name` below the root of debugfs. May sleep.
@@ -161,8 +156,48 @@ impl Dir {
     /// Keeps `data` until the files are gone. Returns where it is.
     fn keep<T: Send + Sync + 'static>(&mut self, data: Arc<T>) -> Result<*const T> {
         let pointer = Arc::as_ptr(&data);
-        self.kept.push(data, GFP_KERNEL)?;
+        self.kept.push(Kept::new(data), GFP_KERNEL)?;
         Ok(pointer)
+    }
+}
+
+/// What a directory keeps for a file: a reference to data of some type.
+///
+/// # Invariants
+///
+/// `data` is from `Arc::into_raw`, and `release` drops such an `Arc`.
+struct Kept {
+    data: *const c_void,
+    release: unsafe fn(*const c_void),
+}
+
+// SAFETY: `new` takes only what can be sent and shared.
+unsafe impl Send for Kept {}
+
+// SAFETY: As above.
+unsafe impl Sync for Kept {}
+
+impl Kept {
+    fn new<T: Send + Sync + 'static>(data: Arc<T>) -> Self {
+        /// # Safety
+        ///
+        /// `data` is from `Arc::<T>::into_raw`, and not used after this.
+        unsafe fn release<T>(data: *const c_void) {
+            // SAFETY: By this function's contract.
+            drop(unsafe { Arc::from_raw(data.cast::<T>()) });
+        }
+        // INVARIANT: Both are of the same type.
+        Self {
+            data: Arc::into_raw(data).cast(),
+            release: release::<T>,
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants; nobody uses the pointer after this.
+        unsafe { (self.release)(self.data) };
     }
 }
 

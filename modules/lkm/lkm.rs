@@ -35,7 +35,7 @@
     unsafe_op_in_unsafe_fn
 )]
 mod bindings {
-    include!(env!("LKM_BINDINGS"));
+    include!("bindings_generated.rs");
 }
 
 pub mod chrdev;

@@ -60,11 +60,9 @@ fn strings() -> Result {
     );
     let owned = CString::try_from_fmt(fmt!("{name} no. {}", 1))?;
     pr_info!("str: {}\n", &*owned);
-    let inner = CStr::from_bytes_with_nul(b"to\0ur\0");
-    pr_info!(
-        "str: a zero in the middle is an error: {}\n",
-        inner.is_err()
-    );
+    let bytes: &[u8] = b"to\0ur\0";
+    let refused = CStr::from_bytes_with_nul(bytes).is_err();
+    pr_info!("str: a zero in the middle is an error: {refused}\n");
     Ok(())
 }
 
