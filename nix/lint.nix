@@ -13,6 +13,7 @@
     inherit (programs) clippy fmt;
     inherit (rooms)
       clippy-modules
+      doc-lkm
       fmt-modules
       make-modules
       safe-rooms

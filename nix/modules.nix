@@ -90,6 +90,7 @@ let
   wholeTree = "cp -r --no-preserve=mode ${sources} modules && cd modules";
 
   examples = buildAll (find ../modules);
+
 in
 {
   inherit
@@ -121,6 +122,14 @@ in
       "W=e"
     ];
     installPhase = "touch $out";
+  };
+
+  # The documentation of lkm, in which rustdoc finds nothing to complain about.
+  doc-lkm = build {
+    pname = "doc-lkm";
+    lkm = ../modules/lkm;
+    buildFlags = [ "doc" ];
+    installPhase = "cp -r lkm/doc $out";
   };
 
   # `unsafe` is in lkm, or makes safe what a header of C beside it declares;

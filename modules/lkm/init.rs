@@ -75,7 +75,7 @@ pub fn run<R>(f: impl FnOnce(&Init<'_>) -> R) -> Result<R> {
 /// Puts variables into `.init.data` and functions into `.init.text`.
 ///
 /// The first argument of such a function is the proof that it may be called,
-/// which [`init::run`](init::run) gives.
+/// which [`init::run`](crate::init::run()) gives.
 ///
 /// # Examples
 ///

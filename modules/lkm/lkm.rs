@@ -19,7 +19,7 @@
 //! value in the exit function, so a registration must be part of that value;
 //! one that is leaked (`core::mem::forget`, a `static`) is never unregistered.
 //!
-//! Only [parameters](params) are different: they belong to the module core,
+//! Only [parameters](mod@params) are different: they belong to the module core,
 //! which unregisters them itself, and waits, between the exit function and the
 //! freeing of text and data. Their callbacks can run that long.
 

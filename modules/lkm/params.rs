@@ -524,14 +524,14 @@ pub const fn modinfo<const N: usize>(parts: &[&str]) -> [u8; N] {
 ///
 /// | declared as | C's type | the static |
 /// | --- | --- | --- |
-/// | `bool` | `bool` | [`Param<bool>`](params::Param) |
-/// | `u8` | `byte` | [`Param<u8>`](params::Param) |
-/// | `i16`, `u16` | `short`, `ushort` | [`Param<i16>`](params::Param), ... |
-/// | `i32`, `u32` | `int`, `uint` | [`Param<i32>`](params::Param), ... |
-/// | `isize`, `usize` | `long`, `ulong` | [`Param<isize>`](params::Param), ... |
-/// | `u64` | `ullong` | [`Param<u64>`](params::Param) |
-/// | `&CStr` | `charp` | [`Str`](params::Str) |
-/// | `[T; N]` | array of the above but `charp` | [`Array<T, N>`](params::Array) |
+/// | `bool` | `bool` | [`Param<bool>`](crate::params::Param) |
+/// | `u8` | `byte` | [`Param<u8>`](crate::params::Param) |
+/// | `i16`, `u16` | `short`, `ushort` | [`Param<i16>`](crate::params::Param), ... |
+/// | `i32`, `u32` | `int`, `uint` | [`Param<i32>`](crate::params::Param), ... |
+/// | `isize`, `usize` | `long`, `ulong` | [`Param<isize>`](crate::params::Param), ... |
+/// | `u64` | `ullong` | [`Param<u64>`](crate::params::Param) |
+/// | `&CStr` | `charp` | [`Str`](crate::params::Str) |
+/// | `[T; N]` | array of the above but `charp` | [`Array<T, N>`](crate::params::Array) |
 ///
 /// C itself reads and shows the values, so hexadecimal and octal numbers work,
 /// and errors are C's: a number that is none is `EINVAL`, one that is too
@@ -551,8 +551,8 @@ pub const fn modinfo<const N: usize>(parts: &[&str]) -> [u8; N] {
 /// - `get: fn(T)` is called with a value that is being read from the file.
 ///
 /// They run in process context, may sleep, and hold the module's parameter
-/// lock: they must not call [`Str::with`](params::Str::with). They may run
-/// before init and after exit, see [`params`](mod@params) on unloading.
+/// lock: they must not call [`Str::with`](crate::params::Str::with). They may run
+/// before init and after exit, see [`params`](mod@crate::params) on unloading.
 ///
 /// # Examples
 ///
