@@ -238,7 +238,14 @@ impl Str {
         unsafe { bindings::kernel_param_lock(this_module) };
         // SAFETY: By the type invariants this is a string that stays until the
         // lock is released.
-        let result = f(unsafe { CStr::from_char_ptr(*self.0.get()) });
+        let string = unsafe { *self.0.get() };
+        // SAFETY: As above. A string and its zero end before all memory does.
+        let result = f(unsafe {
+            CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(
+                string.cast(),
+                bindings::strlen(string).unchecked_add(1),
+            ))
+        });
         // SAFETY: The lock was taken above.
         unsafe { bindings::kernel_param_unlock(this_module) };
         result
@@ -490,31 +497,40 @@ pub const fn is_valid_mode(mode: u16) -> bool {
 /// The length of [`modinfo`]'s result.
 #[doc(hidden)]
 #[inline]
-pub const fn modinfo_len(parts: &[&str]) -> usize {
-    let mut len = 1;
-    let mut part = 0;
-    while part < parts.len() {
-        len += parts[part].len();
-        part += 1;
+pub const fn modinfo_len(lines: &[&[&str]]) -> usize {
+    let (mut line, mut len) = (0, 0);
+    while line < lines.len() {
+        let mut part = 0;
+        while part < lines[line].len() {
+            len += lines[line][part].len();
+            part += 1;
+        }
+        len += 1;
+        line += 1;
     }
     len
 }
 
-/// The `parts`, one after the other, and a zero.
+/// The `lines`, each made of its parts, one after the other, and a zero.
 #[doc(hidden)]
-pub const fn modinfo<const N: usize>(parts: &[&str]) -> [u8; N] {
+pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
     let mut text = [0; N];
-    let (mut part, mut len) = (0, 0);
-    while part < parts.len() {
-        let bytes = parts[part].as_bytes();
-        let mut byte = 0;
-        while byte < bytes.len() {
-            assert!(bytes[byte] != 0, "modinfo with a zero in it");
-            text[len] = bytes[byte];
-            byte += 1;
-            len += 1;
+    let (mut line, mut len) = (0, 0);
+    while line < lines.len() {
+        let mut part = 0;
+        while part < lines[line].len() {
+            let bytes = lines[line][part].as_bytes();
+            let mut byte = 0;
+            while byte < bytes.len() {
+                assert!(bytes[byte] != 0, "modinfo with a zero in it");
+                text[len] = bytes[byte];
+                byte += 1;
+                len += 1;
+            }
+            part += 1;
         }
-        part += 1;
+        len += 1;
+        line += 1;
     }
     text
 }
@@ -576,10 +592,19 @@ pub const fn modinfo<const N: usize>(parts: &[&str]) -> [u8; N] {
 /// ```
 #[macro_export]
 macro_rules! params {
-    () => {};
+    ($($params:tt)*) => {
+        $crate::__params! { [] $($params)* }
+    };
+}
 
+/// [`params!`], one parameter after the other: the static is declared, and what
+/// all of them have is put into the list.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __params {
     // A string.
     (
+        [$($done:tt)*]
         $(#[$attr:meta])*
         $name:ident: &CStr {
             default: $default:expr,
@@ -591,15 +616,18 @@ macro_rules! params {
         $(#[$attr])*
         #[allow(non_upper_case_globals)]
         static $name: $crate::params::Str = $crate::params::Str::new($default);
-        $crate::params! {
-            @register $name ["charp"] $description;
-            $crate::params::Entry::string(concat!(stringify!($name), "\0"), $mode, &$name)
+        $crate::__params! {
+            [$($done)* {
+                $name ["charp"] $description;
+                $crate::params::Entry::string(concat!(stringify!($name), "\0"), $mode, &$name)
+            }]
+            $($($rest)*)?
         }
-        $($crate::params! { $($rest)* })?
     };
 
     // An array.
     (
+        [$($done:tt)*]
         $(#[$attr:meta])*
         $name:ident: [$type:ty; $n:expr] {
             default: $default:expr,
@@ -612,18 +640,22 @@ macro_rules! params {
         #[allow(non_upper_case_globals)]
         static $name: $crate::params::Array<$type, { $n }> =
             $crate::params::Array::new($default);
-        $crate::params! {
-            @register $name ["array of ", <$type as $crate::params::Value>::TYPE] $description;
-            {
-                static __INFO: $crate::params::ArrayInfo = $crate::params::ArrayInfo::new(&$name);
-                $crate::params::Entry::array(concat!(stringify!($name), "\0"), $mode, &__INFO)
-            }
+        $crate::__params! {
+            [$($done)* {
+                $name ["array of ", <$type as $crate::params::Value>::TYPE] $description;
+                $crate::params::Entry::array(
+                    concat!(stringify!($name), "\0"),
+                    $mode,
+                    const { &$crate::params::ArrayInfo::new(&$name) },
+                )
+            }]
+            $($($rest)*)?
         }
-        $($crate::params! { $($rest)* })?
     };
 
     // A number.
     (
+        [$($done:tt)*]
         $(#[$attr:meta])*
         $name:ident: $type:ty {
             default: $default:expr,
@@ -635,15 +667,18 @@ macro_rules! params {
         $(#[$attr])*
         #[allow(non_upper_case_globals)]
         static $name: $crate::params::Param<$type> = $crate::params::Param::new($default);
-        $crate::params! {
-            @register $name [<$type as $crate::params::Value>::TYPE] $description;
-            $crate::params::Entry::value(concat!(stringify!($name), "\0"), $mode, &$name)
+        $crate::__params! {
+            [$($done)* {
+                $name [<$type as $crate::params::Value>::TYPE] $description;
+                $crate::params::Entry::value(concat!(stringify!($name), "\0"), $mode, &$name)
+            }]
+            $($($rest)*)?
         }
-        $($crate::params! { $($rest)* })?
     };
 
     // A number with callbacks.
     (
+        [$($done:tt)*]
         $(#[$attr:meta])*
         $name:ident: $type:ty {
             default: $default:expr,
@@ -658,43 +693,42 @@ macro_rules! params {
         $(#[$attr])*
         #[allow(non_upper_case_globals)]
         static $name: $crate::params::Param<$type> = $crate::params::Param::new($default);
-        $crate::params! {
-            @register $name [<$type as $crate::params::Value>::TYPE] $description;
-            {
-                struct __Callbacks;
-                impl $crate::params::Callbacks for __Callbacks {
-                    type Value = $type;
-                    $(const SET: fn($type) -> ::kernel::error::Result = $set;)?
-                    $(const GET: fn($type) = $get;)?
+        $crate::__params! {
+            [$($done)* {
+                $name [<$type as $crate::params::Value>::TYPE] $description;
+                {
+                    struct __Callbacks;
+                    impl $crate::params::Callbacks for __Callbacks {
+                        type Value = $type;
+                        $(const SET: fn($type) -> ::kernel::error::Result = $set;)?
+                        $(const GET: fn($type) = $get;)?
+                    }
+                    $crate::params::Entry::watched::<__Callbacks>(
+                        concat!(stringify!($name), "\0"),
+                        $mode,
+                        &$name,
+                    )
                 }
-                $crate::params::Entry::watched::<__Callbacks>(
-                    concat!(stringify!($name), "\0"),
-                    $mode,
-                    &$name,
-                )
-            }
+            }]
+            $($($rest)*)?
         }
-        $($crate::params! { $($rest)* })?
     };
 
-    // What all of them have: two strings in `.modinfo`, an entry in `__param`.
-    (@register $name:ident [$($type:expr),*] $description:expr; $entry:expr) => {
+    // The list: two lines in `.modinfo` and an entry in `__param` for each.
+    ([$({ $name:ident [$($type:expr),*] $description:expr; $entry:expr })*]) => {
         const _: () = {
-            const __PARMTYPE: &[&str] = &["parmtype=", stringify!($name), ":", $($type),*];
+            const __INFO: &[&[&str]] = &[$(
+                &["parmtype=", stringify!($name), ":", $($type),*],
+                &["parm=", stringify!($name), ":", $description],
+            )*];
             #[link_section = ".modinfo"]
             #[used(compiler)]
-            static __PARMTYPE_INFO: [u8; $crate::params::modinfo_len(__PARMTYPE)] =
-                $crate::params::modinfo(__PARMTYPE);
-
-            const __PARM: &[&str] = &["parm=", stringify!($name), ":", $description];
-            #[link_section = ".modinfo"]
-            #[used(compiler)]
-            static __PARM_INFO: [u8; $crate::params::modinfo_len(__PARM)] =
-                $crate::params::modinfo(__PARM);
+            static __MODINFO: [u8; $crate::params::modinfo_len(__INFO)] =
+                $crate::params::modinfo(__INFO);
 
             #[link_section = "__param"]
             #[used(compiler)]
-            static __ENTRY: $crate::params::Entry = $entry;
+            static __ENTRIES: [$crate::params::Entry; __INFO.len() / 2] = [$($entry),*];
         };
     };
 }
