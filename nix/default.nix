@@ -72,7 +72,7 @@ in
       lkmpg-guest
       vm
       ;
-    inherit (rooms) lkm;
+    inherit (rooms) lkm sizes;
     modules = rooms.join modules;
     initramfs = callPackage ./initramfs.nix { extraModules = builtins.attrValues modules; };
     default = scope.lkmpg;

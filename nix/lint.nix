@@ -18,6 +18,7 @@
       make-modules
       safe-rooms
       ;
+    sizes = rooms.sizes-check;
 
     deadnix = runCommand "deadnix" { nativeBuildInputs = [ deadnix ]; } ''
       deadnix --fail ${./.} ${../flake.nix} ${../template}

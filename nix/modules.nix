@@ -5,6 +5,7 @@
 {
   lib,
   stdenv,
+  runCommand,
   symlinkJoin,
   kernel,
 }:
@@ -91,6 +92,51 @@ let
 
   examples = buildAll (find ../modules);
 
+  # The same modules in C, as far as there is something to compare.
+  inC = build {
+    pname = "modules-in-c";
+    configurePhase = ''
+      cp -r --no-preserve=mode ${
+        builtins.path {
+          name = "bench";
+          path = ../bench;
+          filter = path: type: type == "directory" || builtins.match ".*\\.c|.*/Kbuild" path != null;
+        }
+      } modules && cd modules
+      cp ${../modules/Makefile} Makefile
+    '';
+    installPhase = "install -D -m 644 -t $out *.ko";
+  };
+
+  # How many bytes each module has when it is installed without debug
+  # information, and its fellow in C.
+  sizes = build {
+    pname = "sizes";
+    configurePhase = "cp ${../modules/Makefile} Makefile";
+    buildPhase = ''
+      installed() { # FROM TO: stripped as kbuild does it
+        cp -L --no-preserve=mode $1/*.ko .
+        ls *.ko | sed 's/ko$/o/' >modules.order
+        make $makeFlags modules_install DEPMOD=true INSTALL_MOD_STRIP=1 INSTALL_MOD_PATH=$PWD/$2 INSTALL_MOD_DIR=extra
+        rm *.ko
+        mv $2/lib/modules/${kernel.modDirVersion}/extra/* $2/
+      }
+      installed ${join examples}/lib/modules/${kernel.modDirVersion}/extra rust
+      installed ${inC} c
+    '';
+    installPhase = ''
+      printf 'room\tbytes\tc_bytes\tratio\n' >$out
+      for room in ${toString (builtins.attrNames examples)}; do
+        size=$(stat -c %s rust/$room.ko)
+        if [ -e c/$room.ko ]; then
+          c=$(stat -c %s c/$room.ko)
+          printf '%s\t%s\t%s\t%s\n' $room $size $c $(awk "BEGIN { printf \"%.2f\", $size / $c }")
+        else
+          printf '%s\t%s\t\t\n' $room $size
+        fi
+      done >>$out
+    '';
+  };
 in
 {
   inherit
@@ -99,6 +145,7 @@ in
     find
     join
     lkm
+    sizes
     sources
     ;
 
@@ -131,6 +178,13 @@ in
     buildFlags = [ "doc" ];
     installPhase = "cp -r lkm/doc $out";
   };
+
+  # No module is more than half as big again as the same in C.
+  sizes-check = runCommand "sizes-check" { inherit sizes; } ''
+    cat $sizes
+    awk -F '\t' 'NR > 1 && $3 && $2 > 1.5 * $3 { print $1 " is too big"; bad = 1 } END { exit bad }' $sizes
+    touch $out
+  '';
 
   # `unsafe` is in lkm, or makes safe what a header of C beside it declares;
   # clippy wants a SAFETY comment for each.
