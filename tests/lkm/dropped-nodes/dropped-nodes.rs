@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Test only: a device and files in debugfs that are dropped while they are
+//! open, as what is written to `/proc/dropped-nodes` says.
+
+use kernel::{
+    fs::{
+        file::{
+            flags::O_NONBLOCK,
+            Offset, //
+        },
+        File,
+        LocalFile, //
+    },
+    new_mutex,
+    prelude::*,
+    str::CStr,
+    sync::{
+        atomic::Atomic,
+        Mutex, //
+    },
+    uaccess::{
+        UserSliceReader,
+        UserSliceWriter, //
+    },
+};
+use lkm::{
+    chrdev,
+    debugfs,
+    file,
+    procfs, //
+};
+
+module! {
+    type: DroppedNodes,
+    name: "dropped-nodes",
+    authors: ["lkmpg-rs"],
+    description: "Test only: nodes that are dropped while they are open",
+    license: "GPL",
+}
+
+lkm::params! {
+    fail: bool { default: false, mode: 0, description: "Whether init fails in the end" },
+}
+
+const NAME: &CStr = c"dropped-nodes";
+
+static VALUE: Atomic<u32> = Atomic::new(42);
+
+/// What is behind a node. It says what happens to it.
+struct Node(&'static CStr);
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        pr_info!("{} is gone\n", self.0);
+    }
+}
+
+#[vtable]
+impl file::Operations for Node {
+    fn open(&self, file: &File) -> Result {
+        if file.flags() & O_NONBLOCK != 0 {
+            return Err(EBUSY);
+        }
+        pr_info!("{} opened\n", self.0);
+        Ok(())
+    }
+
+    fn release(&self, _file: &File) {
+        pr_info!("{} released\n", self.0);
+    }
+
+    fn read(
+        &self,
+        _file: &LocalFile,
+        pos: &mut Offset,
+        dst: &mut UserSliceWriter,
+    ) -> Result<usize> {
+        dst.write_slice_file(self.0.to_bytes(), pos)
+    }
+}
+
+/// A directory with a file of each kind.
+fn directory() -> Result<debugfs::Dir> {
+    let mut dir = debugfs::Dir::new(NAME)?;
+    dir.u32(c"value", 0o600, &VALUE)?;
+    dir.blob(c"blob", 0o444, b"blob")?;
+    dir.file(c"file", 0o600, Node(c"file"))?;
+    Ok(dir)
+}
+
+/// Nothing but `EINVAL` for names that no file can have, and for modes that are
+/// more than permissions.
+fn bad_names_and_modes() -> Result {
+    let long = c"0123456789012345678901234567890123456789012345678901234567890123";
+    let refused = |result: Result| match result {
+        Err(error) if error == EINVAL => Ok(()),
+        _ => Err(EIO),
+    };
+    for name in [c"", c".", c"..", c"a/b", long] {
+        refused(chrdev::Registration::new(name, Node(c"refused")).map(|_| ()))?;
+    }
+    for name in [c"", c".", c"..", c"a/b"] {
+        refused(debugfs::Dir::new(name).map(|_| ()))?;
+    }
+    let mut dir = debugfs::Dir::new(c"dropped-nodes-2")?;
+    refused(dir.u32(c"a/b", 0o600, &VALUE))?;
+    refused(dir.u32(c"value", 0o100600, &VALUE))?;
+    refused(dir.blob(c"", 0o400, b""))?;
+    refused(dir.file(c"file", 0o4600, Node(c"refused")))
+}
+
+#[pin_data]
+struct Control {
+    #[pin]
+    device: Mutex<Option<chrdev::Registration<Node>>>,
+    #[pin]
+    dir: Mutex<Option<debugfs::Dir>>,
+}
+
+#[vtable]
+impl file::Operations for Control {
+    fn write(
+        &self,
+        _file: &LocalFile,
+        _pos: &mut Offset,
+        src: &mut UserSliceReader,
+    ) -> Result<usize> {
+        let mut command = KVec::new();
+        src.clone_reader().read_all(&mut command, GFP_KERNEL)?;
+        match &command[..] {
+            b"drop device" => {
+                let device = self.device.lock().take();
+                drop(device);
+            }
+            b"drop directory" => {
+                let dir = self.dir.lock().take();
+                drop(dir);
+            }
+            b"again" => drop(directory()?),
+            b"bad" => bad_names_and_modes()?,
+            _ => return Err(EINVAL),
+        }
+        Ok(command.len())
+    }
+}
+
+#[pin_data]
+struct DroppedNodes {
+    #[pin]
+    control: procfs::Entry<Control>,
+}
+
+impl kernel::InPlaceModule for DroppedNodes {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let nodes = try_pin_init!(Control {
+            device <- new_mutex!(Some(chrdev::Registration::new(NAME, Node(c"device"))?)),
+            dir <- new_mutex!(Some(directory()?)),
+        }? Error);
+        try_pin_init!(Self {
+            control <- procfs::Entry::new(NAME, 0o600, nodes),
+            _: { if fail.get() { return Err(ENODEV) } },
+        })
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const TESTS: &[Test] = tests![
+    an_open_device_outlives_its_node,
+    an_open_file_outlives_its_directory,
+    an_open_that_is_refused_leaves_nothing,
+    release_is_at_the_last_close,
+    nothing_is_left_when_init_fails,
+    what_is_there_already_stays,
+    bad_names_and_modes_are_refused,
+];
+
+const CONTROL: &str = "/proc/dropped-nodes";
+const DEVICE: &str = "/dev/dropped-nodes";
+const DIR: &str = "/sys/kernel/debug/dropped-nodes";
+const FILE: &str = "/sys/kernel/debug/dropped-nodes/file";
+
+fn texts(vm: &mut Vm) -> Result<Vec<String>> {
+    let said = vm.log().said("dropped-nodes")?.into_iter();
+    Ok(said.map(|line| line.text).collect())
+}
+
+fn an_open_device_outlives_its_node(vm: &mut Vm) -> Result {
+    let mut module = vm.load("dropped-nodes")?;
+    let mut file = File::open(DEVICE)?;
+    fs::write(CONTROL, "drop device")?;
+    assert!(!Path::new(DEVICE).exists());
+    assert!(!Path::new("/sys/class/dropped-nodes").exists());
+    assert!(!fs::read_to_string("/proc/devices")?.contains("dropped-nodes"));
+
+    // Node, class and number are gone; the file is as it was.
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    assert_eq!(text, "device");
+    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
+    assert_eq!(texts(vm)?, ["device opened"]);
+    drop(file);
+    let expected = ["device opened", "device released", "device is gone"];
+    assert_eq!(texts(vm)?, expected);
+    module.unload()
+}
+
+fn an_open_file_outlives_its_directory(vm: &mut Vm) -> Result {
+    let mut module = vm.load("dropped-nodes")?;
+    let mut files = Vec::new();
+    for name in ["value", "blob", "file"] {
+        files.push(File::open(Path::new(DIR).join(name))?);
+    }
+    fs::write(CONTROL, "drop directory")?;
+    assert!(!Path::new(DIR).exists());
+    for file in &mut files {
+        let error = file.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::IO));
+    }
+    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
+    assert_eq!(texts(vm)?, ["file opened"]);
+    drop(files);
+    let expected = ["file opened", "file released", "file is gone"];
+    assert_eq!(texts(vm)?, expected);
+    module.unload()
+}
+
+fn an_open_that_is_refused_leaves_nothing(vm: &mut Vm) -> Result {
+    let module = vm.load("dropped-nodes")?;
+    for path in [DEVICE, FILE] {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        let error = options.open(path).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::BUSY), "{path}");
+    }
+    // Neither a reference to the module, nor one to the data.
+    module.unload()?;
+    let mut texts = texts(vm)?;
+    texts.sort();
+    assert_eq!(texts, ["device is gone", "file is gone"]);
+    Ok(())
+}
+
+fn release_is_at_the_last_close(vm: &mut Vm) -> Result {
+    let _module = vm.load("dropped-nodes")?;
+    for path in [DEVICE, FILE] {
+        vm.log().mark()?;
+        let file = File::open(path)?;
+        let same = file.try_clone()?;
+        drop(file);
+        assert_eq!(vm.log().count("released")?, 0, "{path}");
+        drop(same);
+        assert_eq!(vm.log().count("released")?, 1, "{path}");
+        assert_eq!(vm.log().count("opened")?, 1, "{path}");
+    }
+    Ok(())
+}
+
+fn nothing_is_left_when_init_fails(vm: &mut Vm) -> Result {
+    assert_eq!(vm.load_fails("dropped-nodes", "fail")?, Errno::NODEV);
+    for path in [CONTROL, DEVICE, DIR, "/sys/class/dropped-nodes"] {
+        assert!(!Path::new(path).exists(), "{path}");
+    }
+    assert_eq!(vm.log().count("is gone")?, 2);
+    Ok(())
+}
+
+fn what_is_there_already_stays(vm: &mut Vm) -> Result {
+    let _module = vm.load("dropped-nodes")?;
+    fs::write(CONTROL, "again")?;
+    vm.log().expect("already exists")?;
+    assert_eq!(fs::read_to_string(FILE)?, "file");
+    assert_eq!(fs::read_dir(DIR)?.count(), 3);
+    Ok(())
+}
+
+fn bad_names_and_modes_are_refused(vm: &mut Vm) -> Result {
+    let _module = vm.load("dropped-nodes")?;
+    fs::write(CONTROL, "bad")?;
+    Ok(())
+}
