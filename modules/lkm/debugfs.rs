@@ -49,12 +49,15 @@ use kernel::{
 /// that is still open then answers `EIO`.
 ///
 /// *Owner held*, for blobs and files with [operations](Operations): one that is
-/// open keeps the module, so `rmmod` is refused with `EWOULDBLOCK`. Dropping the directory
-/// while the module stays waits for the operations that run; then an open file
-/// answers `EIO`, and only its release is called still, with its own reference
-/// to the data. While init runs the kernel gives references to the module, too,
-/// but when init fails it frees the module regardless of them: make such files
-/// last, when nothing can fail any more.
+/// open keeps the module, so `rmmod` is refused with `EWOULDBLOCK`. Dropping the
+/// directory while the module stays waits for the operations that run; then an
+/// open file answers `EIO`, and only its release is called still, with its own
+/// reference to the data. So an operation must not drop the directory of its
+/// file, nor wait for who does, or both wait forever.
+///
+/// While init runs the kernel gives references to the module, too, but when init
+/// fails it frees the module regardless of them: make such files last, when
+/// nothing can fail any more.
 ///
 /// # Invariants
 ///
