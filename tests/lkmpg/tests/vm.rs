@@ -20,6 +20,9 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+/// How long what should happen at once may take: other VMs may run beside these.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn vm() -> PathBuf {
     let vm = env::var_os("LKMPG_TEST_VM");
     vm.expect("LKMPG_TEST_VM is set").into()
@@ -117,7 +120,7 @@ fn hanging(temp: &Path) -> Child {
 
 /// Waits until `child` runs a VM.
 fn wait_for_vm(child: &Child) -> Vec<(u32, String)> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let found = descendants(child.id());
         if found
@@ -146,24 +149,25 @@ fn a_panic_ends_at_once_with_its_trace() {
             "Kernel panic - not syncing",
         ],
     );
-    assert!(begin.elapsed() < Duration::from_secs(10));
+    // Not only at the timeout.
+    assert!(begin.elapsed() < Duration::from_secs(120));
 }
 
 #[test]
 #[ignore = "needs a VM"]
 fn a_hung_vm_is_killed_at_the_timeout() {
     let begin = Instant::now();
-    let output = test(&["hangs", "--timeout", "6"]);
+    let output = test(&["hangs", "--timeout", "30"]);
     assert_fails(
         &output,
         &[
             "test hangs::leaves_nothing ... FAILED",
-            "killed after 6 s",
+            "killed after 30 s",
             "loading out-of-tree module",
         ],
     );
     let took = begin.elapsed();
-    let expected = Duration::from_secs(6)..Duration::from_secs(10);
+    let expected = Duration::from_secs(30)..Duration::from_secs(30) + PATIENCE;
     assert!(expected.contains(&took), "{took:?}");
 }
 
@@ -344,7 +348,7 @@ fn a_vm_dies_with_the_program() {
     let vm = wait_for_vm(&child);
     child.kill().unwrap();
     child.wait().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     let runs = |pid: u32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         !stat.is_empty() && !stat.contains(") Z ")
