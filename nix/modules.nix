@@ -186,19 +186,13 @@ in
     touch $out
   '';
 
-  # `unsafe` is in lkm, or makes safe what a header of C beside it declares;
-  # clippy wants a SAFETY comment for each.
+  # All `unsafe` is in lkm; clippy wants a SAFETY comment for each.
   safe-rooms = stdenv.mkDerivation {
     name = "safe-rooms";
     src = sources;
     buildPhase = ''
-      for file in $(grep -rlE --include='*.rs' '\<unsafe +(\{|fn|impl|extern|trait)' .); do
-        case $file in
-          ./lkm/*) ;;
-          *) [ -e "''${file%.rs}.h" ] || { echo "$file has unsafe, and no ''${file%.rs}.h beside it" >&2; exit 1; } ;;
-        esac
-        grep -q SAFETY "$file" || { echo "$file has unsafe and no SAFETY comment" >&2; exit 1; }
-      done
+      rm -r lkm
+      ! grep -rnE --include='*.rs' '\<unsafe +(\{|fn|impl|extern|trait)' .
     '';
     installPhase = "touch $out";
   };

@@ -26,10 +26,13 @@ struct CInterop;
 
 impl kernel::Module for CInterop {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let mut item = cool::Item::new(x.get(), y.get());
-        item.cool_function();
+        let mut item = cool::Item {
+            x: x.get(),
+            y: y.get(),
+        };
+        item.print();
         item.swap();
-        pr_info!("swapped by C: {} {}\n", item.x(), item.y());
+        pr_info!("swapped by C: {} {}\n", item.x, item.y);
         match item.sum() {
             Some(sum) => pr_info!("added by C: {sum}\n"),
             None => pr_info!("too much for C\n"),

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The C side of this module, for C itself and for bindgen. */
+/*
+ * The C side of this module, for C itself and for bindgen. The functions use
+ * what they are given until they return, and no longer.
+ */
 #include <linux/types.h>
 
 typedef struct Item {

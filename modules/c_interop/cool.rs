@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What C's `cool.h` offers, safe to use.
-//!
-//! This is the one file of the module that C's promises are checked in by eye:
-//! bindgen knows names and types, but not what a pointer must point to.
+//! What C's `cool.h` offers, as Rust would have it.
 
 #[allow(
     dead_code,
@@ -16,42 +13,30 @@ mod bindings {
     include!("bindings_generated.rs");
 }
 
-/// An `Item` of C, by value: it can be nowhere near null.
-#[repr(transparent)]
-pub(crate) struct Item(bindings::Item);
+pub(crate) use bindings::Item;
+
+lkm::c_functions! {
+    bindings;
+
+    fn cool_function(item: &mut Item);
+    fn cool_swap(item: &mut Item);
+    fn cool_sum(item: &Item, sum: &mut i32) -> bool;
+}
 
 impl Item {
-    pub(crate) fn new(x: i32, y: i32) -> Self {
-        Self(bindings::Item { x, y })
-    }
-
-    pub(crate) fn x(&self) -> i32 {
-        self.0.x
-    }
-
-    pub(crate) fn y(&self) -> i32 {
-        self.0.y
-    }
-
-    /// Prints the item. C promises no more than that it takes a pointer, so
-    /// nobody else may have the item meanwhile.
-    pub(crate) fn cool_function(&mut self) {
-        // SAFETY: The item is valid, and ours alone; C does not keep the
-        // pointer.
-        unsafe { bindings::cool_function(&mut self.0) }
+    /// Prints the item. C takes it as one that it could change.
+    pub(crate) fn print(&mut self) {
+        cool_function(self);
     }
 
     /// Exchanges its numbers.
     pub(crate) fn swap(&mut self) {
-        // SAFETY: As in `cool_function`.
-        unsafe { bindings::cool_swap(&mut self.0) }
+        cool_swap(self);
     }
 
     /// The sum of its numbers, if there is room for it.
     pub(crate) fn sum(&self) -> Option<i32> {
         let mut sum = 0;
-        // SAFETY: The item is valid, and only read; `sum` is ours; C keeps
-        // neither pointer.
-        unsafe { bindings::cool_sum(&self.0, &mut sum) }.then_some(sum)
+        cool_sum(self, &mut sum).then_some(sum)
     }
 }

@@ -43,6 +43,7 @@ pub mod chrdev;
 pub mod debugfs;
 pub mod file;
 pub mod init;
+pub mod interop;
 pub mod params;
 pub mod procfs;
 pub mod slab;
