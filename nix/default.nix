@@ -25,7 +25,8 @@ let
       inherit (self.programs) lkmpg;
       lkmpg-guest = self.programs.guest examples;
 
-      rooms = self.callPackage ./modules.nix { };
+      roomsFor = kernel: self.callPackage ./modules.nix { inherit kernel; };
+      rooms = self.roomsFor self.kernel;
       vmTest = self.callPackage ./vm-test.nix { };
       develop = self.callPackage ./develop.nix { };
 
@@ -60,7 +61,7 @@ let
   fixtures = rooms.find ../tests/fixtures;
 
   # Modules for the kernel that finds more.
-  debugRooms = callPackage ./modules.nix { kernel = scope.kernel-debug; };
+  debugRooms = scope.roomsFor scope.kernel-debug;
   debugVm = scope.vmWith { kernel = scope.kernel-debug; };
 in
 {
@@ -103,7 +104,7 @@ in
     debug = debugRooms.buildAll examples // {
       vm = debugVm;
     };
-    gdb = (callPackage ./modules.nix { kernel = scope.kernel-gdb; }).buildAll examples // {
+    gdb = (scope.roomsFor scope.kernel-gdb).buildAll examples // {
       vm = scope.vmWith {
         kernel = scope.kernel-gdb;
         extra.gdbinit = callPackage ./gdbinit.nix { };

@@ -13,6 +13,7 @@
   kernel-nixos,
   programs,
   rooms,
+  roomsFor,
   vmWith,
 }:
 folders:
@@ -38,7 +39,7 @@ let
     '';
 
   # For NixOS, modules built for the kernel that it boots.
-  nixosModules = (callPackage ./modules.nix { kernel = kernel-nixos; }).buildAll folders;
+  nixosModules = (roomsFor kernel-nixos).buildAll folders;
   installed = "/run/booted-system/kernel-modules/lib/modules/${kernel-nixos.modDirVersion}/extra";
 
   # What is done with the module called `name`: a function of the test script,
@@ -114,7 +115,7 @@ in
   debugTest = vmTest {
     name = "vm-test-debug";
     kernel = kernel-debug;
-    modules = rooms.join ((callPackage ./modules.nix { kernel = kernel-debug; }).buildAll folders);
+    modules = rooms.join ((roomsFor kernel-debug).buildAll folders);
     options = "--kernel debug";
   };
 
