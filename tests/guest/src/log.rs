@@ -15,7 +15,7 @@ use rustix::{
 };
 
 /// How long [`Log::expect`] waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the kernel says of the first of our modules that it loads.
 const TAINTS: &str = "loading out-of-tree module taints kernel.";
@@ -102,7 +102,7 @@ impl Log {
         Ok(&self.lines[taken..])
     }
 
-    /// Waits up to 5 s for a line since the mark that contains `text`, and
+    /// Waits up to 20 s for a line since the mark that contains `text`, and
     /// returns that line.
     ///
     /// # Errors

@@ -12,8 +12,8 @@ use rustix::io::Errno;
 
 use crate::{Log, Module, module, syscalls::errno};
 
-/// How long [`Vm::wait_for`] waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long [`Vm::wait_for`] waits: long, for a VM that shares its CPU with many.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The machine that a test runs on.
 pub struct Vm {
@@ -84,7 +84,7 @@ impl Vm {
         Ok(output)
     }
 
-    /// Waits up to 5 s until `condition` holds; `what` names it in the error.
+    /// Waits up to a minute until `condition` holds; `what` names it in the error.
     ///
     /// # Errors
     ///

@@ -58,12 +58,16 @@ impl Chosen {
     /// For the kernel's command line.
     ///
     /// Under emulation the guest reads this machine's time stamp counter, and
-    /// has no other good clock: it must be told how fast the counter runs.
+    /// has no other good clock: it must be told how fast the counter runs. And
+    /// a VM that gets little of this machine's time misses the ticks by which
+    /// the kernel looks whether the timer works; under KVM it does not look.
     pub fn kernel_args(self) -> String {
-        match (self, clock::tsc_khz()) {
-            (Self::Tcg, Some(khz)) => format!("tsc_early_khz={khz} tsc=reliable"),
-            _ => String::new(),
-        }
+        let clock = match (self, clock::tsc_khz()) {
+            (Self::Kvm, _) => return String::new(),
+            (Self::Tcg, Some(khz)) => format!(" tsc_early_khz={khz} tsc=reliable"),
+            (Self::Tcg, None) => String::new(),
+        };
+        format!("no_timer_check{clock}")
     }
 }
 
