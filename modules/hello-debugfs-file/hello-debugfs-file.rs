@@ -5,7 +5,7 @@
 //! Book: 9 debugfs: Flexible debugging interfaces
 
 use kernel::{
-    fs::{file::Offset, LocalFile},
+    fs::file::Offset,
     new_mutex,
     prelude::*,
     sync::Mutex,
@@ -37,9 +37,11 @@ struct Message {
 
 #[vtable]
 impl file::Operations for Message {
+    type Private = ();
+
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         dst: &mut UserSliceWriter,
     ) -> Result<usize> {
@@ -49,7 +51,7 @@ impl file::Operations for Message {
     /// Takes a message as a whole or not at all.
     fn write(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         src: &mut UserSliceReader,
     ) -> Result<usize> {

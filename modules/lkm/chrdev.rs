@@ -55,9 +55,11 @@ use kernel::{
 ///
 /// #[vtable]
 /// impl file::Operations for Answer {
+///     type Private = ();
+///
 ///     fn read(
 ///         &self,
-///         _file: &LocalFile,
+///         _file: file::Opened<'_, Self>,
 ///         pos: &mut Offset,
 ///         dst: &mut UserSliceWriter,
 ///     ) -> Result<usize> {
@@ -222,7 +224,7 @@ struct Devices;
 
 // SAFETY: `find` returns what the device was made with, of the same type.
 unsafe impl<T: Operations> Source<T> for Devices {
-    unsafe fn find(inode: *mut bindings::inode) -> Result<Arc<T>> {
+    unsafe fn find(inode: *mut bindings::inode, _file: *mut bindings::file) -> Result<Arc<T>> {
         let devices = &raw mut bindings::lkm_chrdevs;
         // SAFETY: The inode is valid by this function's contract. The array is
         // initialised statically, and unlocked again below.

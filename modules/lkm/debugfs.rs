@@ -11,6 +11,7 @@ use crate::{
     file::{
         is_name,
         Callbacks,
+        Opened,
         Operations,
         Referenced,
         Source, //
@@ -19,8 +20,7 @@ use crate::{
 use core::mem::ManuallyDrop;
 use kernel::{
     fs::{
-        file::Offset,
-        LocalFile, //
+        file::Offset, //
     },
     prelude::*,
     str::CStr,
@@ -229,9 +229,11 @@ struct Blob(&'static [u8]);
 
 #[vtable]
 impl Operations for Blob {
+    type Private = ();
+
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: Opened<'_, Self>,
         pos: &mut Offset,
         dst: &mut UserSliceWriter,
     ) -> Result<usize> {
@@ -246,7 +248,7 @@ struct Files;
 // is kept until the file is gone. debugfs waits for who is opening a file before
 // it is.
 unsafe impl<T: Operations> Source<T> for Files {
-    unsafe fn find(inode: *mut bindings::inode) -> Result<Arc<T>> {
+    unsafe fn find(inode: *mut bindings::inode, _file: *mut bindings::file) -> Result<Arc<T>> {
         // SAFETY: The inode is valid by this function's contract, and points to
         // the data of an `Arc` that exists during this call.
         let data = unsafe { Arc::from_raw((*inode).i_private.cast_const().cast::<T>()) };

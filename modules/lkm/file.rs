@@ -5,21 +5,36 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
-use crate::bindings;
-use core::marker::PhantomData;
+use crate::{
+    bindings,
+    sync::WaitQueue, //
+};
+use core::{
+    any::Any,
+    marker::PhantomData,
+    ops::Deref, //
+};
 use kernel::{
     error::{
         from_result,
         VTABLE_DEFAULT_ERROR, //
     },
     fs::{
-        file::Offset,
+        file::{
+            flags,
+            Offset, //
+        },
         File,
         LocalFile, //
     },
     prelude::*,
     str::CStr,
     sync::Arc,
+    transmute::{
+        AsBytes,
+        FromBytes, //
+    },
+    types::ForeignOwnable,
     uaccess::{
         UserPtr,
         UserSlice,
@@ -37,14 +52,27 @@ use kernel::{
 /// `EINVAL` elsewhere.
 #[vtable]
 pub trait Operations: Send + Sync + Sized + 'static {
+    /// What each opening of the file has of its own, C's `private_data`. It is
+    /// dropped after [`release`](Self::release).
+    ///
+    /// `()` when that is nothing; for any other type there must be
+    /// [`open`](Self::open), or the module does not build.
+    type Private: Send + Sync + 'static;
+
     /// Called by `open(2)`, which fails with the error returned.
-    fn open(&self, _file: &File) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
+    ///
+    /// What one `open(2)` opened can have many descriptors, in many processes:
+    /// `dup(2)` and `fork(2)` make them without a call to this.
+    fn open(&self, _file: &File) -> impl PinInit<Self::Private, Error> {
+        if true {
+            build_error!(VTABLE_DEFAULT_ERROR)
+        }
+        Err::<Self::Private, Error>(EINVAL)
     }
 
     /// Called once for each file opened, when its last descriptor is closed;
     /// for a file in `/proc` that is removed while it is open, then.
-    fn release(&self, _file: &File) {
+    fn release(&self, _file: Opened<'_, Self>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -55,7 +83,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// of it when the contents are a slice.
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: Opened<'_, Self>,
         _pos: &mut Offset,
         _dst: &mut UserSliceWriter,
     ) -> Result<usize> {
@@ -66,11 +94,146 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// position `pos`, moves `pos` on and returns the number of bytes taken.
     fn write(
         &self,
-        _file: &LocalFile,
+        _file: Opened<'_, Self>,
         _pos: &mut Offset,
         _src: &mut UserSliceReader,
     ) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The number of bytes that there are to be read, from which `lseek(2)`
+    /// counts with `SEEK_END`. A file without this takes what its inode says,
+    /// which is 0 for a device.
+    fn size(&self, _file: Opened<'_, Self>) -> Offset {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called by `ioctl(2)`, of which a result above [`i32::MAX`] is an error
+    /// to user space. `ENOTTY` is the answer to a command that is not known,
+    /// and that of a file without this.
+    ///
+    /// Numbers of commands are made with [`kernel::ioctl`]. A process of 32
+    /// bits comes here, too, and must be given what it expects: the same
+    /// numbers and layouts.
+    fn ioctl(&self, _file: Opened<'_, Self>, _cmd: u32, _arg: Argument) -> Result<u32> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called by `poll(2)`, `select(2)` and `epoll(7)`: returns what can be
+    /// done with the file at once, of the [`events`].
+    ///
+    /// First it gives `table` each queue that is woken when this may change.
+    /// A file without this is always ready to be read and written.
+    fn poll(&self, _file: Opened<'_, Self>, _table: &PollTable<'_>) -> u32 {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// A file that is open, as its operations see it.
+///
+/// It dereferences to what the `kernel` crate knows of a file.
+pub struct Opened<'a, T: Operations> {
+    file: &'a LocalFile,
+    private: &'a T::Private,
+}
+
+impl<T: Operations> Clone for Opened<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Operations> Copy for Opened<'_, T> {}
+
+impl<'a, T: Operations> Opened<'a, T> {
+    /// What this opening of the file has of its own.
+    pub fn private(self) -> &'a T::Private {
+        self.private
+    }
+}
+
+impl<T: Operations> Deref for Opened<'_, T> {
+    type Target = LocalFile;
+
+    fn deref(&self) -> &LocalFile {
+        self.file
+    }
+}
+
+/// Whether the caller would rather be told `EAGAIN` than wait, by `O_NONBLOCK`.
+pub fn nonblocking(file: &LocalFile) -> bool {
+    file.flags() & flags::O_NONBLOCK != 0
+}
+
+/// The third argument of `ioctl(2)`: a number, or an address in user space,
+/// which can be any.
+#[derive(Clone, Copy)]
+pub struct Argument(usize);
+
+impl Argument {
+    /// The argument as a number.
+    pub fn number(self) -> usize {
+        self.0
+    }
+
+    /// The `len` bytes of user space that the argument points to. Accesses to
+    /// them fail with `EFAULT` when they are not all the caller's.
+    pub fn slice(self, len: usize) -> UserSlice {
+        UserSlice::new(UserPtr::from_addr(self.0), len)
+    }
+
+    /// Reads the value that the argument points to.
+    pub fn read<T: FromBytes>(self) -> Result<T> {
+        self.slice(size_of::<T>()).reader().read()
+    }
+
+    /// Writes to where the argument points.
+    pub fn write<T: AsBytes>(self, value: &T) -> Result {
+        self.slice(size_of::<T>()).writer().write(value)
+    }
+}
+
+/// What can be done with a file, or has happened to it: the values of
+/// [`Operations::poll`].
+///
+/// C header: [`include/uapi/linux/eventpoll.h`](srctree/include/uapi/linux/eventpoll.h)
+pub mod events {
+    use crate::bindings;
+
+    /// There is something to be read; a read does not wait.
+    pub const EPOLLIN: u32 = bindings::POLLIN;
+    /// The same, of ordinary data. Drivers give both.
+    pub const EPOLLRDNORM: u32 = bindings::POLLRDNORM;
+    /// A write does not wait.
+    pub const EPOLLOUT: u32 = bindings::POLLOUT;
+    /// The same, of ordinary data. Drivers give both.
+    pub const EPOLLWRNORM: u32 = bindings::POLLWRNORM;
+    /// Something failed. Reported whether it was asked for or not.
+    pub const EPOLLERR: u32 = bindings::POLLERR;
+    /// The other side is gone. Reported whether it was asked for or not.
+    pub const EPOLLHUP: u32 = bindings::POLLHUP;
+}
+
+/// Where `poll(2)`, `select(2)` and `epoll(7)` note what to wait for.
+///
+/// C header: [`include/linux/poll.h`](srctree/include/linux/poll.h)
+///
+/// # Invariants
+///
+/// For `'a` the file is that of the call to which `table` belongs, which is
+/// valid or null.
+pub struct PollTable<'a> {
+    file: *mut bindings::file,
+    table: *mut bindings::poll_table,
+    _call: PhantomData<&'a ()>,
+}
+
+impl PollTable<'_> {
+    /// Has the caller woken by `queue`, until it no longer waits.
+    pub fn wait(&self, queue: &WaitQueue) {
+        // SAFETY: By the type invariants. The queue is pinned, and when it is
+        // dropped it waits until nobody has an entry in it.
+        unsafe { bindings::poll_wait(self.file, queue.for_poll(), self.table) };
     }
 }
 
@@ -78,34 +241,27 @@ pub trait Operations: Send + Sync + Sized + 'static {
 ///
 /// # Safety
 ///
-/// For a file of this kind, between an [`attach`](Self::attach) that succeeded
-/// and the [`detach`](Self::detach) after it, [`data`](Self::data) returns a
-/// pointer to a `T` that stays valid for as long as the operation runs that
-/// asked for it.
+/// For a file of this kind [`data`](Self::data) returns a pointer to a `T` that
+/// stays valid for as long as the operation runs that asked for it.
 pub(crate) unsafe trait Place<T> {
+    /// What a file has while it is open, so that the data stays.
+    type Held: 'static;
+
     /// Called when a file is being opened, which fails with the error returned.
     ///
     /// # Safety
     ///
-    /// `inode` and `file` are those of a file of this kind, and nobody else
-    /// uses `file`.
-    unsafe fn attach(_inode: *mut bindings::inode, _file: *mut bindings::file) -> Result {
-        Ok(())
-    }
-
-    /// Called when a file has been closed, or could not be opened.
-    ///
-    /// # Safety
-    ///
-    /// `file` is one that was attached, and is not used as such again.
-    unsafe fn detach(_file: *mut bindings::file) {}
+    /// `inode` and `file` are those of a file of this kind which is being
+    /// opened.
+    unsafe fn hold(inode: *mut bindings::inode, file: *mut bindings::file) -> Result<Self::Held>;
 
     /// The data.
     ///
     /// # Safety
     ///
-    /// `file` is one that was attached.
-    unsafe fn data(file: *mut bindings::file) -> *const T;
+    /// `file` is of this kind, and `held` is what [`hold`](Self::hold) returned
+    /// for it.
+    unsafe fn data(file: *mut bindings::file, held: &Self::Held) -> *const T;
 }
 
 /// Where the data of a file that is being opened comes from.
@@ -118,34 +274,36 @@ pub(crate) unsafe trait Source<T> {
     ///
     /// # Safety
     ///
-    /// `inode` is that of a file of this kind which is being opened.
-    unsafe fn find(inode: *mut bindings::inode) -> Result<Arc<T>>;
+    /// `inode` and `file` are those of a file of this kind which is being
+    /// opened.
+    unsafe fn find(inode: *mut bindings::inode, file: *mut bindings::file) -> Result<Arc<T>>;
 }
 
-/// Files that have a reference to their data, in `private_data`, from when they
-/// are opened. So the data outlives whatever made the file visible.
+/// Files that have a reference to their data from when they are opened. So the
+/// data outlives whatever made the file visible.
 pub(crate) struct Referenced<S>(PhantomData<S>);
 
-// SAFETY: The reference is taken by `attach` and dropped by `detach`.
-unsafe impl<T, S: Source<T>> Place<T> for Referenced<S> {
-    unsafe fn attach(inode: *mut bindings::inode, file: *mut bindings::file) -> Result {
+// SAFETY: The reference is held for as long as the file is open.
+unsafe impl<T: 'static, S: Source<T>> Place<T> for Referenced<S> {
+    type Held = Arc<T>;
+
+    unsafe fn hold(inode: *mut bindings::inode, file: *mut bindings::file) -> Result<Arc<T>> {
         // SAFETY: By this function's contract.
-        let data = unsafe { S::find(inode) }?;
-        // SAFETY: By this function's contract nobody else uses the file.
-        unsafe { (*file).private_data = Arc::into_raw(data).cast_mut().cast() };
-        Ok(())
+        unsafe { S::find(inode, file) }
     }
 
-    unsafe fn detach(file: *mut bindings::file) {
-        // SAFETY: `attach` has put the reference there, and nobody uses it
-        // after this.
-        drop(unsafe { Arc::from_raw((*file).private_data.cast_const().cast::<T>()) });
+    unsafe fn data(_file: *mut bindings::file, held: &Arc<T>) -> *const T {
+        Arc::as_ptr(held)
     }
+}
 
-    unsafe fn data(file: *mut bindings::file) -> *const T {
-        // SAFETY: The file is valid.
-        unsafe { (*file).private_data.cast_const().cast() }
-    }
+/// What the `private_data` of an open file points to.
+#[pin_data]
+struct Slot<P, H> {
+    #[pin]
+    private: P,
+    // Dropped last: what is private may need the data.
+    held: H,
 }
 
 /// The C side's functions for the operations of `T`, whose place is `P`.
@@ -155,6 +313,7 @@ unsafe impl<T, S: Source<T>> Place<T> for Referenced<S> {
 /// All of them are for the kernel only, to be called as it calls those of a
 /// `file_operations` of a file of the kind `P`: `inode` and `file` are that
 /// file's; `buf` and `len` are user space's; `pos` is valid and not shared.
+/// They come as a set: `open` and `release` belong to all the others.
 pub(crate) struct Callbacks<T, P>(PhantomData<(T, P)>);
 
 impl<T: Operations, P: Place<T>> Callbacks<T, P> {
@@ -164,19 +323,44 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
     ) -> c_int {
         from_result(|| {
             // SAFETY: By this function's contract.
-            unsafe { P::attach(inode, file) }?;
-            if T::HAS_OPEN {
-                // SAFETY: The file was attached. It is valid during this call,
-                // and nobody else has it.
-                let (data, it) = unsafe { (&*P::data(file), File::from_raw_file(file)) };
-                data.open(it).inspect_err(|_| {
-                    // SAFETY: It was attached; a file that was not opened is
-                    // not used further.
-                    unsafe { P::detach(file) };
-                })?;
-            }
+            let held = unsafe { P::hold(inode, file) }?;
+            let slot = if T::HAS_OPEN {
+                // SAFETY: By this function's contract. The file is valid during
+                // this call, and nobody else has it.
+                let (data, it) = unsafe { (&*P::data(file, &held), File::from_raw_file(file)) };
+                Self::slot(held, data.open(it))
+            } else {
+                Self::slot(held, Ok(nothing::<T::Private>()))
+            }?;
+            // SAFETY: The file is valid, and nobody else uses it yet.
+            unsafe { (*file).private_data = slot.into_foreign() };
             Ok(0)
         })
+    }
+
+    fn slot(
+        held: P::Held,
+        private: impl PinInit<T::Private, Error>,
+    ) -> Result<Pin<KBox<Slot<T::Private, P::Held>>>> {
+        let slot = try_pin_init!(Slot { private <- private, held }? Error);
+        KBox::try_pin_init(slot, GFP_KERNEL)
+    }
+
+    /// The data, and the file as the operations see it.
+    ///
+    /// # Safety
+    ///
+    /// The file is one that `open` opened. It stays open for `'a`, and its
+    /// position is not in use by this thread but for the operation.
+    unsafe fn opened<'a>(file: *mut bindings::file) -> (&'a T, Opened<'a, T>) {
+        // SAFETY: By this function's contract `open` has put the slot there.
+        let slot = unsafe {
+            Pin::<KBox<Slot<T::Private, P::Held>>>::borrow((*file).private_data).get_ref()
+        };
+        // SAFETY: As above. The slot has what the file holds.
+        let (data, file) = unsafe { (&*P::data(file, &slot.held), LocalFile::from_raw_file(file)) };
+        let private = &slot.private;
+        (data, Opened { file, private })
     }
 
     pub(crate) unsafe extern "C" fn release(
@@ -184,15 +368,14 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         file: *mut bindings::file,
     ) -> c_int {
         if T::HAS_RELEASE {
-            // SAFETY: By this function's contract the file was opened, hence
-            // attached. It is valid during this call; it is being closed or
-            // removed, no file position of it is in use on this thread.
-            let (data, it) = unsafe { (&*P::data(file), File::from_raw_file(file)) };
+            // SAFETY: By this function's contract the file was opened, and is
+            // being closed or removed.
+            let (data, it) = unsafe { Self::opened(file) };
             data.release(it);
         }
-        // SAFETY: This is called once for each file that was opened, and the
-        // last call for it.
-        unsafe { P::detach(file) };
+        // SAFETY: `open` has put it there. This is called once for each file
+        // that was opened, and is the last call for it.
+        drop(unsafe { Pin::<KBox<Slot<T::Private, P::Held>>>::from_foreign((*file).private_data) });
         0
     }
 
@@ -202,11 +385,9 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         len: usize,
         pos: *mut bindings::loff_t,
     ) -> isize {
-        // SAFETY: By this function's contract the file was opened, hence
-        // attached, and the position is ours.
-        let (data, pos) = unsafe { (&*P::data(file), &mut *pos) };
-        // SAFETY: The file is valid during this call.
-        let file = unsafe { LocalFile::from_raw_file(file) };
+        // SAFETY: By this function's contract the file is open, and the
+        // position is ours.
+        let ((data, file), pos) = unsafe { (Self::opened(file), &mut *pos) };
         let mut dst = UserSlice::new(UserPtr::from_ptr(buf.cast()), len).writer();
         count(data.read(file, pos, &mut dst), len)
     }
@@ -218,12 +399,71 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         pos: *mut bindings::loff_t,
     ) -> isize {
         // SAFETY: As in `read`.
-        let (data, pos) = unsafe { (&*P::data(file), &mut *pos) };
-        // SAFETY: The file is valid during this call.
-        let file = unsafe { LocalFile::from_raw_file(file) };
+        let ((data, file), pos) = unsafe { (Self::opened(file), &mut *pos) };
         let mut src = UserSlice::new(UserPtr::from_ptr(buf.cast_mut().cast()), len).reader();
         count(data.write(file, pos, &mut src), len)
     }
+
+    unsafe extern "C" fn llseek(
+        file: *mut bindings::file,
+        offset: bindings::loff_t,
+        whence: c_int,
+    ) -> bindings::loff_t {
+        // SAFETY: By this function's contract the file is open.
+        let (data, it) = unsafe { Self::opened(file) };
+        let size = data.size(it).max(0);
+        // SAFETY: The file is open; C checks the rest.
+        unsafe { bindings::generic_file_llseek_size(file, offset, whence, Offset::MAX, size) }
+    }
+
+    unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
+        // SAFETY: By this function's contract the file is open.
+        let (data, file) = unsafe { Self::opened(file) };
+        match data.ioctl(file, cmd, Argument(arg)) {
+            Ok(value) => value as c_long,
+            Err(e) => e.to_errno() as c_long,
+        }
+    }
+
+    unsafe extern "C" fn poll(
+        raw: *mut bindings::file,
+        table: *mut bindings::poll_table,
+    ) -> bindings::__poll_t {
+        // SAFETY: By this function's contract the file is open.
+        let (data, file) = unsafe { Self::opened(raw) };
+        // INVARIANT: The kernel calls this with a file and its table.
+        let table = PollTable {
+            file: raw,
+            table,
+            _call: PhantomData,
+        };
+        data.poll(file, &table)
+    }
+
+    /// Functions that not every file has.
+    pub(crate) const READ: Option<ReadFn> = if T::HAS_READ { Some(Self::read) } else { None };
+    pub(crate) const WRITE: Option<WriteFn> = if T::HAS_WRITE {
+        Some(Self::write)
+    } else {
+        None
+    };
+    pub(crate) const LLSEEK: Option<LlseekFn> = if T::HAS_SIZE {
+        Some(Self::llseek)
+    } else {
+        Some(bindings::default_llseek)
+    };
+    pub(crate) const IOCTL: Option<IoctlFn> = if T::HAS_IOCTL {
+        Some(Self::ioctl)
+    } else {
+        None
+    };
+    pub(crate) const POLL: Option<PollFn> = if T::HAS_POLL { Some(Self::poll) } else { None };
+    #[cfg(CONFIG_COMPAT)]
+    pub(crate) const COMPAT_IOCTL: Option<IoctlFn> = if T::HAS_IOCTL {
+        Some(bindings::compat_ptr_ioctl)
+    } else {
+        None
+    };
 
     /// The table of these functions, with the module as their owner: whoever
     /// opens a file by it keeps the module.
@@ -234,15 +474,34 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         owner: &raw mut bindings::__this_module,
         open: Some(Self::open),
         release: Some(Self::release),
-        read: if T::HAS_READ { Some(Self::read) } else { None },
-        write: if T::HAS_WRITE {
-            Some(Self::write)
-        } else {
-            None
-        },
-        llseek: Some(bindings::default_llseek),
+        read: Self::READ,
+        write: Self::WRITE,
+        llseek: Self::LLSEEK,
+        unlocked_ioctl: Self::IOCTL,
+        #[cfg(CONFIG_COMPAT)]
+        compat_ioctl: Self::COMPAT_IOCTL,
+        poll: Self::POLL,
         ..EMPTY
     };
+}
+
+type ReadFn =
+    unsafe extern "C" fn(*mut bindings::file, *mut c_char, usize, *mut bindings::loff_t) -> isize;
+type WriteFn =
+    unsafe extern "C" fn(*mut bindings::file, *const c_char, usize, *mut bindings::loff_t) -> isize;
+type LlseekFn =
+    unsafe extern "C" fn(*mut bindings::file, bindings::loff_t, c_int) -> bindings::loff_t;
+type IoctlFn = unsafe extern "C" fn(*mut bindings::file, c_uint, c_ulong) -> c_long;
+type PollFn =
+    unsafe extern "C" fn(*mut bindings::file, *mut bindings::poll_table) -> bindings::__poll_t;
+
+/// The value of a `P` that is `()`.
+fn nothing<P: 'static>() -> P {
+    let nothing: &mut dyn Any = &mut Some(());
+    match nothing.downcast_mut::<Option<P>>().and_then(Option::take) {
+        Some(nothing) => nothing,
+        None => build_error!("a file whose `Private` is not `()` needs `open`"),
+    }
 }
 
 /// Whether `name` can be the name of a file: neither empty, nor a path.

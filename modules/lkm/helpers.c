@@ -50,6 +50,11 @@ void lkm_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
 	spin_unlock_irqrestore(lock, flags);
 }
 
+bool lkm_waitqueue_active(struct wait_queue_head *head)
+{
+	return waitqueue_active(head);
+}
+
 unsigned long lkm_write_lock_irqsave(rwlock_t *lock)
 {
 	unsigned long flags;

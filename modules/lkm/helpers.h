@@ -2,6 +2,7 @@
 /* Inline functions and macros of C headers as functions that Rust can call. */
 #include <linux/proc_fs.h>
 #include <linux/spinlock.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 
 /* The character devices by number; see chrdev.rs. */
@@ -16,5 +17,7 @@ void lkm_rwlock_init(rwlock_t *lock, const char *name,
 unsigned long lkm_spin_lock_irqsave(spinlock_t *lock);
 bool lkm_spin_trylock_irqsave(spinlock_t *lock, unsigned long *flags);
 void lkm_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags);
+
+bool lkm_waitqueue_active(struct wait_queue_head *head);
 unsigned long lkm_write_lock_irqsave(rwlock_t *lock);
 void lkm_write_unlock_irqrestore(rwlock_t *lock, unsigned long flags);

@@ -47,9 +47,11 @@ use kernel::{
 ///
 /// #[vtable]
 /// impl file::Operations for Answer {
+///     type Private = ();
+///
 ///     fn read(
 ///         &self,
-///         _file: &LocalFile,
+///         _file: file::Opened<'_, Self>,
 ///         pos: &mut Offset,
 ///         dst: &mut UserSliceWriter,
 ///     ) -> Result<usize> {
@@ -150,7 +152,13 @@ struct InEntry;
 // Unload rule, unregister waits: `proc_remove()` returns when no operation
 // runs, and has released the files that are still open.
 unsafe impl<T: Operations> Place<T> for InEntry {
-    unsafe fn data(file: *mut bindings::file) -> *const T {
+    type Held = ();
+
+    unsafe fn hold(_inode: *mut bindings::inode, _file: *mut bindings::file) -> Result {
+        Ok(())
+    }
+
+    unsafe fn data(file: *mut bindings::file, _held: &()) -> *const T {
         // SAFETY: By this function's contract the file is one of an entry.
         unsafe { bindings::lkm_pde_data((*file).f_inode) }.cast()
     }
@@ -161,27 +169,15 @@ struct Table<T>(PhantomData<T>);
 
 impl<T: Operations> Table<T> {
     const OPS: &'static bindings::proc_ops = &bindings::proc_ops {
-        proc_open: if T::HAS_OPEN {
-            Some(Callbacks::<T, InEntry>::open)
-        } else {
-            None
-        },
-        proc_release: if T::HAS_RELEASE {
-            Some(Callbacks::<T, InEntry>::release)
-        } else {
-            None
-        },
-        proc_read: if T::HAS_READ {
-            Some(Callbacks::<T, InEntry>::read)
-        } else {
-            None
-        },
-        proc_write: if T::HAS_WRITE {
-            Some(Callbacks::<T, InEntry>::write)
-        } else {
-            None
-        },
-        proc_lseek: Some(bindings::default_llseek),
+        proc_open: Some(Callbacks::<T, InEntry>::open),
+        proc_release: Some(Callbacks::<T, InEntry>::release),
+        proc_read: Callbacks::<T, InEntry>::READ,
+        proc_write: Callbacks::<T, InEntry>::WRITE,
+        proc_lseek: Callbacks::<T, InEntry>::LLSEEK,
+        proc_ioctl: Callbacks::<T, InEntry>::IOCTL,
+        #[cfg(CONFIG_COMPAT)]
+        proc_compat_ioctl: Callbacks::<T, InEntry>::COMPAT_IOCTL,
+        proc_poll: Callbacks::<T, InEntry>::POLL,
         ..EMPTY
     };
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Locks that the `kernel` crate has not.
+//! Locks and waits that the `kernel` crate has not.
 
 mod irq_rwlock;
 mod irq_spinlock;
+mod wait_queue;
 
 pub use crate::{
     new_irq_rwlock,
-    new_irq_spinlock, //
+    new_irq_spinlock,
+    new_wait_queue, //
 };
 pub use irq_rwlock::{
     IrqRwLock,
@@ -19,3 +21,4 @@ pub use irq_spinlock::{
     IrqSpinLockBackend,
     IrqSpinLockGuard, //
 };
+pub use wait_queue::WaitQueue;

@@ -4,11 +4,7 @@
 //!
 //! Book: 7 The /proc Filesystem
 
-use kernel::{
-    fs::{file::Offset, LocalFile},
-    prelude::*,
-    uaccess::UserSliceWriter,
-};
+use kernel::{fs::file::Offset, prelude::*, uaccess::UserSliceWriter};
 use lkm::{file, procfs};
 
 module! {
@@ -23,9 +19,11 @@ struct HelloWorld;
 
 #[vtable]
 impl file::Operations for HelloWorld {
+    type Private = ();
+
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         dst: &mut UserSliceWriter,
     ) -> Result<usize> {

@@ -5,7 +5,7 @@
 //! Book: 31.2 Static keys
 
 use kernel::{
-    fs::{file::Offset, File, LocalFile},
+    fs::{file::Offset, File},
     prelude::*,
     str::BStr,
     sync::atomic::{Acquire, Atomic, Relaxed, Release},
@@ -37,7 +37,9 @@ struct KeyState {
 
 #[vtable]
 impl file::Operations for KeyState {
-    fn open(&self, _file: &File) -> Result {
+    type Private = ();
+
+    fn open(&self, _file: &File) -> impl PinInit<(), Error> {
         if self.open.xchg(true, Acquire) {
             return Err(EBUSY);
         }
@@ -50,13 +52,13 @@ impl file::Operations for KeyState {
         Ok(())
     }
 
-    fn release(&self, _file: &File) {
+    fn release(&self, _file: file::Opened<'_, Self>) {
         self.open.store(false, Release);
     }
 
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         dst: &mut UserSliceWriter,
     ) -> Result<usize> {
@@ -69,7 +71,7 @@ impl file::Operations for KeyState {
 
     fn write(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         _pos: &mut Offset,
         src: &mut UserSliceReader,
     ) -> Result<usize> {

@@ -9,8 +9,7 @@ use kernel::{
             flags::O_NONBLOCK,
             Offset, //
         },
-        File,
-        LocalFile, //
+        File, //
     },
     new_mutex,
     prelude::*,
@@ -58,7 +57,9 @@ impl Drop for Node {
 
 #[vtable]
 impl file::Operations for Node {
-    fn open(&self, file: &File) -> Result {
+    type Private = ();
+
+    fn open(&self, file: &File) -> impl PinInit<(), Error> {
         if file.flags() & O_NONBLOCK != 0 {
             return Err(EBUSY);
         }
@@ -66,13 +67,13 @@ impl file::Operations for Node {
         Ok(())
     }
 
-    fn release(&self, _file: &File) {
+    fn release(&self, _file: file::Opened<'_, Self>) {
         pr_info!("{} released\n", self.0);
     }
 
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         dst: &mut UserSliceWriter,
     ) -> Result<usize> {
@@ -120,9 +121,11 @@ struct Control {
 
 #[vtable]
 impl file::Operations for Control {
+    type Private = ();
+
     fn write(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         _pos: &mut Offset,
         src: &mut UserSliceReader,
     ) -> Result<usize> {

@@ -4,8 +4,7 @@
 
 use kernel::{
     fs::{
-        file::Offset,
-        LocalFile, //
+        file::Offset, //
     },
     prelude::*,
     str::{
@@ -119,9 +118,11 @@ struct Values;
 
 #[vtable]
 impl file::Operations for Values {
+    type Private = ();
+
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         dst: &mut UserSliceWriter,
     ) -> Result<usize> {
@@ -142,7 +143,7 @@ impl file::Operations for Values {
 
     fn write(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         src: &mut UserSliceReader,
     ) -> Result<usize> {
@@ -166,9 +167,11 @@ struct Arrays;
 
 #[vtable]
 impl file::Operations for Arrays {
+    type Private = ();
+
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         dst: &mut UserSliceWriter,
     ) -> Result<usize> {
@@ -204,9 +207,11 @@ impl Text {
 
 #[vtable]
 impl file::Operations for Text {
+    type Private = ();
+
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         dst: &mut UserSliceWriter,
     ) -> Result<usize> {

@@ -8,8 +8,7 @@ use kernel::{
             flags::O_NONBLOCK,
             Offset, //
         },
-        File,
-        LocalFile, //
+        File, //
     },
     new_mutex,
     prelude::*,
@@ -45,7 +44,9 @@ struct Note {
 
 #[vtable]
 impl file::Operations for Note {
-    fn open(&self, file: &File) -> Result {
+    type Private = ();
+
+    fn open(&self, file: &File) -> impl PinInit<(), Error> {
         if file.flags() & O_NONBLOCK != 0 {
             return Err(EBUSY);
         }
@@ -53,13 +54,13 @@ impl file::Operations for Note {
         Ok(())
     }
 
-    fn release(&self, _file: &File) {
+    fn release(&self, _file: file::Opened<'_, Self>) {
         pr_info!("released\n");
     }
 
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         dst: &mut UserSliceWriter,
     ) -> Result<usize> {
@@ -68,7 +69,7 @@ impl file::Operations for Note {
 
     fn write(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         src: &mut UserSliceReader,
     ) -> Result<usize> {
@@ -89,9 +90,11 @@ struct Slow;
 
 #[vtable]
 impl file::Operations for Slow {
+    type Private = ();
+
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         dst: &mut UserSliceWriter,
     ) -> Result<usize> {

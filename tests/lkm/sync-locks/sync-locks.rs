@@ -6,8 +6,7 @@
 use core::cell::Cell;
 use kernel::{
     fs::{
-        file::Offset,
-        LocalFile, //
+        file::Offset, //
     },
     impl_has_hr_timer,
     prelude::*,
@@ -191,9 +190,11 @@ struct Hammer(Arc<Shared>);
 
 #[vtable]
 impl file::Operations for Hammer {
+    type Private = ();
+
     fn read(
         &self,
-        _file: &LocalFile,
+        _file: file::Opened<'_, Self>,
         pos: &mut Offset,
         dst: &mut UserSliceWriter,
     ) -> Result<usize> {

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A queue of processes that wait for something.
+//!
+//! C header: [`include/linux/wait.h`](srctree/include/linux/wait.h)
+
+use crate::bindings;
+use core::marker::PhantomPinned;
+use kernel::{
+    current,
+    prelude::*,
+    str::CStr,
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
+        LockClassKey, //
+    },
+    task::{
+        might_sleep,
+        MAX_SCHEDULE_TIMEOUT,
+        TASK_INTERRUPTIBLE,
+        TASK_NORMAL, //
+    },
+    time::Jiffies,
+    types::Opaque, //
+};
+
+/// Creates an initialiser of a [`WaitQueue`](crate::sync::WaitQueue) with a
+/// lock class of its own.
+///
+/// The name that lock debugging shows is the one given, or file and line.
+#[macro_export]
+macro_rules! new_wait_queue {
+    ($($name:literal)? $(,)?) => {
+        $crate::sync::WaitQueue::new(
+            ::kernel::optional_name!($($name)?), ::kernel::static_lock_class!())
+    };
+}
+
+/// A queue of processes that wait for something: in a system call, until it is
+/// so, or in `poll(2)`, `select(2)` and `epoll(7)`, through
+/// [`PollTable::wait`](crate::file::PollTable::wait).
+///
+/// What they wait for is not part of it: who waits looks after each waking
+/// whether it is so by now, and who made it so wakes them.
+///
+/// # Unloading
+///
+/// *We wait*: dropping the queue wakes who is in it by `poll(2)` or `epoll(7)`,
+/// and waits until they are gone. So it may be part of the data of a file in
+/// `/proc`, which such callers outlive. Those in a system call of the module's
+/// have borrowed the queue; what unregisters waits for them. To have them leave
+/// call [`close`](Self::close) before.
+///
+/// # Examples
+///
+/// ```ignore
+/// #[pin_data]
+/// struct Mailbox {
+///     #[pin]
+///     letters: Mutex<KVec<u32>>,
+///     #[pin]
+///     arrived: WaitQueue,
+/// }
+///
+/// impl Mailbox {
+///     fn put(&self, letter: u32) -> Result {
+///         self.letters.lock().push(letter, GFP_KERNEL)?;
+///         self.arrived.wake_up_all();
+///         Ok(())
+///     }
+///
+///     fn take(&self) -> Result<u32> {
+///         self.arrived.wait_interruptible(|| self.letters.lock().pop())
+///     }
+/// }
+/// ```
+#[pin_data(PinnedDrop)]
+pub struct WaitQueue {
+    #[pin]
+    head: Opaque<bindings::wait_queue_head>,
+    closed: Atomic<bool>,
+    /// Whether anybody ever had an entry in the queue by `poll(2)` or the like.
+    polled: Atomic<bool>,
+    #[pin]
+    _pin: PhantomPinned,
+}
+
+// SAFETY: A wait queue may be used and given up on any thread.
+unsafe impl Send for WaitQueue {}
+
+// SAFETY: It has a lock of its own.
+unsafe impl Sync for WaitQueue {}
+
+impl WaitQueue {
+    /// For [`new_wait_queue!`](macro@crate::new_wait_queue).
+    pub fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: `slot` can be written to, name and key are static.
+            head <- Opaque::ffi_init(|slot| unsafe {
+                bindings::__init_waitqueue_head(slot, name.as_char_ptr(), key.as_ptr())
+            }),
+            closed: Atomic::new(false),
+            polled: Atomic::new(false),
+            _pin: PhantomPinned,
+        })
+    }
+
+    /// Waits until `ready` returns something, and returns that.
+    ///
+    /// `ready` is called at least once, and after each waking. It may sleep,
+    /// and may be what takes the thing waited for; of several who wait each is
+    /// asked.
+    ///
+    /// Fails with `ERESTARTSYS` when a signal arrived, which is `EINTR` in user
+    /// space, or begins the system call again where the signal's handler was
+    /// installed with `SA_RESTART`; and with `ENODEV` when the queue is
+    /// [closed](Self::close). Must not be called in atomic context.
+    pub fn wait_interruptible<R>(&self, ready: impl FnMut() -> Option<R>) -> Result<R> {
+        match self.wait(MAX_SCHEDULE_TIMEOUT, ready)? {
+            Some(value) => Ok(value),
+            // Such a wait has no end.
+            None => Err(EINTR),
+        }
+    }
+
+    /// As [`wait_interruptible`](Self::wait_interruptible), but for no longer
+    /// than `timeout`: then it fails with `ETIMEDOUT`.
+    pub fn wait_interruptible_timeout<R>(
+        &self,
+        timeout: Jiffies,
+        ready: impl FnMut() -> Option<R>,
+    ) -> Result<R> {
+        let timeout = timeout.try_into().unwrap_or(MAX_SCHEDULE_TIMEOUT);
+        self.wait(timeout, ready)?.ok_or(ETIMEDOUT)
+    }
+
+    fn wait<R>(
+        &self,
+        mut timeout: c_long,
+        mut ready: impl FnMut() -> Option<R>,
+    ) -> Result<Option<R>> {
+        might_sleep();
+        let mut entry = bindings::wait_queue_entry {
+            private: current!().as_ptr().cast(),
+            func: Some(bindings::woken_wake_function),
+            ..Default::default()
+        };
+        let entry = &raw mut entry;
+        // SAFETY: The queue is initialised. The entry is removed below, before
+        // it goes.
+        unsafe { bindings::add_wait_queue(self.head.get(), entry) };
+        let result = loop {
+            if self.closed.load(Acquire) {
+                break Err(ENODEV);
+            }
+            if let Some(value) = ready() {
+                break Ok(Some(value));
+            }
+            if timeout == 0 {
+                break Ok(None);
+            }
+            if current!().signal_pending() {
+                break Err(ERESTARTSYS);
+            }
+            // SAFETY: The entry is in a queue, with the function that belongs
+            // to this one. A waking since it was added is not lost.
+            timeout = unsafe { bindings::wait_woken(entry, TASK_INTERRUPTIBLE as _, timeout) };
+        };
+        // SAFETY: The entry was added to this queue.
+        unsafe { bindings::remove_wait_queue(self.head.get(), entry) };
+        result
+    }
+
+    /// Wakes all who wait, so that they look again. In any context.
+    pub fn wake_up_all(&self) {
+        self.wake(core::ptr::null_mut());
+    }
+
+    /// Ends all waits in system calls with `ENODEV`, those to come as well. In
+    /// any context.
+    pub fn close(&self) {
+        self.closed.store(true, Release);
+        self.wake_up_all();
+    }
+
+    fn wake(&self, key: *mut c_void) {
+        // SAFETY: The queue is initialised, and 0 means all.
+        unsafe { bindings::__wake_up(self.head.get(), TASK_NORMAL, 0, key) };
+    }
+
+    /// The queue, for somebody who stays in it until woken by `drop`.
+    pub(crate) fn for_poll(&self) -> *mut bindings::wait_queue_head {
+        self.polled.store(true, Relaxed);
+        self.head.get()
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for WaitQueue {
+    fn drop(self: Pin<&mut Self>) {
+        // linux/eventpoll.h: the queue is going away, take your entry out.
+        const POLLFREE: u32 = 0x4000;
+        const KEY: u32 =
+            POLLFREE | bindings::POLLIN | bindings::POLLOUT | bindings::POLLERR | bindings::POLLHUP;
+
+        if !self.polled.load(Relaxed) {
+            return;
+        }
+        // Unload rule, we wait. epoll takes its entries out when it is told
+        // POLLFREE. Who is in poll(2) or select(2) wakes up, finds the file
+        // ready or gone, and takes its entry out on the way back.
+        loop {
+            self.wake(KEY as usize as *mut c_void);
+            // SAFETY: The queue is initialised.
+            if !unsafe { bindings::lkm_waitqueue_active(self.head.get()) } {
+                break;
+            }
+            // SAFETY: This may sleep.
+            unsafe { bindings::schedule_timeout_uninterruptible(1) };
+        }
+        // Whoever took the last entry out may still hold the queue's lock...
+        self.wake(core::ptr::null_mut());
+        // ... and epoll may be on its way to it.
+        // SAFETY: This may sleep.
+        unsafe { bindings::synchronize_rcu() };
+    }
+}
