@@ -20,11 +20,16 @@ use rustix::{
 
 use crate::{
     Module, Room, Vm, kmemleak, modinfo,
+    slabs::{self, Slabs},
     snapshot::{self, Snapshot},
 };
 
 /// How often `reload` loads the module.
 const RELOADS: u32 = 10;
+
+/// How often `leaks_nothing` loads the module. What it does not free each time
+/// is told from what other programs do meanwhile by its number.
+const ROUNDS: u32 = 200;
 
 /// A check that is applied to every module.
 pub struct Check {
@@ -46,7 +51,14 @@ pub struct Subject<'a> {
 
 /// The checks that this kernel allows, in the order in which they are run.
 pub fn checks() -> impl Iterator<Item = &'static Check> {
-    CHECKS.iter().chain(kmemleak::available().then_some(&LEAKS))
+    // Where there is kmemleak an unload takes seconds, and one tells; where
+    // there is udev it answers each load with work of its own.
+    let leaks = match kmemleak::available() {
+        true => Some(&MEMORY_LEAKS),
+        false if slabs::available() && !snapshot::has_udev() => Some(&LEAKS_NOTHING),
+        false => None,
+    };
+    CHECKS.iter().chain(leaks)
 }
 
 const CHECKS: &[Check] = &[
@@ -68,9 +80,14 @@ const CHECKS: &[Check] = &[
     },
 ];
 
-const LEAKS: Check = Check {
+const MEMORY_LEAKS: Check = Check {
     name: "memory_leaks",
     run: memory_leaks,
+};
+
+const LEAKS_NOTHING: Check = Check {
+    name: "leaks_nothing",
+    run: leaks_nothing,
 };
 
 /// Compares with what there was before the first load, so that what the room's
@@ -112,16 +129,7 @@ fn reload(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
 /// Unloading while a node is open is either refused or safe.
 fn unload_while_open(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
     let room = &subject.room;
-    let before = Snapshot::settled();
-    let module = Module::load(room.name, room.params)?;
-    let added = Snapshot::settled().since(&before);
-    module.unload_soon()?;
-
-    let nodes = added.into_iter().filter(|entry| entry.node);
-    let nodes: Vec<PathBuf> = nodes
-        .map(|entry| entry.path)
-        .filter(|path| !path.starts_with("/sys/module"))
-        .collect();
+    let nodes = nodes(room)?;
     if nodes.is_empty() {
         return Ok("no nodes".to_owned());
     }
@@ -133,6 +141,19 @@ fn unload_while_open(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
         notes.push(format!("{name} {note}"));
     }
     Ok(notes.join(", "))
+}
+
+/// The files that the module makes while it is loaded.
+fn nodes(room: &Room<'_>) -> Result<Vec<PathBuf>> {
+    let before = Snapshot::settled();
+    let module = Module::load(room.name, room.params)?;
+    let added = Snapshot::settled().since(&before);
+    module.unload_soon()?;
+
+    let nodes = added.into_iter().filter(|entry| entry.node);
+    let nodes = nodes.map(|entry| entry.path);
+    let nodes = nodes.filter(|path| !path.starts_with("/sys/module"));
+    Ok(nodes.collect())
 }
 
 /// Loads the module, opens all of `nodes`, and unloads the module. When that is
@@ -211,6 +232,39 @@ fn touch(mut file: &File) {
     let mut fds = [PollFd::new(file, PollFlags::IN)];
     let _ = poll(&mut fds, Some(&Timespec::default()));
     let _ = file.read(&mut [0; 64]);
+}
+
+/// Loads the module, opens and closes its files and unloads it, many times:
+/// then no cache of the kernel's has an object more for each time.
+fn leaks_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
+    let room = &subject.room;
+    let nodes = nodes(room)?;
+    let round = || -> Result<()> {
+        let module = Module::load(room.name, room.params)?;
+        for node in &nodes {
+            open(node).with_context(|| node.display().to_string())?;
+        }
+        module.unload_soon()
+    };
+    // What is only allocated once is by now.
+    let before = Slabs::count()?;
+    for n in 1..=ROUNDS {
+        round().with_context(|| format!("round {n} of {ROUNDS}"))?;
+    }
+    let deadline = Instant::now() + snapshot::patience();
+    loop {
+        let after = Slabs::count()?;
+        let grown = after.grown(&before, u64::from(ROUNDS / 2));
+        if grown.is_empty() {
+            return Ok(String::new());
+        }
+        if Instant::now() > deadline {
+            let grown = grown.iter().map(|(name, more)| format!("{more} in {name}"));
+            let grown: Vec<_> = grown.collect();
+            bail!("objects left by {ROUNDS} rounds: {}", grown.join(", "));
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn memory_leaks(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {

@@ -16,6 +16,7 @@ pub mod prelude;
 mod report;
 mod room;
 mod shell;
+mod slabs;
 mod snapshot;
 mod syscalls;
 mod trouble;

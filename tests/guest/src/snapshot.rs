@@ -100,7 +100,8 @@ pub fn patience() -> Duration {
     }
 }
 
-fn has_udev() -> bool {
+/// Whether udev runs here.
+pub fn has_udev() -> bool {
     Path::new(UDEV).exists()
 }
 

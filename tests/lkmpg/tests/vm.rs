@@ -211,6 +211,18 @@ fn use_after_free_is_a_failure_on_the_debug_kernel() {
 
 #[test]
 #[ignore = "needs a VM"]
+fn leaked_memory_is_a_failure() {
+    let output = test(&["leaks-memory"]);
+    let expected = [
+        "test leaks-memory::leaks_nothing ... FAILED",
+        "objects left by 200 rounds: 200 in kmalloc-1k",
+    ];
+    assert_fails(&output, &expected);
+    assert!(stdout(&output).contains("test leaks-memory::reload ... ok"));
+}
+
+#[test]
+#[ignore = "needs a VM"]
 fn leaked_memory_is_a_failure_on_the_debug_kernel() {
     let output = test_debug("leaks-memory");
     let expected = [
