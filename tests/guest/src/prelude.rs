@@ -29,4 +29,4 @@ pub use crate::{
 };
 
 /// What a test returns; `Result<T>` for helpers that return something.
-pub type Result<T = ()> = anyhow::Result<T>;
+pub type Result<T = (), E = anyhow::Error> = std::result::Result<T, E>;

@@ -14,27 +14,45 @@ use rustix::io::Errno;
 /// An address in the first page, which the kernel never maps.
 const BAD: usize = 8;
 
-/// Asks `file` for `length` bytes at an address where there is no memory.
+/// An address of the kernel's: the beginning of memory as it sees it.
+const KERNEL: usize = 0xffff_8880_0000_0000;
+
+/// Asks `file` for `length` bytes at addresses where this program has no
+/// memory: at one where nobody has any, then at one of the kernel's.
 ///
 /// # Errors
 ///
-/// The kernel's error number; [`Errno::FAULT`] is the right one.
+/// The kernel's error number; [`Errno::FAULT`] is the right one for both.
 pub fn read_to_bad_address(file: impl AsFd, length: usize) -> Result<usize, Errno> {
-    let address = ptr::without_provenance_mut(BAD);
-    // SAFETY: the kernel checks the address. It writes nothing there, where
-    // this program has no memory.
-    result(unsafe { libc::read(file.as_fd().as_raw_fd(), address, length) })
+    let file = file.as_fd().as_raw_fd();
+    both(|address| {
+        // SAFETY: the kernel checks the address. It writes nothing there, where
+        // this program has no memory.
+        unsafe { libc::read(file, ptr::without_provenance_mut(address), length) }
+    })
 }
 
-/// Offers `file` `length` bytes at an address where there is no memory.
+/// Offers `file` `length` bytes at addresses where this program has no memory:
+/// at one where nobody has any, then at one of the kernel's.
 ///
 /// # Errors
 ///
-/// The kernel's error number; [`Errno::FAULT`] is the right one.
+/// The kernel's error number; [`Errno::FAULT`] is the right one for both.
 pub fn write_from_bad_address(file: impl AsFd, length: usize) -> Result<usize, Errno> {
-    let address = ptr::without_provenance(BAD);
-    // SAFETY: the kernel checks the address; it only reads.
-    result(unsafe { libc::write(file.as_fd().as_raw_fd(), address, length) })
+    let file = file.as_fd().as_raw_fd();
+    both(|address| {
+        // SAFETY: the kernel checks the address; it only reads.
+        unsafe { libc::write(file, ptr::without_provenance(address), length) }
+    })
+}
+
+/// What `call` returns for a bad address, if that is not `EFAULT`, else what
+/// for one of the kernel's.
+fn both(call: impl Fn(usize) -> isize) -> Result<usize, Errno> {
+    match result(call(BAD)) {
+        Err(Errno::FAULT) => result(call(KERNEL)),
+        other => other,
+    }
 }
 
 /// What an ioctl is called with.
@@ -47,6 +65,8 @@ pub enum Argument<'a> {
     Buffer(&'a mut [u8]),
     /// An address where there is no memory.
     BadAddress,
+    /// An address of the kernel's.
+    KernelAddress,
 }
 
 /// Makes the ioctl `request` on `file` and returns what the driver returns.
@@ -60,6 +80,7 @@ pub fn ioctl(file: impl AsFd, request: u32, argument: Argument<'_>) -> Result<us
         Argument::Number(number) => ptr::without_provenance_mut(number),
         Argument::Buffer(buffer) => buffer.as_mut_ptr().cast(),
         Argument::BadAddress => ptr::without_provenance_mut::<c_void>(BAD),
+        Argument::KernelAddress => ptr::without_provenance_mut::<c_void>(KERNEL),
     };
     // SAFETY: the kernel checks the address. That the driver keeps to the
     // buffer is what the caller promises, and what is under test.
@@ -104,8 +125,9 @@ mod tests {
         const FIONREAD: u32 = 0x541b;
         let result = ioctl(&theirs, FIONREAD, Argument::Buffer(&mut count));
         assert_eq!((result, u32::from_ne_bytes(count)), (Ok(0), 4));
-        let result = ioctl(&theirs, FIONREAD, Argument::BadAddress);
-        assert_eq!(result, Err(Errno::FAULT));
+        for bad in [Argument::BadAddress, Argument::KernelAddress] {
+            assert_eq!(ioctl(&theirs, FIONREAD, bad), Err(Errno::FAULT));
+        }
     }
 
     #[test]
