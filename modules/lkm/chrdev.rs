@@ -26,22 +26,25 @@ use kernel::{
         to_result, //
     },
     prelude::*,
-    str::CStr,
+    str::{
+        CStr,
+        CString, //
+    },
     sync::Arc, //
 };
 
-/// A character device: a major number, which the kernel chooses, a class in
-/// `/sys/class` and the node in `/dev`, all of the same name and there for as
-/// long as this value lives.
+/// Character devices of one major number, mostly one of them: a class in
+/// `/sys/class` of the name given, and for each device a node in `/dev`, all
+/// there for as long as this value lives.
 ///
-/// The node has mode `0600`. Opening it calls the operations of `T`, all of
-/// which get the same data.
+/// A node has mode `0600`. Opening it calls the operations of `T` with the
+/// device's data.
 ///
 /// # Unloading
 ///
 /// *Owner held*: a file that is open keeps the module, so `rmmod` is refused
 /// with `EWOULDBLOCK`. Dropping the registration while the module stays takes
-/// the node away; files that are open still work, with their own reference to
+/// the nodes away; files that are open still work, with their own reference to
 /// the data.
 ///
 /// While init runs the kernel gives such references, too, but when init fails
@@ -70,81 +73,147 @@ use kernel::{
 /// let device = chrdev::Registration::new(c"answer", Answer)?;
 /// pr_info!("major {}\n", device.major());
 /// ```
-// Dropped in this order: no node, no class, no data to be found, no device.
+// Dropped in this order: no nodes, no data to be found, no class, no numbers.
 pub struct Registration<T: Operations> {
-    _node: Node,
-    _class: Class,
-    listing: Listing<T>,
+    devices: KVec<Device<T>>,
+    class: Class,
     region: Region,
 }
 
 impl<T: Operations> Registration<T> {
-    /// Makes the device and then its node.
+    /// Makes the device `/dev/<name>`, with a major number that the kernel
+    /// chooses and minor number 0.
     ///
     /// Fails with `EINVAL` for a name that is no file name or has more than 63
     /// bytes, with `EEXIST` when a class of that name exists (the kernel then
     /// also prints a warning), with `EBUSY` when there is no major number left,
-    /// and with `ENOMEM`. May sleep.
+    /// and with `ENOMEM` and the error of `data`. May sleep.
     pub fn new<E>(name: &'static CStr, data: impl PinInit<T, E>) -> Result<Self>
     where
         Error: From<E>,
     {
-        let data = Arc::pin_init(data, GFP_KERNEL)?;
+        Self::with_major(0, name, data)
+    }
+
+    /// As [`new`](Self::new), with the major number `major` if that is free. If
+    /// it is not, or is 0, the kernel chooses one.
+    pub fn with_major<E>(major: u32, name: &'static CStr, data: impl PinInit<T, E>) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        let mut this = Self::empty(major, name, 1)?;
+        this.add(0, name, data)?;
+        Ok(this)
+    }
+
+    /// Makes the devices `/dev/<name>0`, `/dev/<name>1` and so on, `count` of
+    /// them, with what `data` returns for their minor numbers.
+    ///
+    /// Fails as [`new`](Self::new), and with `EINVAL` for more than 256. Either
+    /// all are made or none.
+    pub fn with_minors<E, D>(
+        count: u32,
+        name: &'static CStr,
+        mut data: impl FnMut(u32) -> D,
+    ) -> Result<Self>
+    where
+        D: PinInit<T, E>,
+        Error: From<E>,
+    {
+        let mut this = Self::empty(0, name, count)?;
+        for minor in 0..count {
+            let node = CString::try_from_fmt(fmt!("{name}{minor}"))?;
+            this.add(minor, &node, data(minor))?;
+        }
+        Ok(this)
+    }
+
+    fn empty(major: u32, name: &'static CStr, count: u32) -> Result<Self> {
         // SAFETY: These are the functions for `T` and `Devices`, whose data is
         // what `Listing` holds.
-        let region = unsafe { Region::new(name, Callbacks::<T, Referenced<Devices>>::OPS) }?;
-        let dev = region.major << bindings::MINORBITS;
-        let listing = Listing::new(dev, data)?;
-        let class = Class::new(name)?;
+        let region =
+            unsafe { Region::new(major, count, name, Callbacks::<T, Referenced<Devices>>::OPS) }?;
         Ok(Self {
-            _node: Node::new(&class, dev, name)?,
-            _class: class,
-            listing,
+            devices: KVec::with_capacity(count as usize, GFP_KERNEL)?,
+            class: Class::new(name)?,
             region,
         })
     }
 
-    /// The device's major number. Its minor number is 0.
+    fn add<E>(&mut self, minor: u32, node: &CStr, data: impl PinInit<T, E>) -> Result
+    where
+        Error: From<E>,
+    {
+        let data = Arc::pin_init(data, GFP_KERNEL)?;
+        let dev = self.region.major << bindings::MINORBITS | minor;
+        let listing = Listing::new(dev, data)?;
+        let device = Device {
+            _node: Node::new(&self.class, dev, node)?,
+            _listing: listing,
+        };
+        Ok(self.devices.push(device, GFP_KERNEL)?)
+    }
+
+    /// The major number of the devices.
     pub fn major(&self) -> u32 {
         self.region.major
     }
-
-    /// The data that the operations are given.
-    pub fn data(&self) -> &T {
-        &self.listing.data
-    }
 }
 
-/// A major number with one device.
+/// A device: its node, and what those who open it find.
+struct Device<T: Operations> {
+    _node: Node,
+    _listing: Listing<T>,
+}
+
+/// A major number with minor numbers from 0 on.
 ///
 /// # Invariants
 ///
-/// `__register_chrdev()` returned `major` for `name`.
+/// `__register_chrdev()` returned `major` for `count` and `name`.
 struct Region {
     major: u32,
+    count: u32,
     name: &'static CStr,
 }
 
 impl Region {
+    /// Takes `major` if it is neither 0 nor in use.
+    ///
     /// # Safety
     ///
-    /// `ops` are functions for the files of the device, with the module as
+    /// `ops` are functions for the files of the devices, with the module as
     /// their owner.
-    unsafe fn new(name: &'static CStr, ops: &'static bindings::file_operations) -> Result<Self> {
+    unsafe fn new(
+        major: u32,
+        count: u32,
+        name: &'static CStr,
+        ops: &'static bindings::file_operations,
+    ) -> Result<Self> {
         // The kernel cuts a longer one off without a word.
         const LONGEST: usize = 63;
-        if !file::is_name(name) || name.count_bytes() > LONGEST {
+        // More minors could reach into the range of another driver.
+        const MOST: u32 = 256;
+        if !file::is_name(name) || name.count_bytes() > LONGEST || !(1..=MOST).contains(&count) {
             return Err(EINVAL);
         }
-        // SAFETY: The name is a string, the table is `'static`, and its
-        // functions are right by this function's contract.
-        // Unload rule, owner held: the kernel takes a reference to the owner
-        // of the table before it calls any of its functions.
-        let major = unsafe { bindings::__register_chrdev(0, 0, 1, name.as_char_ptr(), ops) };
-        to_result(major)?;
-        // INVARIANT: It returned the number.
+        let register = |major| {
+            // SAFETY: The name is a string, the table is `'static`, and its
+            // functions are right by this function's contract.
+            // Unload rule, owner held: the kernel takes a reference to the
+            // owner of the table before it calls any of its functions.
+            unsafe { bindings::__register_chrdev(major, 0, count, name.as_char_ptr(), ops) }
+        };
+        // The number that the kernel chose, or 0 for the one asked for.
+        let mut chosen = register(major);
+        if major != 0 && chosen == EBUSY.to_errno() {
+            chosen = register(0);
+        }
+        to_result(chosen)?;
+        // INVARIANT: It was registered.
         Ok(Self {
-            major: major as u32,
+            major: if chosen == 0 { major } else { chosen as u32 },
+            count,
             name,
         })
     }
@@ -152,8 +221,10 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the number is ours.
-        unsafe { bindings::__unregister_chrdev(self.major, 0, 1, self.name.as_char_ptr()) };
+        // SAFETY: By the type invariants the numbers are ours.
+        unsafe {
+            bindings::__unregister_chrdev(self.major, 0, self.count, self.name.as_char_ptr())
+        };
     }
 }
 
@@ -162,11 +233,11 @@ impl Drop for Region {
 /// # Invariants
 ///
 /// `lkm_chrdevs` has a pointer to `entry` for `dev`, and `entry` is about
-/// `data`.
+/// `_data`.
 struct Listing<T: Operations> {
     dev: bindings::dev_t,
     entry: KBox<Entry>,
-    data: Arc<T>,
+    _data: Arc<T>,
 }
 
 /// What a file finds.
@@ -205,7 +276,11 @@ impl<T: Operations> Listing<T> {
         // error.
         to_result(unsafe { bindings::xa_err(old) })?;
         // INVARIANT: It was stored.
-        Ok(Self { dev, entry, data })
+        Ok(Self {
+            dev,
+            entry,
+            _data: data,
+        })
     }
 }
 

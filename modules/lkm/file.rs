@@ -59,7 +59,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// [`open`](Self::open), or the module does not build.
     type Private: Send + Sync + 'static;
 
-    /// Called by `open(2)`, which fails with the error returned.
+    /// Called by `open(2)`, which fails with the error returned; nothing else
+    /// is called for such a file.
     ///
     /// What one `open(2)` opened can have many descriptors, in many processes:
     /// `dup(2)` and `fork(2)` make them without a call to this.
@@ -306,6 +307,12 @@ struct Slot<P, H> {
     held: H,
 }
 
+impl<P, H> Slot<P, H> {
+    fn new(private: impl PinInit<P, Error>, held: H) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self { private <- private, held })
+    }
+}
+
 /// The C side's functions for the operations of `T`, whose place is `P`.
 ///
 /// # Safety
@@ -324,26 +331,20 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         from_result(|| {
             // SAFETY: By this function's contract.
             let held = unsafe { P::hold(inode, file) }?;
+            // First, so that nothing is to be undone when memory is short.
+            let slot = KBox::<Slot<T::Private, P::Held>>::new_uninit(GFP_KERNEL)?;
             let slot = if T::HAS_OPEN {
                 // SAFETY: By this function's contract. The file is valid during
                 // this call, and nobody else has it.
                 let (data, it) = unsafe { (&*P::data(file, &held), File::from_raw_file(file)) };
-                Self::slot(held, data.open(it))
+                slot.write_pin_init(Slot::new(data.open(it), held))
             } else {
-                Self::slot(held, Ok(nothing::<T::Private>()))
+                slot.write_pin_init(Slot::new(Ok(nothing::<T::Private>()), held))
             }?;
             // SAFETY: The file is valid, and nobody else uses it yet.
             unsafe { (*file).private_data = slot.into_foreign() };
             Ok(0)
         })
-    }
-
-    fn slot(
-        held: P::Held,
-        private: impl PinInit<T::Private, Error>,
-    ) -> Result<Pin<KBox<Slot<T::Private, P::Held>>>> {
-        let slot = try_pin_init!(Slot { private <- private, held }? Error);
-        KBox::try_pin_init(slot, GFP_KERNEL)
     }
 
     /// The data, and the file as the operations see it.

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Miscellaneous devices: character devices that share a major number.
+//!
+//! C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
+
+use crate::{
+    bindings,
+    file::{
+        self,
+        Callbacks,
+        Operations,
+        Referenced,
+        Source, //
+    },
+};
+use core::marker::PhantomPinned;
+use kernel::{
+    container_of,
+    error::to_result,
+    prelude::*,
+    str::CStr,
+    sync::Arc,
+    types::Opaque, //
+};
+
+/// A miscellaneous device with its node in `/dev`, there for as long as this
+/// value lives: major number 10 and a minor number that the kernel chooses.
+///
+/// The node has mode `0600`. Opening it calls the operations of `T`, all of
+/// which get the same data.
+///
+/// # Unloading
+///
+/// *Owner held*, as for a
+/// [`chrdev::Registration`](crate::chrdev::Registration), of which all is true
+/// here, too. The `kernel` crate's `MiscDeviceRegistration` names no owner: its
+/// module can be unloaded while a file is open, and closing it is a jump to
+/// where there is no code any more.
+///
+/// # Invariants
+///
+/// `device` was registered, and is until this value is dropped.
+///
+/// # Examples
+///
+/// ```ignore
+/// struct Answer;
+///
+/// #[vtable]
+/// impl file::Operations for Answer {
+///     type Private = ();
+///
+///     fn read(
+///         &self,
+///         _file: file::Opened<'_, Self>,
+///         pos: &mut Offset,
+///         dst: &mut UserSliceWriter,
+///     ) -> Result<usize> {
+///         dst.write_slice_file(b"42\n", pos)
+///     }
+/// }
+///
+/// let device = KBox::pin_init(
+///     miscdevice::Registration::new(c"answer", Answer),
+///     GFP_KERNEL,
+/// )?;
+/// ```
+#[pin_data(PinnedDrop)]
+pub struct Registration<T: Operations> {
+    #[pin]
+    device: Opaque<bindings::miscdevice>,
+    data: Arc<T>,
+    // The kernel has a pointer to `device`.
+    #[pin]
+    _pin: PhantomPinned,
+}
+
+// SAFETY: The device may be unregistered by any thread, and `T` is `Send` and
+// `Sync`.
+unsafe impl<T: Operations> Send for Registration<T> {}
+
+// SAFETY: A shared reference only gives access to `data` and to numbers that do
+// not change.
+unsafe impl<T: Operations> Sync for Registration<T> {}
+
+impl<T: Operations> Registration<T> {
+    /// Makes the device and its node `/dev/<name>`.
+    ///
+    /// All miscellaneous devices wait for each other to be opened, so
+    /// [`Operations::open`] must not be long.
+    ///
+    /// Fails with `EINVAL` for a name that is no file name, with `EEXIST` when
+    /// there is a miscellaneous device of that name (the kernel then also
+    /// prints a warning), with `EBUSY` when there is no minor number left, and
+    /// with `ENOMEM` and the error of `data`. May sleep.
+    pub fn new<E>(name: &'static CStr, data: impl PinInit<T, E>) -> impl PinInit<Self, Error>
+    where
+        Error: From<E>,
+    {
+        try_pin_init!(Self {
+            data: Arc::pin_init(data, GFP_KERNEL)?,
+            // Last: from here on the device can be opened.
+            device <- Opaque::try_ffi_init(move |device: *mut bindings::miscdevice| {
+                if !file::is_name(name) {
+                    return Err(EINVAL);
+                }
+                // SAFETY: All-zero is a valid `miscdevice`, and `device` can be
+                // written to.
+                let it = unsafe {
+                    device.write(core::mem::zeroed());
+                    &mut *device
+                };
+                it.minor = bindings::MISC_DYNAMIC_MINOR as c_int;
+                it.name = name.as_char_ptr();
+                it.fops = Callbacks::<T, Referenced<Devices>>::OPS;
+                // SAFETY: The device is initialised and stays where it is. Its
+                // functions are those for `T` and `Devices`.
+                // Unload rule, owner held: the kernel takes a reference to the
+                // owner of the table before it calls any of its functions.
+                // INVARIANT: It is registered when this succeeds.
+                to_result(unsafe { bindings::misc_register(device) })
+            }),
+            _pin: PhantomPinned,
+        })
+    }
+
+    /// The device's minor number. Its major number is 10.
+    pub fn minor(&self) -> u32 {
+        // SAFETY: By the type invariants the device is registered: the kernel
+        // does not change the number.
+        unsafe { (*self.device.get()).minor as u32 }
+    }
+}
+
+#[pinned_drop]
+impl<T: Operations> PinnedDrop for Registration<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariants the device is registered. When this
+        // returns nobody is opening it, nor will.
+        unsafe { bindings::misc_deregister(self.device.get()) };
+    }
+}
+
+/// Where the files of devices find their data.
+struct Devices;
+
+// SAFETY: The kernel finds a device together with its functions, which are for
+// the type of its data.
+unsafe impl<T: Operations> Source<T> for Devices {
+    unsafe fn find(_inode: *mut bindings::inode, file: *mut bindings::file) -> Result<Arc<T>> {
+        // SAFETY: By this function's contract the file is being opened: the
+        // kernel has put a pointer to the device there, which is that of a
+        // `Registration`, and stays registered during this call.
+        let data = unsafe {
+            let device = Opaque::cast_from((*file).private_data.cast::<bindings::miscdevice>());
+            &(*container_of!(device, Registration<T>, device)).data
+        };
+        Ok(Arc::clone(data))
+    }
+}

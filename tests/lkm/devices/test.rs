@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+pub const TESTS: &[Test] = tests![
+    each_minor_number_has_its_own_data,
+    a_major_number_that_is_taken_is_not_taken_twice,
+    what_cannot_be_is_refused,
+    a_misc_device_has_private_data,
+    a_misc_device_is_waited_for,
+    a_misc_device_is_sought_in,
+    an_open_misc_device_outlives_its_node,
+    a_misc_device_keeps_the_module,
+];
+
+const CONTROL: &str = "/proc/devices-control";
+const DRUM: &str = "/dev/devices-drum";
+
+fn drum() -> Result<File> {
+    Ok(OpenOptions::new().read(true).write(true).open(DRUM)?)
+}
+
+fn texts(vm: &mut Vm) -> Result<Vec<String>> {
+    let said = vm.log().said("devices")?.into_iter();
+    Ok(said.map(|line| line.text).collect())
+}
+
+fn each_minor_number_has_its_own_data(vm: &mut Vm) -> Result {
+    let module = vm.load("devices")?;
+    let mut majors = Vec::new();
+    for minor in 0..3 {
+        let path = format!("/dev/devices-minor{minor}");
+        let number = fs::metadata(&path)?.rdev();
+        assert_eq!(rustix::fs::minor(number), minor);
+        majors.push(rustix::fs::major(number));
+        assert_eq!(fs::read_to_string(&path)?, minor.to_string());
+        assert!(Path::new(&format!("/sys/class/devices-minor/devices-minor{minor}")).exists());
+    }
+    assert_eq!(majors, [majors[0]; 3]);
+    assert!(!Path::new("/dev/devices-minor3").exists());
+    assert!(!Path::new("/dev/devices-minor").exists());
+
+    // A number of the range that has no device, by a node made by hand.
+    let file_type = rustix::fs::FileType::CharacterDevice;
+    let number = rustix::fs::makedev(majors[0], 3);
+    let path = "/tmp/devices-minor3";
+    fs::create_dir_all("/tmp")?;
+    rustix::fs::mknodat(rustix::fs::CWD, path, file_type, 0o600.into(), number)?;
+    let error = File::open(path).unwrap_err();
+    fs::remove_file(path)?;
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::NXIO));
+    module.unload()?;
+    assert_eq!(vm.log().count("is gone")?, 6);
+    Ok(())
+}
+
+fn a_major_number_that_is_taken_is_not_taken_twice(vm: &mut Vm) -> Result {
+    let _module = vm.load("devices")?;
+    let major = |path| anyhow::Ok(rustix::fs::major(fs::metadata(path)?.rdev()));
+    assert_eq!(major("/dev/devices-first")?, 100);
+    let other = major("/dev/devices-second")?;
+    assert!(other != 100 && other != 0, "{other}");
+    assert_eq!(fs::read_to_string("/dev/devices-first")?, "7");
+    assert_eq!(fs::read_to_string("/dev/devices-second")?, "8");
+    Ok(())
+}
+
+fn what_cannot_be_is_refused(vm: &mut Vm) -> Result {
+    let _module = vm.load("devices")?;
+    fs::write(CONTROL, "bad")?;
+    for n in 0..4 {
+        assert!(!Path::new(&format!("/dev/refused{n}")).exists());
+    }
+    assert!(!Path::new("/sys/class/refused").exists());
+    assert!(!fs::read_to_string("/proc/devices")?.contains("refused"));
+    Ok(())
+}
+
+fn a_misc_device_has_private_data(vm: &mut Vm) -> Result {
+    let module = vm.load("devices")?;
+    let (mut one, mut two) = (drum()?, drum()?);
+    one.write_all(b"beat")?;
+    two.write_all(b"beat")?;
+    assert_eq!(one.read(&mut [0; 8])?, 2);
+    one.write_all(b"beat")?;
+    assert_eq!(one.read(&mut [0; 8])?, 1);
+    assert_eq!(one.read(&mut [0; 8])?, 0);
+    assert_eq!(two.read(&mut [0; 8])?, 3);
+    two.write_all(b"beat")?;
+    assert_eq!(read_to_bad_address(&one, 4), Err(Errno::FAULT));
+    drop(two);
+    drop(one);
+
+    // Of an opening that is refused nothing is left.
+    let mut nonblocking = OpenOptions::new();
+    nonblocking.read(true).custom_flags(libc::O_NONBLOCK);
+    let error = nonblocking.open(DRUM).unwrap_err();
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::BUSY));
+    module.unload()?;
+    let texts: Vec<_> = texts(vm)?.into_iter().take(5).collect();
+    let expected = [
+        "closed after 3",
+        "heard 3",
+        "closed after 4",
+        "heard 4",
+        "the drum is gone",
+    ];
+    assert_eq!(texts, expected);
+    Ok(())
+}
+
+fn a_misc_device_is_waited_for(vm: &mut Vm) -> Result {
+    let _module = vm.load("devices")?;
+    let (mut listener, mut drummer) = (drum()?, drum()?);
+    let ready = |file: &File, patience: Duration| {
+        let mut fds = [PollFd::new(file, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::try_from(patience)?))?;
+        anyhow::Ok(fds[0].revents())
+    };
+    let a_while = Duration::from_millis(50);
+    assert_eq!(ready(&listener, a_while)?, PollFlags::empty());
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| ready(&listener, Duration::from_secs(60)));
+        thread::sleep(a_while);
+        drummer.write_all(b"beat")?;
+        assert_eq!(waiter.join().unwrap()?, PollFlags::IN);
+        anyhow::Ok(())
+    })?;
+    assert_eq!(listener.read(&mut [0; 8])?, 1);
+    assert_eq!(ready(&listener, Duration::ZERO)?, PollFlags::empty());
+    Ok(())
+}
+
+fn a_misc_device_is_sought_in(vm: &mut Vm) -> Result {
+    let _module = vm.load("devices")?;
+    let mut file = drum()?;
+    assert_eq!(file.seek(SeekFrom::End(-1))?, 99);
+    assert_eq!(file.seek(SeekFrom::Current(-9))?, 90);
+    assert_eq!(file.seek(SeekFrom::Start(7))?, 7);
+    for bad in [SeekFrom::End(-101), SeekFrom::Current(-8)] {
+        let error = file.seek(bad).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::INVAL));
+    }
+    assert_eq!(file.stream_position()?, 7);
+    Ok(())
+}
+
+fn an_open_misc_device_outlives_its_node(vm: &mut Vm) -> Result {
+    let mut module = vm.load("devices")?;
+    let mut file = drum()?;
+    fs::write(CONTROL, "drop")?;
+    assert!(!Path::new(DRUM).exists());
+    assert!(!fs::read_to_string("/proc/misc")?.contains("devices-drum"));
+    file.write_all(b"beat")?;
+    assert_eq!(file.read(&mut [0; 8])?, 1);
+    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
+    assert_eq!(vm.log().count("the drum is gone")?, 0);
+    drop(file);
+    assert_eq!(vm.log().count("the drum is gone")?, 1);
+    module.unload()
+}
+
+fn a_misc_device_keeps_the_module(vm: &mut Vm) -> Result {
+    let mut module = vm.load("devices")?;
+    let file = drum()?;
+    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
+    drop(file);
+    module.unload()
+}
