@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A device that says how often it was opened, to one process at a time.
+//!
+//! Book: 6.5 chardev.c
+
+use kernel::{
+    fs::{file::Offset, File},
+    prelude::*,
+    str::CString,
+    sync::atomic::{Acquire, Atomic, Relaxed, Release},
+    uaccess::{UserSliceReader, UserSliceWriter},
+};
+use lkm::{chrdev, file};
+
+module! {
+    type: Module,
+    name: "chardev",
+    authors: ["lkmpg-rs"],
+    description: "A device that says how often it was opened",
+    license: "GPL",
+}
+
+const NAME: &CStr = c"chardev";
+
+/// The device, which one process at a time may have open.
+struct Chardev {
+    open: Atomic<bool>,
+    counter: Atomic<i32>,
+}
+
+#[vtable]
+impl file::Operations for Chardev {
+    /// How often the device had been opened before.
+    type Private = i32;
+
+    fn open(&self, _file: &File) -> impl PinInit<i32, Error> {
+        if self.open.xchg(true, Acquire) {
+            return Err(EBUSY);
+        }
+        Ok(self.counter.fetch_add(1, Relaxed))
+    }
+
+    fn release(&self, _file: file::Opened<'_, Self>) {
+        self.open.store(false, Release);
+    }
+
+    fn read(
+        &self,
+        file: file::Opened<'_, Self>,
+        pos: &mut Offset,
+        dst: &mut UserSliceWriter,
+    ) -> Result<usize> {
+        let times = file.private();
+        let msg = CString::try_from_fmt(fmt!("I already told you {times} times Hello world!\n"))?;
+        dst.write_slice_file(msg.to_bytes(), pos)
+    }
+
+    fn write(
+        &self,
+        _file: file::Opened<'_, Self>,
+        _pos: &mut Offset,
+        _src: &mut UserSliceReader,
+    ) -> Result<usize> {
+        pr_alert!("Sorry, this operation is not supported.\n");
+        Err(EINVAL)
+    }
+}
+
+struct Module {
+    _device: chrdev::Registration<Chardev>,
+}
+
+impl kernel::Module for Module {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let chardev = Chardev {
+            open: Atomic::new(false),
+            counter: Atomic::new(0),
+        };
+        let device = chrdev::Registration::new(NAME, chardev)?;
+        pr_info!("I was assigned major number {}.\n", device.major());
+        pr_info!("Device created on /dev/{NAME}\n");
+        Ok(Self { _device: device })
+    }
+}

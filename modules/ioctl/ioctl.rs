@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A device with a value for each opening and a number for all, by ioctl.
+//!
+//! Book: 10 Talking To Device Files
+
+use kernel::{
+    fs::{file::Offset, File},
+    ioctl::{_IO, _IOR, _IOW},
+    prelude::*,
+    sync::atomic::{Atomic, Relaxed},
+    uaccess::UserSliceWriter,
+};
+use lkm::{chrdev, file, new_irq_rwlock, sync::IrqRwLock};
+
+module! {
+    type: Module,
+    name: "ioctl",
+    authors: ["lkmpg-rs"],
+    description: "This is test_ioctl module",
+    license: "GPL",
+}
+
+const DRIVER_NAME: &CStr = c"ioctltest";
+
+/// C's `struct ioctl_arg`, which has this one member.
+type IoctlArg = u32;
+
+const IOC_MAGIC: u32 = 0x66;
+const IOCTL_VALSET: u32 = _IOW::<IoctlArg>(IOC_MAGIC, 0);
+const IOCTL_VALGET: u32 = _IOR::<IoctlArg>(IOC_MAGIC, 1);
+const IOCTL_VALGET_NUM: u32 = _IOR::<c_int>(IOC_MAGIC, 2);
+const IOCTL_VALSET_NUM: u32 = _IO(IOC_MAGIC, 3);
+
+struct Driver {
+    ioctl_num: Atomic<c_int>,
+}
+
+#[pin_data]
+struct Data {
+    #[pin]
+    val: IrqRwLock<u8>,
+}
+
+#[vtable]
+impl file::Operations for Driver {
+    type Private = Data;
+
+    fn open(&self, _file: &File) -> impl PinInit<Data, Error> {
+        pr_alert!("test_ioctl_open call.\n");
+        try_pin_init!(Data { val <- new_irq_rwlock!(0xff) })
+    }
+
+    fn release(&self, _file: file::Opened<'_, Self>) {
+        pr_alert!("test_ioctl_close call.\n");
+    }
+
+    /// Fills the whole buffer with the value.
+    fn read(
+        &self,
+        file: file::Opened<'_, Self>,
+        _pos: &mut Offset,
+        dst: &mut UserSliceWriter,
+    ) -> Result<usize> {
+        let chunk = [*file.private().val.read(); 256];
+        let len = dst.len();
+        while !dst.is_empty() {
+            let part = dst.len().min(chunk.len());
+            dst.write_slice(&chunk[..part])?;
+        }
+        Ok(len)
+    }
+
+    fn ioctl(&self, file: file::Opened<'_, Self>, cmd: u32, arg: file::Argument) -> Result<u32> {
+        let val = &file.private().val;
+        match cmd {
+            IOCTL_VALSET => {
+                let data: IoctlArg = arg.read()?;
+                let byte = u8::try_from(data)?;
+                pr_alert!("IOCTL set val:{byte:x} .\n");
+                *val.write() = byte;
+            }
+            IOCTL_VALGET => {
+                let data = IoctlArg::from(*val.read());
+                arg.write(&data)?;
+            }
+            IOCTL_VALGET_NUM => arg.write(&self.ioctl_num.load(Relaxed))?,
+            IOCTL_VALSET_NUM => self.ioctl_num.store(arg.number() as c_int, Relaxed),
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+}
+
+struct Module {
+    _device: chrdev::Registration<Driver>,
+}
+
+impl kernel::Module for Module {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let driver = Driver {
+            ioctl_num: Atomic::new(0),
+        };
+        let device = chrdev::Registration::new(DRIVER_NAME, driver)?;
+        let major = device.major();
+        pr_alert!("{DRIVER_NAME} driver(major: {major}) installed.\n");
+        Ok(Self { _device: device })
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        pr_alert!("{DRIVER_NAME} driver removed.\n");
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A character device, whose node appears by itself.
+//!
+//! Write-up: Character Device
+
+use kernel::{
+    fs::{file::Offset, File},
+    prelude::*,
+    uaccess::{UserSliceReader, UserSliceWriter},
+};
+use lkm::{chrdev, file};
+
+module! {
+    type: RustChrdev,
+    name: "rust_chrdev",
+    authors: ["lkmpg-rs"],
+    description: "Rust character device sample",
+    license: "GPL",
+}
+
+const NAME: &CStr = c"rust_chrdev";
+
+struct RustFile;
+
+#[vtable]
+impl file::Operations for RustFile {
+    type Private = ();
+
+    fn open(&self, _file: &File) -> impl PinInit<(), Error> {
+        pr_info!("File opened\n");
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        _file: file::Opened<'_, Self>,
+        _pos: &mut Offset,
+        _dst: &mut UserSliceWriter,
+    ) -> Result<usize> {
+        pr_info!("File read\n");
+        Ok(0)
+    }
+
+    /// Takes everything: who is told that nothing was written tries again.
+    fn write(
+        &self,
+        _file: file::Opened<'_, Self>,
+        _pos: &mut Offset,
+        src: &mut UserSliceReader,
+    ) -> Result<usize> {
+        pr_info!("File write\n");
+        Ok(src.len())
+    }
+}
+
+struct RustChrdev {
+    _dev: chrdev::Registration<RustFile>,
+}
+
+impl kernel::Module for RustChrdev {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        pr_info!("Rust character device sample (init) {NAME}\n");
+        Ok(Self {
+            _dev: chrdev::Registration::new(NAME, RustFile)?,
+        })
+    }
+}
+
+impl Drop for RustChrdev {
+    fn drop(&mut self) {
+        pr_info!("Rust character device sample (exit)\n");
+    }
+}

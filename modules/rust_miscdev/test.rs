@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const DEMO: &[&str] = &["ls -l /dev/Misc", "cat /dev/Misc", "echo hello >/dev/Misc"];
+
+pub const TESTS: &[Test] = tests![
+    makes_its_node,
+    says_what_is_done_to_it,
+    takes_bad_addresses_for_nothing,
+    keeps_the_module_while_open,
+    a_hundred_threads_find_it_open,
+];
+
+const PATH: &str = "/dev/Misc";
+
+fn makes_its_node(vm: &mut Vm) -> Result {
+    let module = vm.load("rust_miscdev")?;
+    let node = fs::metadata(PATH)?;
+    assert!(node.file_type().is_char_device());
+    assert_eq!(node.mode() & 0o7777, 0o600);
+    assert_eq!(rustix::fs::major(node.rdev()), 10);
+    let minor = rustix::fs::minor(node.rdev());
+    let misc = fs::read_to_string("/proc/misc")?;
+    let line = misc.lines().find(|line| line.ends_with(" Misc"));
+    assert_eq!(line.map(str::trim), Some(&*format!("{minor} Misc")));
+    assert!(Path::new("/sys/class/misc/Misc").exists());
+    module.unload()?;
+    assert!(!Path::new(PATH).exists());
+    assert!(!fs::read_to_string("/proc/misc")?.contains("Misc"));
+    Ok(())
+}
+
+fn says_what_is_done_to_it(vm: &mut Vm) -> Result {
+    let module = vm.load("rust_miscdev")?;
+    let mut file = OpenOptions::new().read(true).write(true).open(PATH)?;
+    assert_eq!(file.read(&mut [0; 8])?, 0);
+    assert_eq!(file.read_at(&mut [0; 8], 100)?, 0);
+    assert_eq!(file.write(b"hello")?, 5);
+    assert_eq!(file.write(b"")?, 0);
+    drop(file);
+    module.unload()?;
+    let said = vm.log().said("rust_miscdev")?.into_iter();
+    let texts: Vec<_> = said.map(|line| line.text).collect();
+    let expected = [
+        "Hello world!",
+        "File opened",
+        "File read",
+        "File read",
+        "File written",
+        "File written",
+    ];
+    assert_eq!(texts, expected);
+    Ok(())
+}
+
+/// Nothing is read from there and nothing is written to there.
+fn takes_bad_addresses_for_nothing(vm: &mut Vm) -> Result {
+    let _module = vm.load("rust_miscdev")?;
+    let file = OpenOptions::new().read(true).write(true).open(PATH)?;
+    assert_eq!(read_to_bad_address(&file, 4), Ok(0));
+    assert_eq!(ioctl(&file, 0, Argument::None), Err(Errno::NOTTY));
+    Ok(())
+}
+
+/// With the kernel crate's `MiscDeviceRegistration` the module is unloaded, and
+/// closing the file then is a jump into memory that was freed.
+fn keeps_the_module_while_open(vm: &mut Vm) -> Result {
+    let mut module = vm.load("rust_miscdev")?;
+    let file = File::open(PATH)?;
+    let same = file.try_clone()?;
+    drop(file);
+    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
+    drop(same);
+    module.unload()
+}
+
+fn a_hundred_threads_find_it_open(vm: &mut Vm) -> Result {
+    let module = vm.load("rust_miscdev")?;
+    thread::scope(|scope| {
+        let hammer = || (0..10).try_for_each(|_| File::open(PATH).map(drop));
+        let threads: Vec<_> = (0..100).map(|_| scope.spawn(hammer)).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap())
+    })?;
+    module.unload()
+}
