@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The VM's whole user space: busybox, its init's two files, the program that
-# tests modules, and in /lib/modules the modules named (the CLI adds those
-# that it is asked for by itself).
+# tests modules with its links, which are the examples' programs, and in
+# /lib/modules the modules named (the CLI adds those that it is asked for by
+# itself).
 {
   runCommand,
   makeInitrdNG,
@@ -14,7 +15,14 @@ let
   root = runCommand "initramfs-root" { inherit extraModules; } ''
     mkdir -p $out/etc/init.d $out/lib/modules
     cp -r --no-preserve=mode,ownership ${busybox}/bin ${busybox}/sbin $out/
-    cp ${lkmpg-guest}/bin/lkmpg-guest $out/bin/
+    for program in ${lkmpg-guest}/bin/*; do
+      name=$(basename $program)
+      if [ -e $out/bin/$name ] || [ -e $out/sbin/$name ]; then
+        echo "an example has a program called $name, and so has busybox" >&2
+        exit 1
+      fi
+      cp -P $program $out/bin/
+    done
     chmod 755 $out/bin/busybox $out/bin/lkmpg-guest
     ln -s bin/busybox $out/init
     cp ${./initramfs/inittab} $out/etc/inittab

@@ -197,17 +197,18 @@ in
     installPhase = "touch $out";
   };
 
-  # Modules as the kernel formats them (modules/.rustfmt.toml), their tests as
-  # the crate that they are compiled into.
+  # Modules as the kernel formats them (modules/.rustfmt.toml), their tests and
+  # programs as the crate that they are compiled into.
   fmt-modules = stdenv.mkDerivation {
     name = "fmt-modules";
     src = sources;
     nativeBuildInputs = kernel.moduleBuildDependencies;
     buildPhase = ''
       set -- . ${../tests/lkm} ${../tests/fixtures}
-      find "$@" -name '*.rs' ! -name test.rs \
+      find "$@" -name '*.rs' ! -name test.rs ! -path '*/user/*' \
         -exec rustfmt --check --color never --config-path . {} +
-      find "$@" -name test.rs -exec rustfmt --check --color never --edition 2024 {} +
+      find "$@" -name '*.rs' '(' -name test.rs -o -path '*/user/*' ')' \
+        -exec rustfmt --check --color never --edition 2024 {} +
     '';
     installPhase = "touch $out";
   };

@@ -50,23 +50,35 @@ let
 
   cargoArtifacts = craneLib.buildDepsOnly common;
 
-  # The tests of `rooms`, folders by name, compiled into lkmpg-guest.
+  # The tests of `rooms`, folders by name, and their programs for user space,
+  # compiled into lkmpg-guest, which is run by each program's name.
   guest =
     rooms:
     let
-      testOf =
+      userSpaceOf =
         room:
         builtins.path {
           name = "room";
           path = room;
-          filter = path: _: baseNameOf path == "test.rs";
+          filter =
+            path: _:
+            builtins.elem (baseNameOf path) [
+              "test.rs"
+              "user"
+            ]
+            || baseNameOf (dirOf path) == "user";
         };
-      copy = name: "cp -r ${testOf rooms.${name}} $out/${name}";
+      copy = name: "cp -r ${userSpaceOf rooms.${name}} $out/${name}";
     in
     program "lkmpg-guest" {
       LKMPG_ROOMS = runCommand "rooms" { } ''
         mkdir $out
         ${builtins.concatStringsSep "\n" (map copy (builtins.attrNames rooms))}
+      '';
+      postInstall = ''
+        for program in $LKMPG_ROOMS/*/user/*.rs; do
+          [ ! -e $program ] || ln -s lkmpg-guest $out/bin/$(basename $program .rs)
+        done
       '';
     };
 in

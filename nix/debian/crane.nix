@@ -140,6 +140,7 @@ in
           mkdir -p $out/bin
           find $CARGO_TARGET_DIR/''${CARGO_BUILD_TARGET-}/release -maxdepth 1 -type f -executable \
             -exec install -t $out/bin {} +
+          runHook postInstall
         '';
       }
     );

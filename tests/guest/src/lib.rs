@@ -3,6 +3,9 @@
 //! Runs inside a VM: loads the examples' modules, runs the tests of their
 //! rooms and the checks that every module must pass, and reports each result
 //! to the host, or on standard output where it was not our init that began.
+//!
+//! It is also the programs that the rooms bring for user space, each under its
+//! own name, as busybox is many programs.
 
 mod checks;
 mod command;
@@ -38,13 +41,19 @@ use crate::{
     report::{Port, Report},
 };
 
-/// Does what its arguments say. Without any it does what the kernel command
-/// line asks and powers the VM off.
+/// Called by the name of a room's program it is that program. Else it does
+/// what its arguments say, and without any what the kernel command line asks;
+/// then it powers the VM off.
 ///
 /// On a machine whose command line asks nothing it prints an error and
 /// returns.
 pub fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    let mut arguments = env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    if let Some(program) = room::program(&name) {
+        return program();
+    }
+    let arguments: Vec<_> = arguments.collect();
     if !arguments.is_empty() {
         return command::run(arguments);
     }

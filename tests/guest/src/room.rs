@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+use std::{ffi::OsStr, path::Path, process::ExitCode};
+
 use crate::Vm;
 
 /// What is known of one example beside its module.
@@ -56,7 +58,17 @@ impl<'a> Room<'a> {
     }
 }
 
-/// The rooms that the build script found.
+/// The `main` of a room's program.
+pub(crate) type Main = fn() -> ExitCode;
+
+/// The program of a room that is run by the name `name`, which may be a path.
+pub(crate) fn program(name: &OsStr) -> Option<Main> {
+    let name = Path::new(name).file_name()?;
+    let program = found::PROGRAMS.iter().find(|(known, _)| name == *known);
+    program.map(|(_, main)| *main)
+}
+
+/// The rooms and the programs that the build script found.
 mod found {
     include!(concat!(env!("OUT_DIR"), "/rooms.rs"));
 }
