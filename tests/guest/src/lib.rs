@@ -19,16 +19,19 @@ pub mod prelude;
 mod report;
 mod room;
 mod shell;
+pub mod signals;
 mod slabs;
 mod snapshot;
 mod syscalls;
 mod trouble;
 mod vm;
+mod waiter;
 
 pub use log::{Line, Log};
 pub use module::Module;
 pub use room::{Room, Test};
 pub use vm::Vm;
+pub use waiter::{Waiter, process_is_in};
 
 use std::{env, fs, process::ExitCode};
 

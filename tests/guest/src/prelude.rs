@@ -21,10 +21,13 @@ pub use anyhow::{Context, anyhow, bail, ensure};
 pub use rustix::io::Errno;
 
 pub use crate::{
-    Log, Module, Room, Test, Vm,
+    Log, Module, Room, Test, Vm, Waiter,
     modinfo::{Modinfo, modinfo},
     module::file as module_file,
-    syscalls::{Argument, errno, ioctl, read_to_bad_address, write_from_bad_address},
+    process_is_in, signals,
+    syscalls::{
+        Argument, Select, errno, ioctl, read_to_bad_address, select, write_from_bad_address,
+    },
     tests,
 };
 

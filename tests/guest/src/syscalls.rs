@@ -5,6 +5,7 @@
 
 use std::{
     ffi::c_void,
+    mem::MaybeUninit,
     os::fd::{AsFd, AsRawFd},
     ptr,
 };
@@ -86,6 +87,44 @@ pub fn ioctl(file: impl AsFd, request: u32, argument: Argument<'_>) -> Result<us
     // buffer is what the caller promises, and what is under test.
     let returned = unsafe { libc::ioctl(file.as_fd().as_raw_fd(), request as _, argument) };
     result(returned as isize)
+}
+
+/// What [`select`] waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Select {
+    /// That the file can be read.
+    Read,
+    /// That the file can be written.
+    Write,
+    /// Something exceptional.
+    Except,
+}
+
+/// Waits by `select(2)` until `file` is ready, for as long as that takes.
+///
+/// # Errors
+///
+/// The kernel's error number.
+pub fn select(file: impl AsFd, what: Select) -> Result<(), Errno> {
+    let fd = file.as_fd().as_raw_fd();
+    // What does not fit in a set of the C library is no number of ours.
+    let fits = usize::try_from(fd).is_ok_and(|fd| fd < libc::FD_SETSIZE);
+    assert!(fits, "the program has too many files open");
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the set can be written to, and the descriptor fits in.
+    let mut set = unsafe {
+        libc::FD_ZERO(set.as_mut_ptr());
+        libc::FD_SET(fd, set.as_mut_ptr());
+        set.assume_init()
+    };
+    let mut sets = [ptr::null_mut(); 3];
+    sets[what as usize] = &raw mut set;
+    let [read, write, except] = sets;
+    let forever = ptr::null_mut::<libc::timeval>();
+    // SAFETY: each set is valid, or null. Not the C library's function, which
+    // may make another system call of it.
+    let returned = unsafe { libc::syscall(libc::SYS_select, fd + 1, read, write, except, forever) };
+    result(returned as isize).map(|_| ())
 }
 
 /// The error number at the root of `error`, when it has one.
