@@ -11,6 +11,7 @@ use crate::{
 };
 use core::{
     any::Any,
+    cell::Cell,
     marker::PhantomData,
     ops::Deref, //
 };
@@ -226,15 +227,24 @@ pub mod events {
 pub struct PollTable<'a> {
     file: *mut bindings::file,
     table: *mut bindings::poll_table,
+    /// What is the case whatever the file's own operation says.
+    events: Cell<u32>,
     _call: PhantomData<&'a ()>,
 }
 
 impl PollTable<'_> {
-    /// Has the caller woken by `queue`, until it no longer waits.
+    /// Has the caller woken by `queue`, until it no longer waits. When the queue
+    /// is [closed](WaitQueue::close) the caller does not wait.
     pub fn wait(&self, queue: &WaitQueue) {
-        // SAFETY: By the type invariants. The queue is pinned, and when it is
-        // dropped it waits until nobody has an entry in it.
-        unsafe { bindings::poll_wait(self.file, queue.for_poll(), self.table) };
+        if !queue.is_closed() {
+            // SAFETY: By the type invariants. The queue is pinned, and when it
+            // is dropped it waits until nobody has an entry in it.
+            unsafe { bindings::poll_wait(self.file, queue.for_poll(), self.table) };
+        }
+        // Who closes the queue after this sees the entry.
+        if queue.is_closed() {
+            self.events.set(WaitQueue::CLOSED);
+        }
     }
 }
 
@@ -436,9 +446,10 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         let table = PollTable {
             file: raw,
             table,
+            events: Cell::new(0),
             _call: PhantomData,
         };
-        data.poll(file, &table)
+        data.poll(file, &table) | table.events.get()
     }
 
     /// Functions that not every file has.

@@ -50,11 +50,15 @@ macro_rules! new_wait_queue {
 ///
 /// # Unloading
 ///
-/// *We wait*: dropping the queue wakes who is in it by `poll(2)` or `epoll(7)`,
-/// and waits until they are gone. So it may be part of the data of a file in
-/// `/proc`, which such callers outlive. Those in a system call of the module's
-/// have borrowed the queue; what unregisters waits for them. To have them leave
-/// call [`close`](Self::close) before.
+/// *We wait*: dropping the queue waits until nobody is in it by `poll(2)` or
+/// the like. So it may be part of the data of a file in `/proc`, which such
+/// callers outlive. Those in a system call of the module's have borrowed the
+/// queue; what unregisters waits for them.
+///
+/// Neither wait has an end of its own: call [`close`](Self::close) before the
+/// file goes, for instance when the module's value is dropped, so that all leave.
+/// Without that, those in `poll(2)` find a file that is gone ready to be read and
+/// written, and who asked for nothing of this is waited for until it gives up.
 ///
 /// # Examples
 ///
@@ -119,7 +123,7 @@ impl WaitQueue {
     /// Fails with `ERESTARTSYS` when a signal arrived, which is `EINTR` in user
     /// space, or begins the system call again where the signal's handler was
     /// installed with `SA_RESTART`; and with `ENODEV` when the queue is
-    /// [closed](Self::close). Must not be called in atomic context.
+    /// [closed](Self::close). May sleep.
     pub fn wait_interruptible<R>(&self, ready: impl FnMut() -> Option<R>) -> Result<R> {
         match self.wait(MAX_SCHEDULE_TIMEOUT, ready)? {
             Some(value) => Ok(value),
@@ -129,7 +133,8 @@ impl WaitQueue {
     }
 
     /// As [`wait_interruptible`](Self::wait_interruptible), but for no longer
-    /// than `timeout`: then it fails with `ETIMEDOUT`.
+    /// than `timeout`: then it fails with `ETIMEDOUT`. A system call that begins
+    /// again waits that long again.
     pub fn wait_interruptible_timeout<R>(
         &self,
         timeout: Jiffies,
@@ -155,7 +160,7 @@ impl WaitQueue {
         // it goes.
         unsafe { bindings::add_wait_queue(self.head.get(), entry) };
         let result = loop {
-            if self.closed.load(Acquire) {
+            if self.is_closed() {
                 break Err(ENODEV);
             }
             if let Some(value) = ready() {
@@ -178,44 +183,55 @@ impl WaitQueue {
 
     /// Wakes all who wait, so that they look again. In any context.
     pub fn wake_up_all(&self) {
-        self.wake(core::ptr::null_mut());
+        self.wake(0);
     }
 
-    /// Ends all waits in system calls with `ENODEV`, those to come as well. In
-    /// any context.
+    /// Ends all waits, those to come as well: system calls fail with `ENODEV`,
+    /// and for `poll(2)` and the like the file has failed and been hung up.
+    ///
+    /// Returns when nobody is in the queue any more. So it may sleep, and must
+    /// not be called by who waits, by the operation
+    /// [`poll`](crate::file::Operations::poll), or with a lock held that one of
+    /// them takes.
     pub fn close(&self) {
         self.closed.store(true, Release);
-        self.wake_up_all();
+        self.turn_out();
     }
 
-    fn wake(&self, key: *mut c_void) {
-        // SAFETY: The queue is initialised, and 0 means all.
+    /// Whether the queue is closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Acquire)
+    }
+
+    /// What can be done with a file whose queue is closed: `poll(2)` always asks
+    /// for one of these, `select(2)` for another in each of its three sets.
+    pub(crate) const CLOSED: u32 = bindings::POLLERR | bindings::POLLHUP | bindings::POLLPRI;
+
+    /// Wakes all who wait for what `events` has of `poll(2)`, or for 0 all.
+    fn wake(&self, events: u32) {
+        let key = core::ptr::without_provenance_mut(events as usize);
+        // SAFETY: The queue is initialised, and the second 0 means all.
         unsafe { bindings::__wake_up(self.head.get(), TASK_NORMAL, 0, key) };
     }
 
-    /// The queue, for somebody who stays in it until woken by `drop`.
+    /// The queue, for somebody who stays in it until `turn_out`.
     pub(crate) fn for_poll(&self) -> *mut bindings::wait_queue_head {
         self.polled.store(true, Relaxed);
         self.head.get()
     }
-}
 
-#[pinned_drop]
-impl PinnedDrop for WaitQueue {
-    fn drop(self: Pin<&mut Self>) {
-        // linux/eventpoll.h: the queue is going away, take your entry out.
+    /// Waits until nobody is in the queue.
+    fn turn_out(&self) {
+        // linux/poll.h: the queue is going away, take your entry out.
         const POLLFREE: u32 = 0x4000;
-        const KEY: u32 =
-            POLLFREE | bindings::POLLIN | bindings::POLLOUT | bindings::POLLERR | bindings::POLLHUP;
+        // With all that anybody can wait for, as not all look at the above.
+        const KEY: u32 = POLLFREE | bindings::POLLIN | bindings::POLLOUT | WaitQueue::CLOSED;
 
-        if !self.polled.load(Relaxed) {
-            return;
-        }
         // Unload rule, we wait. epoll takes its entries out when it is told
-        // POLLFREE. Who is in poll(2) or select(2) wakes up, finds the file
-        // ready or gone, and takes its entry out on the way back.
+        // POLLFREE. Who is in poll(2) or select(2) wakes up, finds that it need
+        // not wait and takes its entries out on the way back.
         loop {
-            self.wake(KEY as usize as *mut c_void);
+            self.wake(KEY);
             // SAFETY: The queue is initialised.
             if !unsafe { bindings::lkm_waitqueue_active(self.head.get()) } {
                 break;
@@ -223,8 +239,18 @@ impl PinnedDrop for WaitQueue {
             // SAFETY: This may sleep.
             unsafe { bindings::schedule_timeout_uninterruptible(1) };
         }
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for WaitQueue {
+    fn drop(self: Pin<&mut Self>) {
+        if !self.polled.load(Relaxed) {
+            return;
+        }
+        self.turn_out();
         // Whoever took the last entry out may still hold the queue's lock...
-        self.wake(core::ptr::null_mut());
+        self.wake(0);
         // ... and epoll may be on its way to it.
         // SAFETY: This may sleep.
         unsafe { bindings::synchronize_rcu() };
