@@ -22,6 +22,16 @@ void lkm_read_unlock_irqrestore(rwlock_t *lock, unsigned long flags)
 	read_unlock_irqrestore(lock, flags);
 }
 
+/* With the lock: complete() may be called meanwhile. */
+void lkm_reinit_completion(struct completion *completion)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&completion->wait.lock, flags);
+	reinit_completion(completion);
+	raw_spin_unlock_irqrestore(&completion->wait.lock, flags);
+}
+
 void lkm_rwlock_init(rwlock_t *lock, const char *name,
 		     struct lock_class_key *key)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Inline functions and macros of C headers as functions that Rust can call. */
+#include <linux/completion.h>
 #include <linux/proc_fs.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -12,6 +13,7 @@ void *lkm_pde_data(const struct inode *inode);
 
 unsigned long lkm_read_lock_irqsave(rwlock_t *lock);
 void lkm_read_unlock_irqrestore(rwlock_t *lock, unsigned long flags);
+void lkm_reinit_completion(struct completion *completion);
 void lkm_rwlock_init(rwlock_t *lock, const char *name,
 		     struct lock_class_key *key);
 unsigned long lkm_spin_lock_irqsave(spinlock_t *lock);

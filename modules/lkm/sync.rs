@@ -2,6 +2,7 @@
 
 //! Locks and waits that the `kernel` crate has not.
 
+mod completion;
 mod irq_rwlock;
 mod irq_spinlock;
 mod wait_queue;
@@ -11,6 +12,7 @@ pub use crate::{
     new_irq_spinlock,
     new_wait_queue, //
 };
+pub use completion::Completion;
 pub use irq_rwlock::{
     IrqRwLock,
     IrqRwLockReadGuard,
