@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+use rustix::{
+    buffer::spare_capacity,
+    event::{PollFd, PollFlags, Timespec, epoll, poll},
+    ioctl::opcode,
+};
+use std::process::Command;
+
+pub const DEMO: &[&str] = &[
+    "ls -l /dev/char_dev",
+    "echo Hello from a shell >/dev/char_dev",
+    "cat /dev/char_dev",
+    "userspace_ioctl",
+    "cat /dev/char_dev",
+];
+
+pub const TESTS: &[Test] = tests![
+    makes_its_node,
+    keeps_a_message,
+    reads_in_pieces_and_from_anywhere,
+    takes_eighty_bytes,
+    forgets_the_longer_message,
+    says_when_the_buffer_is_bad,
+    sets_and_gets_by_ioctl,
+    refuses_bytes_that_are_not_there,
+    refuses_what_it_does_not_know,
+    polls,
+    polls_with_epoll,
+    wakes_every_poller,
+    is_open_to_all,
+    belongs_to_the_children_too,
+    keeps_the_module_while_open,
+    a_hundred_threads_see_whole_messages,
+    serves_the_user_program,
+];
+
+const PATH: &str = "/dev/char_dev";
+
+const SET_MSG: u32 = opcode::write::<*const u8>(100, 0);
+const GET_MSG: u32 = opcode::read::<*const u8>(100, 1);
+const GET_NTH_BYTE: u32 = opcode::read_write::<i32>(100, 2);
+
+fn open() -> Result<File> {
+    Ok(OpenOptions::new().read(true).write(true).open(PATH)?)
+}
+
+/// The whole message, wherever the file is.
+fn message(file: &File) -> Result<Vec<u8>> {
+    let mut buffer = [0; 100];
+    let read = file.read_at(&mut buffer, 0)?;
+    Ok(buffer[..read].to_vec())
+}
+
+fn set(file: &File, text: &[u8]) -> Result<usize, Errno> {
+    let mut buffer = [text, b"\0"].concat();
+    ioctl(file, SET_MSG, Argument::Buffer(&mut buffer))
+}
+
+fn makes_its_node(vm: &mut Vm) -> Result {
+    let module = vm.load("chardev2")?;
+    vm.log().expect("Device created on /dev/char_dev")?;
+    let node = fs::metadata(PATH)?;
+    assert!(node.file_type().is_char_device());
+    assert_eq!(node.mode() & 0o7777, 0o600);
+    assert_eq!(rustix::fs::major(node.rdev()), 100);
+    assert!(fs::read_to_string("/proc/devices")?.contains("100 char_dev\n"));
+    drop(open()?);
+    let said = vm.log().said("chardev2")?;
+    assert!(said[1].text.starts_with("device_open("), "{:?}", said[1]);
+    assert!(said[2].text.starts_with("device_release("), "{:?}", said[2]);
+    // Hashed: half of a pointer's digits are zeros, and it is none.
+    assert!(!said[1].text.contains("ffff8880"), "{:?}", said[1]);
+
+    module.unload()?;
+    assert!(!Path::new(PATH).exists());
+    assert!(!fs::read_to_string("/proc/devices")?.contains("char_dev"));
+    Ok(())
+}
+
+fn keeps_a_message(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    assert_eq!(fs::read(PATH)?, b"");
+    fs::write(PATH, "Hello\n")?;
+    assert_eq!(fs::read(PATH)?, b"Hello\n");
+    assert_eq!(fs::read(PATH)?, b"Hello\n");
+    vm.log().expect("Read 6 bytes, ")?;
+
+    let file = open()?;
+    assert_eq!((&file).write(b"")?, 0);
+    assert_eq!(message(&file)?, b"");
+    // A message may contain any byte.
+    assert_eq!((&file).write(b"a\0b")?, 3);
+    assert_eq!(message(&file)?, b"a\0b");
+    Ok(())
+}
+
+fn reads_in_pieces_and_from_anywhere(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    fs::write(PATH, "0123456789")?;
+    let mut file = open()?;
+    let mut buffer = [0xaa; 16];
+    assert_eq!(file.read(&mut buffer[..0])?, 0);
+    assert_eq!(file.read(&mut buffer[..4])?, 4);
+    assert_eq!(&buffer[..6], b"0123\xaa\xaa");
+    assert_eq!(file.read(&mut buffer)?, 6);
+    assert_eq!(file.read(&mut buffer)?, 0);
+    assert_eq!(file.read_at(&mut buffer, 7)?, 3);
+    for beyond in [10, 80, 5000, i64::MAX as u64 - 16] {
+        assert_eq!(file.read_at(&mut buffer, beyond)?, 0, "{beyond}");
+    }
+    assert_eq!(file.seek(SeekFrom::End(-2))?, 8);
+    assert_eq!(file.read(&mut buffer)?, 2);
+    assert_eq!(&buffer[..2], b"89");
+    assert!(file.seek(SeekFrom::End(-11)).is_err());
+    Ok(())
+}
+
+fn takes_eighty_bytes(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let file = open()?;
+    assert_eq!((&file).write(&[b'x'; 100])?, 80);
+    assert_eq!(message(&file)?, [b'x'; 80]);
+    set(&file, &[b'y'; 100])?;
+    assert_eq!(message(&file)?, [b'y'; 80]);
+    // The book's module hands out what lies behind its buffer, too.
+    let mut buffer = [0xaa; 100];
+    ioctl(&file, GET_MSG, Argument::Buffer(&mut buffer))?;
+    assert_eq!(buffer[..80], [b'y'; 80]);
+    assert_eq!(buffer[80..], [[0].as_slice(), &[0xaa; 19]].concat());
+    assert_eq!(
+        ioctl(&file, GET_NTH_BYTE, Argument::Number(79))?,
+        usize::from(b'y')
+    );
+    assert_eq!(ioctl(&file, GET_NTH_BYTE, Argument::Number(80))?, 0);
+    Ok(())
+}
+
+/// The book's module keeps the end of a longer message.
+fn forgets_the_longer_message(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    fs::write(PATH, "a long message")?;
+    fs::write(PATH, "short")?;
+    assert_eq!(fs::read(PATH)?, b"short");
+    let file = open()?;
+    set(&file, b"tiny")?;
+    assert_eq!(fs::read(PATH)?, b"tiny");
+    set(&file, b"")?;
+    assert_eq!(fs::read(PATH)?, b"");
+    Ok(())
+}
+
+/// The book's module takes no notice, and keeps what was not there.
+fn says_when_the_buffer_is_bad(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let file = open()?;
+    set(&file, b"kept")?;
+    assert_eq!(read_to_bad_address(&file, 4), Err(Errno::FAULT));
+    assert_eq!(write_from_bad_address(&file, 4), Err(Errno::FAULT));
+    for request in [SET_MSG, GET_MSG] {
+        for bad in [
+            Argument::BadAddress,
+            Argument::KernelAddress,
+            Argument::None,
+        ] {
+            assert_eq!(ioctl(&file, request, bad), Err(Errno::FAULT), "{request:x}");
+        }
+    }
+    assert_eq!(message(&file)?, b"kept");
+    Ok(())
+}
+
+fn sets_and_gets_by_ioctl(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let file = open()?;
+    assert_eq!(set(&file, b"by ioctl")?, 0);
+    assert_eq!(fs::read(PATH)?, b"by ioctl");
+    let mut buffer = [0xaa; 12];
+    assert_eq!(ioctl(&file, GET_MSG, Argument::Buffer(&mut buffer))?, 0);
+    assert_eq!(&buffer, b"by ioctl\0\xaa\xaa\xaa");
+    for (n, byte) in b"by ioctl\0".iter().enumerate() {
+        let nth = ioctl(&file, GET_NTH_BYTE, Argument::Number(n))?;
+        assert_eq!(nth, usize::from(*byte), "{n}");
+    }
+    // The book's returns bytes above 127 as error numbers.
+    set(&file, b"\xf0")?;
+    assert_eq!(ioctl(&file, GET_NTH_BYTE, Argument::Number(0))?, 0xf0);
+    Ok(())
+}
+
+/// The book's module reads any kernel memory, and oopses where there is none.
+fn refuses_bytes_that_are_not_there(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let file = open()?;
+    for n in [81, 5000, 1 << 31, usize::MAX, usize::MAX / 2] {
+        let nth = ioctl(&file, GET_NTH_BYTE, Argument::Number(n));
+        assert_eq!(nth, Err(Errno::INVAL), "{n}");
+    }
+    Ok(())
+}
+
+/// The book's module says that it did what it does not know.
+fn refuses_what_it_does_not_know(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let file = open()?;
+    let others = [
+        opcode::none(100, 3),
+        opcode::write::<i32>(100, 0),
+        opcode::read::<*const u8>(101, 1),
+        0,
+        u32::MAX,
+    ];
+    for request in others {
+        let answer = ioctl(&file, request, Argument::None);
+        assert_eq!(answer, Err(Errno::NOTTY), "{request:x}");
+    }
+    Ok(())
+}
+
+/// What `poll(2)` answers at once; or whether, within `patience`, there comes
+/// something to be read.
+fn ready(file: &File, patience: Duration) -> Result<PollFlags> {
+    let events = match patience {
+        AT_ONCE => PollFlags::IN | PollFlags::OUT,
+        _ => PollFlags::IN,
+    };
+    let mut fds = [PollFd::new(file, events)];
+    poll(&mut fds, Some(&Timespec::try_from(patience)?))?;
+    Ok(fds[0].revents())
+}
+
+const AT_ONCE: Duration = Duration::ZERO;
+const A_WHILE: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_secs(60);
+
+fn polls(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let (one, two) = (open()?, open()?);
+    // No message yet.
+    assert_eq!(ready(&one, AT_ONCE)?, PollFlags::OUT);
+    assert_eq!(ready(&one, A_WHILE)?, PollFlags::empty());
+    // A new message is news to each, until it has read it.
+    set(&one, b"news")?;
+    for file in [&one, &two] {
+        assert_eq!(ready(file, AT_ONCE)?, PollFlags::IN | PollFlags::OUT);
+    }
+    assert_eq!(message(&one)?, b"news");
+    assert_eq!(ready(&one, AT_ONCE)?, PollFlags::OUT);
+    assert_eq!(ready(&two, AT_ONCE)?, PollFlags::IN | PollFlags::OUT);
+    (&two).write_all(b"more")?;
+    assert_eq!(ready(&one, AT_ONCE)?, PollFlags::IN | PollFlags::OUT);
+    // Who opens it later has not read it either.
+    assert_eq!(ready(&open()?, AT_ONCE)?, PollFlags::IN | PollFlags::OUT);
+    Ok(())
+}
+
+fn polls_with_epoll(vm: &mut Vm) -> Result {
+    let mut module = vm.load("chardev2")?;
+    let (one, two) = (open()?, open()?);
+    let set_of = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    for (n, file) in [(1, &one), (2, &two)] {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&set_of, file, epoll::EventData::new_u64(n), flags)?;
+    }
+    let wait = |patience: Duration| -> Result<Vec<u64>> {
+        let mut events = Vec::with_capacity(4);
+        let patience = Timespec::try_from(patience)?;
+        epoll::wait(&set_of, spare_capacity(&mut events), Some(&patience))?;
+        let mut got: Vec<_> = events.iter().map(|event| event.data.u64()).collect();
+        got.sort_unstable();
+        Ok(got)
+    };
+    assert!(wait(A_WHILE)?.is_empty());
+    set(&one, b"news")?;
+    assert_eq!(wait(LONG)?, [1, 2]);
+    // Edge-triggered: once for each message.
+    assert!(wait(A_WHILE)?.is_empty());
+    message(&one)?;
+    message(&two)?;
+    let woken = thread::scope(|scope| {
+        let waiter = scope.spawn(|| wait(LONG));
+        thread::sleep(A_WHILE);
+        set(&two, b"more")?;
+        anyhow::Ok(waiter.join().unwrap()?)
+    })?;
+    assert!(!woken.is_empty());
+    // What is in the set is open all the same; closing it takes it out.
+    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
+    drop((one, two));
+    module.unload()?;
+    assert!(wait(AT_ONCE)?.is_empty());
+    Ok(())
+}
+
+fn wakes_every_poller(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let files = (0..20).map(|_| open()).collect::<Result<Vec<_>>>()?;
+    thread::scope(|scope| {
+        let pollers: Vec<_> = files
+            .iter()
+            .map(|file| scope.spawn(move || ready(file, LONG)))
+            .collect();
+        thread::sleep(A_WHILE);
+        fs::write(PATH, "now")?;
+        for poller in pollers {
+            assert_eq!(poller.join().unwrap()?, PollFlags::IN);
+        }
+        Ok(())
+    })
+}
+
+/// The book's module lets one ioctl in at a time, and refuses the others.
+fn is_open_to_all(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let (one, two) = (open()?, open()?);
+    set(&one, b"from one")?;
+    assert_eq!(message(&two)?, b"from one");
+    thread::scope(|scope| {
+        let hammer = |file| (0..500).try_for_each(|_| set(file, b"x").map(drop));
+        let threads = [&one, &two].map(|file| scope.spawn(move || hammer(file)));
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), Ok(()));
+        }
+    });
+    Ok(())
+}
+
+fn belongs_to_the_children_too(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let file = open()?;
+    vm.log().mark()?;
+    let status = Command::new("sh")
+        .args(["-c", "echo from a child"])
+        .stdout(file.try_clone()?)
+        .status()?;
+    assert!(status.success());
+    assert_eq!(message(&file)?, b"from a child\n");
+    assert_eq!(vm.log().count("device_release")?, 0);
+    drop(file);
+    assert_eq!(vm.log().count("device_release")?, 1);
+    Ok(())
+}
+
+/// The book's module has no owner: see chardev.
+fn keeps_the_module_while_open(vm: &mut Vm) -> Result {
+    let mut module = vm.load("chardev2")?;
+    let file = open()?;
+    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
+    drop(file);
+    module.unload()
+}
+
+fn a_hundred_threads_see_whole_messages(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let file = open()?;
+    set(&file, &[b'a'; 80])?;
+    let hammer = |n: u8| -> Result {
+        let text = [b'a' + n % 26; 80];
+        for round in 0..20 {
+            match round % 3 {
+                0 => set(&file, &text).map(drop)?,
+                1 => (&file).write_all(&text)?,
+                _ => drop(open()?),
+            }
+            let seen = message(&file)?;
+            assert_eq!(seen, [seen[0]; 80]);
+            let mut buffer = [0; 81];
+            ioctl(&file, GET_MSG, Argument::Buffer(&mut buffer))?;
+            assert_eq!(buffer[..80], [buffer[0]; 80]);
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..100).map(|n| scope.spawn(move || hammer(n))).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap())
+    })
+}
+
+fn serves_the_user_program(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let said = vm.sh("userspace_ioctl")?;
+    let message = "Message passed by ioctl\n";
+    let expected = format!("get_nth_byte message:{message}get_msg message:{message}");
+    assert_eq!(said, expected);
+    assert_eq!(fs::read_to_string(PATH)?, message);
+    Ok(())
+}
