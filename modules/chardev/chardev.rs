@@ -5,13 +5,14 @@
 //! Book: 6.5 chardev.c
 
 use kernel::{
-    fs::{file::Offset, File},
     prelude::*,
     str::CString,
     sync::atomic::{Acquire, Atomic, Relaxed, Release},
-    uaccess::{UserSliceReader, UserSliceWriter},
 };
-use lkm::{chrdev, file};
+use lkm::{
+    chrdev,
+    file::{File, Offset, Opened, Operations, Reader, Writer},
+};
 
 module! {
     type: Module,
@@ -30,7 +31,7 @@ struct Chardev {
 }
 
 #[vtable]
-impl file::Operations for Chardev {
+impl Operations for Chardev {
     /// How often the device had been opened before.
     type Private = i32;
 
@@ -41,27 +42,17 @@ impl file::Operations for Chardev {
         Ok(self.counter.fetch_add(1, Relaxed))
     }
 
-    fn release(&self, _file: file::Opened<'_, Self>) {
+    fn release(&self, _file: &Opened<Self>) {
         self.open.store(false, Release);
     }
 
-    fn read(
-        &self,
-        file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let times = file.private();
         let msg = CString::try_from_fmt(fmt!("I already told you {times} times Hello world!\n"))?;
         dst.write_slice_file(msg.to_bytes(), pos)
     }
 
-    fn write(
-        &self,
-        _file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        _src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, _src: &mut Reader) -> Result<usize> {
         pr_alert!("Sorry, this operation is not supported.\n");
         Err(EINVAL)
     }

@@ -5,7 +5,6 @@
 //! Book: 10 Talking To Device Files
 
 use kernel::{
-    fs::{file::Offset, File},
     ioctl::{_IOR, _IOW, _IOWR},
     new_mutex,
     prelude::*,
@@ -13,11 +12,12 @@ use kernel::{
         atomic::{Atomic, Relaxed},
         Mutex,
     },
-    uaccess::{UserSliceReader, UserSliceWriter},
 };
 use lkm::{
     chrdev,
-    file::{self, events::*},
+    file::{
+        self, events::*, Argument, File, Offset, Opened, Operations, PollTable, Reader, Writer,
+    },
     new_wait_queue,
     print::Hashed,
     sync::WaitQueue,
@@ -40,9 +40,10 @@ const IOCTL_SET_MSG: u32 = _IOW::<*const c_char>(MAJOR_NUM, 0);
 const IOCTL_GET_MSG: u32 = _IOR::<*const c_char>(MAJOR_NUM, 1);
 const IOCTL_GET_NTH_BYTE: u32 = _IOWR::<c_int>(MAJOR_NUM, 2);
 
+#[derive(Default)]
 struct Message {
     text: KVec<u8>,
-    /// The how manieth message it is; 0 when there is none yet.
+    /// How many there have been.
     number: u64,
 }
 
@@ -59,13 +60,12 @@ impl CharDev {
         let mut message = self.message.lock();
         message.text = text;
         message.number += 1;
-        drop(message);
         self.arrived.wake_up_all();
     }
 }
 
 #[vtable]
-impl file::Operations for CharDev {
+impl Operations for CharDev {
     /// The number of the message that was read last.
     type Private = Atomic<u64>;
 
@@ -74,16 +74,11 @@ impl file::Operations for CharDev {
         Ok(Atomic::new(0))
     }
 
-    fn release(&self, file: file::Opened<'_, Self>) {
+    fn release(&self, file: &Opened<Self>) {
         pr_info!("device_release({})\n", Hashed(file.as_ptr()));
     }
 
-    fn read(
-        &self,
-        file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let message = self.message.lock();
         let read = dst.write_slice_file(&message.text, pos)?;
         file.private().store(message.number, Relaxed);
@@ -91,61 +86,39 @@ impl file::Operations for CharDev {
         Ok(read)
     }
 
-    fn write(
-        &self,
-        file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        src: &mut UserSliceReader,
-    ) -> Result<usize> {
-        let len = src.len();
-        pr_info!("device_write({},{len})\n", Hashed(file.as_ptr()));
-        let mut text = KVec::from_elem(0, len.min(BUF_LEN), GFP_KERNEL)?;
-        src.read_slice(&mut text)?;
-        let written = text.len();
+    fn write(&self, file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        pr_info!("device_write({},{})\n", Hashed(file.as_ptr()), src.len());
+        let text = file::take(src, BUF_LEN)?;
+        let len = text.len();
         self.set(text);
-        Ok(written)
+        Ok(len)
     }
 
-    fn size(&self, _file: file::Opened<'_, Self>) -> Offset {
+    fn size(&self, _file: &Opened<Self>) -> Offset {
         self.message.lock().text.len() as Offset
     }
 
-    fn ioctl(&self, _file: file::Opened<'_, Self>, cmd: u32, arg: file::Argument) -> Result<u32> {
+    fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
         match cmd {
-            IOCTL_SET_MSG => {
-                let mut buffer = [0; BUF_LEN + 1];
-                let text = arg
-                    .slice(buffer.len())
-                    .reader()
-                    .strcpy_into_buf(&mut buffer)?;
-                let mut copy = KVec::new();
-                copy.extend_from_slice(text.to_bytes(), GFP_KERNEL)?;
-                self.set(copy);
-                Ok(0)
-            }
-            IOCTL_GET_MSG => {
-                let message = self.message.lock();
-                let mut dst = arg.slice(message.text.len() + 1).writer();
-                dst.write_slice(&message.text)?;
-                dst.write_slice(b"\0")?;
-                Ok(0)
-            }
+            IOCTL_SET_MSG => self.set(arg.read_string(BUF_LEN)?),
+            IOCTL_GET_MSG => arg.write_string(&self.message.lock().text)?,
             IOCTL_GET_NTH_BYTE if arg.number() <= BUF_LEN => {
                 let byte = self.message.lock().text.get(arg.number()).copied();
-                Ok(byte.unwrap_or(0).into())
+                // After the message there is a NUL.
+                return Ok(byte.unwrap_or(0).into());
             }
-            IOCTL_GET_NTH_BYTE => Err(EINVAL),
-            _ => Err(ENOTTY),
+            IOCTL_GET_NTH_BYTE => return Err(EINVAL),
+            _ => return Err(ENOTTY),
         }
+        Ok(0)
     }
 
-    fn poll(&self, file: file::Opened<'_, Self>, table: &file::PollTable<'_>) -> u32 {
+    fn poll(&self, file: &Opened<Self>, table: &PollTable) -> u32 {
         table.wait(&self.arrived);
-        let can_write = EPOLLOUT | EPOLLWRNORM;
-        if self.message.lock().number == file.private().load(Relaxed) {
-            return can_write;
+        match self.message.lock().number == file.private().load(Relaxed) {
+            true => EPOLLOUT,
+            false => EPOLLIN | EPOLLOUT,
         }
-        EPOLLIN | EPOLLRDNORM | can_write
     }
 }
 
@@ -155,12 +128,8 @@ struct Module {
 
 impl kernel::Module for Module {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let message = Message {
-            text: KVec::new(),
-            number: 0,
-        };
         let device = pin_init!(CharDev {
-            message <- new_mutex!(message),
+            message <- new_mutex!(Message::default()),
             arrived <- new_wait_queue!(),
         });
         let device = chrdev::Registration::with_major(MAJOR_NUM, NAME, device)?;

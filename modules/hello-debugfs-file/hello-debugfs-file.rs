@@ -4,14 +4,11 @@
 //!
 //! Book: 9 debugfs: Flexible debugging interfaces
 
-use kernel::{
-    fs::file::Offset,
-    new_mutex,
-    prelude::*,
-    sync::Mutex,
-    uaccess::{UserSliceReader, UserSliceWriter},
+use kernel::{new_mutex, prelude::*, sync::Mutex};
+use lkm::{
+    debugfs,
+    file::{Offset, Opened, Operations, Reader, Writer},
 };
-use lkm::{debugfs, file};
 
 module! {
     type: HelloDebugfsFile,
@@ -36,25 +33,15 @@ struct Message {
 }
 
 #[vtable]
-impl file::Operations for Message {
+impl Operations for Message {
     type Private = ();
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         dst.write_slice_file(&self.text.lock(), pos)
     }
 
     /// Takes a message as a whole or not at all.
-    fn write(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         if *pos != 0 {
             return Err(EINVAL);
         }

@@ -5,13 +5,16 @@
 //! Book: 10 Talking To Device Files
 
 use kernel::{
-    fs::{file::Offset, File},
     ioctl::{_IO, _IOR, _IOW},
     prelude::*,
     sync::atomic::{Atomic, Relaxed},
-    uaccess::UserSliceWriter,
 };
-use lkm::{chrdev, file, new_irq_rwlock, sync::IrqRwLock};
+use lkm::{
+    chrdev,
+    file::{Argument, File, Offset, Opened, Operations, Writer},
+    new_irq_rwlock,
+    sync::IrqRwLock,
+};
 
 module! {
     type: Module,
@@ -43,7 +46,7 @@ struct Data {
 }
 
 #[vtable]
-impl file::Operations for Driver {
+impl Operations for Driver {
     type Private = Data;
 
     fn open(&self, _file: &File) -> impl PinInit<Data, Error> {
@@ -51,17 +54,12 @@ impl file::Operations for Driver {
         try_pin_init!(Data { val <- new_irq_rwlock!(0xff) })
     }
 
-    fn release(&self, _file: file::Opened<'_, Self>) {
+    fn release(&self, _file: &Opened<Self>) {
         pr_alert!("test_ioctl_close call.\n");
     }
 
     /// Fills the whole buffer with the value.
-    fn read(
-        &self,
-        file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, file: &Opened<Self>, _pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let chunk = [*file.private().val.read(); 256];
         let len = dst.len();
         while !dst.is_empty() {
@@ -71,7 +69,7 @@ impl file::Operations for Driver {
         Ok(len)
     }
 
-    fn ioctl(&self, file: file::Opened<'_, Self>, cmd: u32, arg: file::Argument) -> Result<u32> {
+    fn ioctl(&self, file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
         let val = &file.private().val;
         match cmd {
             IOCTL_VALSET => {

@@ -11,24 +11,22 @@ use crate::{
     file::{
         is_name,
         Callbacks,
+        Offset,
         Opened,
         Operations,
         Referenced,
-        Source, //
+        Source,
+        Writer, //
     },
 };
 use core::mem::ManuallyDrop;
 use kernel::{
-    fs::{
-        file::Offset, //
-    },
     prelude::*,
     str::CStr,
     sync::{
         atomic::Atomic,
         Arc, //
     },
-    uaccess::UserSliceWriter, //
 };
 
 /// A directory in debugfs, there with its files for as long as this value
@@ -231,12 +229,7 @@ struct Blob(&'static [u8]);
 impl Operations for Blob {
     type Private = ();
 
-    fn read(
-        &self,
-        _file: Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         dst.write_slice_file(self.0, pos)
     }
 }

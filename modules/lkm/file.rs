@@ -21,11 +21,7 @@ use kernel::{
         VTABLE_DEFAULT_ERROR, //
     },
     fs::{
-        file::{
-            flags,
-            Offset, //
-        },
-        File,
+        file::flags,
         LocalFile, //
     },
     prelude::*,
@@ -35,12 +31,24 @@ use kernel::{
         AsBytes,
         FromBytes, //
     },
-    types::ForeignOwnable,
+    types::{
+        ForeignOwnable,
+        Opaque, //
+    },
     uaccess::{
         UserPtr,
-        UserSlice,
-        UserSliceReader,
-        UserSliceWriter, //
+        UserSlice, //
+    },
+};
+
+pub use kernel::{
+    fs::{
+        file::Offset,
+        File, //
+    },
+    uaccess::{
+        UserSliceReader as Reader,
+        UserSliceWriter as Writer, //
     },
 };
 
@@ -74,39 +82,29 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
     /// Called once for each file opened, when its last descriptor is closed;
     /// for a file in `/proc` that is removed while it is open, then.
-    fn release(&self, _file: Opened<'_, Self>) {
+    fn release(&self, _file: &Opened<Self>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Called by `read(2)` and `pread(2)`: writes to `dst` what the file
     /// contains at `pos`, moves `pos` on and returns the number of bytes.
     ///
-    /// `dst` cannot be overrun. [`UserSliceWriter::write_slice_file`] does all
-    /// of it when the contents are a slice.
-    fn read(
-        &self,
-        _file: Opened<'_, Self>,
-        _pos: &mut Offset,
-        _dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    /// `dst` cannot be overrun. [`write_slice_file`](Writer::write_slice_file) does
+    /// all of it when the contents are a slice.
+    fn read(&self, _file: &Opened<Self>, _pos: &mut Offset, _dst: &mut Writer) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Called by `write(2)` and `pwrite(2)`: takes bytes from `src` for the
     /// position `pos`, moves `pos` on and returns the number of bytes taken.
-    fn write(
-        &self,
-        _file: Opened<'_, Self>,
-        _pos: &mut Offset,
-        _src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, _src: &mut Reader) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// The number of bytes that there are to be read, from which `lseek(2)`
     /// counts with `SEEK_END`. A file without this takes what its inode says,
     /// which is 0 for a device.
-    fn size(&self, _file: Opened<'_, Self>) -> Offset {
+    fn size(&self, _file: &Opened<Self>) -> Offset {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -117,7 +115,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// Numbers of commands are made with [`kernel::ioctl`]. A process of 32
     /// bits comes here, too, and must be given what it expects: the same
     /// numbers and layouts.
-    fn ioctl(&self, _file: Opened<'_, Self>, _cmd: u32, _arg: Argument) -> Result<u32> {
+    fn ioctl(&self, _file: &Opened<Self>, _cmd: u32, _arg: Argument) -> Result<u32> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -126,7 +124,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
     ///
     /// First it gives `table` each queue that is woken when this may change.
     /// A file without this is always ready to be read and written.
-    fn poll(&self, _file: Opened<'_, Self>, _table: &PollTable<'_>) -> u32 {
+    fn poll(&self, _file: &Opened<Self>, _table: &PollTable) -> u32 {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }
@@ -134,37 +132,48 @@ pub trait Operations: Send + Sync + Sized + 'static {
 /// A file that is open, as its operations see it.
 ///
 /// It dereferences to what the `kernel` crate knows of a file.
-pub struct Opened<'a, T: Operations> {
-    file: &'a LocalFile,
-    private: &'a T::Private,
+///
+/// # Invariants
+///
+/// The file was opened by the `open` of the [`Callbacks`] for `T`, and is not
+/// yet released. The position is not in use by this thread but for the
+/// operation.
+#[repr(transparent)]
+pub struct Opened<T> {
+    file: Opaque<bindings::file>,
+    _operations: PhantomData<T>,
 }
 
-impl<T: Operations> Clone for Opened<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: Operations> Copy for Opened<'_, T> {}
-
-impl<'a, T: Operations> Opened<'a, T> {
+impl<T: Operations> Opened<T> {
     /// What this opening of the file has of its own.
-    pub fn private(self) -> &'a T::Private {
-        self.private
+    pub fn private(&self) -> &T::Private {
+        // SAFETY: By the type invariants `open` has put a pointer to a slot
+        // there, which begins with what is private.
+        unsafe { &*(*self.file.get()).private_data.cast::<T::Private>() }
     }
 }
 
-impl<T: Operations> Deref for Opened<'_, T> {
+impl<T: Operations> Deref for Opened<T> {
     type Target = LocalFile;
 
     fn deref(&self) -> &LocalFile {
-        self.file
+        // SAFETY: By the type invariants the file is open.
+        unsafe { LocalFile::from_raw_file(self.file.get()) }
     }
 }
 
 /// Whether the caller would rather be told `EAGAIN` than wait, by `O_NONBLOCK`.
 pub fn nonblocking(file: &LocalFile) -> bool {
     file.flags() & flags::O_NONBLOCK != 0
+}
+
+/// What a write has to offer: the bytes of `src`, but no more than `limit`.
+///
+/// Fails with `EFAULT` when they are not all the caller's, and with `ENOMEM`.
+pub fn take(src: &mut Reader, limit: usize) -> Result<KVec<u8>> {
+    let mut bytes = KVec::from_elem(0, src.len().min(limit), GFP_KERNEL)?;
+    src.read_slice(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The third argument of `ioctl(2)`: a number, or an address in user space,
@@ -193,23 +202,38 @@ impl Argument {
     pub fn write<T: AsBytes>(self, value: &T) -> Result {
         self.slice(size_of::<T>()).writer().write(value)
     }
+
+    /// Reads the string that the argument points to, without the NUL that ends
+    /// it. Of a string longer than `limit` it takes no more.
+    pub fn read_string(self, limit: usize) -> Result<KVec<u8>> {
+        let mut buffer = KVec::from_elem(0, limit + 1, GFP_KERNEL)?;
+        let reader = self.slice(limit + 1).reader();
+        let len = reader.strcpy_into_buf(&mut buffer)?.count_bytes();
+        buffer.truncate(len);
+        Ok(buffer)
+    }
+
+    /// Writes a string and the NUL that ends it to where the argument points.
+    /// The caller must know how long it can be.
+    pub fn write_string(self, text: &[u8]) -> Result {
+        let mut writer = self.slice(text.len() + 1).writer();
+        writer.write_slice(text)?;
+        writer.write_slice(b"\0")
+    }
 }
 
-/// What can be done with a file, or has happened to it: the values of
+/// What can be done with a file, or has happened to it: of these is the value of
 /// [`Operations::poll`].
 ///
 /// C header: [`include/uapi/linux/eventpoll.h`](srctree/include/uapi/linux/eventpoll.h)
 pub mod events {
     use crate::bindings;
 
-    /// There is something to be read; a read does not wait.
-    pub const EPOLLIN: u32 = bindings::POLLIN;
-    /// The same, of ordinary data. Drivers give both.
-    pub const EPOLLRDNORM: u32 = bindings::POLLRDNORM;
-    /// A write does not wait.
-    pub const EPOLLOUT: u32 = bindings::POLLOUT;
-    /// The same, of ordinary data. Drivers give both.
-    pub const EPOLLWRNORM: u32 = bindings::POLLWRNORM;
+    /// There is something to be read; a read does not wait. With its twin
+    /// `EPOLLRDNORM`, without which no driver gives it.
+    pub const EPOLLIN: u32 = bindings::POLLIN | bindings::POLLRDNORM;
+    /// A write does not wait. With `EPOLLWRNORM`.
+    pub const EPOLLOUT: u32 = bindings::POLLOUT | bindings::POLLWRNORM;
     /// Something failed. Reported whether it was asked for or not.
     pub const EPOLLERR: u32 = bindings::POLLERR;
     /// The other side is gone. Reported whether it was asked for or not.
@@ -222,17 +246,16 @@ pub mod events {
 ///
 /// # Invariants
 ///
-/// For `'a` the file is that of the call to which `table` belongs, which is
-/// valid or null.
-pub struct PollTable<'a> {
+/// The file is that of the call to which `table` belongs. Both are valid, but
+/// for a `table` that is null, while this exists.
+pub struct PollTable {
     file: *mut bindings::file,
     table: *mut bindings::poll_table,
     /// What is the case whatever the file's own operation says.
     events: Cell<u32>,
-    _call: PhantomData<&'a ()>,
 }
 
-impl PollTable<'_> {
+impl PollTable {
     /// Has the caller woken by `queue`, until it no longer waits. When the queue
     /// is [closed](WaitQueue::close) the caller does not wait.
     pub fn wait(&self, queue: &WaitQueue) {
@@ -310,7 +333,9 @@ unsafe impl<T: 'static, S: Source<T>> Place<T> for Referenced<S> {
 
 /// What the `private_data` of an open file points to.
 #[pin_data]
+#[repr(C)]
 struct Slot<P, H> {
+    // First: see `Opened::private`.
     #[pin]
     private: P,
     // Dropped last: what is private may need the data.
@@ -363,15 +388,16 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
     ///
     /// The file is one that `open` opened. It stays open for `'a`, and its
     /// position is not in use by this thread but for the operation.
-    unsafe fn opened<'a>(file: *mut bindings::file) -> (&'a T, Opened<'a, T>) {
-        // SAFETY: By this function's contract `open` has put the slot there.
-        let slot = unsafe {
-            Pin::<KBox<Slot<T::Private, P::Held>>>::borrow((*file).private_data).get_ref()
+    unsafe fn opened<'a>(file: *mut bindings::file) -> (&'a T, &'a Opened<T>) {
+        // SAFETY: By this function's contract `open` has put the slot there,
+        // which has what the file holds.
+        let data = unsafe {
+            let slot = Pin::<KBox<Slot<T::Private, P::Held>>>::borrow((*file).private_data);
+            &*P::data(file, &slot.get_ref().held)
         };
-        // SAFETY: As above. The slot has what the file holds.
-        let (data, file) = unsafe { (&*P::data(file, &slot.held), LocalFile::from_raw_file(file)) };
-        let private = &slot.private;
-        (data, Opened { file, private })
+        // SAFETY: The types have the same layout.
+        // INVARIANT: By this function's contract.
+        (data, unsafe { &*file.cast::<Opened<T>>() })
     }
 
     pub(crate) unsafe extern "C" fn release(
@@ -442,12 +468,12 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
     ) -> bindings::__poll_t {
         // SAFETY: By this function's contract the file is open.
         let (data, file) = unsafe { Self::opened(raw) };
-        // INVARIANT: The kernel calls this with a file and its table.
+        // INVARIANT: The kernel calls this with a file and its table; both are
+        // valid during this call.
         let table = PollTable {
             file: raw,
             table,
             events: Cell::new(0),
-            _call: PhantomData,
         };
         data.poll(file, &table) | table.events.get()
     }

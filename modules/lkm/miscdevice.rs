@@ -48,15 +48,10 @@ use kernel::{
 /// struct Answer;
 ///
 /// #[vtable]
-/// impl file::Operations for Answer {
+/// impl Operations for Answer {
 ///     type Private = ();
 ///
-///     fn read(
-///         &self,
-///         _file: file::Opened<'_, Self>,
-///         pos: &mut Offset,
-///         dst: &mut UserSliceWriter,
-///     ) -> Result<usize> {
+///     fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
 ///         dst.write_slice_file(b"42\n", pos)
 ///     }
 /// }

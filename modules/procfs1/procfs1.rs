@@ -4,8 +4,11 @@
 //!
 //! Book: 7 The /proc Filesystem
 
-use kernel::{fs::file::Offset, prelude::*, uaccess::UserSliceWriter};
-use lkm::{file, procfs};
+use kernel::prelude::*;
+use lkm::{
+    file::{Offset, Opened, Operations, Writer},
+    procfs,
+};
 
 module! {
     type: Procfs1,
@@ -18,15 +21,10 @@ module! {
 struct HelloWorld;
 
 #[vtable]
-impl file::Operations for HelloWorld {
+impl Operations for HelloWorld {
     type Private = ();
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let read = dst.write_slice_file(b"HelloWorld!\n", pos)?;
         if read > 0 {
             pr_info!("procfile read helloworld\n");

@@ -4,12 +4,11 @@
 //!
 //! Write-up: Character Device
 
-use kernel::{
-    fs::{file::Offset, File},
-    prelude::*,
-    uaccess::{UserSliceReader, UserSliceWriter},
+use kernel::prelude::*;
+use lkm::{
+    chrdev,
+    file::{File, Offset, Opened, Operations, Reader, Writer},
 };
-use lkm::{chrdev, file};
 
 module! {
     type: RustChrdev,
@@ -24,7 +23,7 @@ const NAME: &CStr = c"rust_chrdev";
 struct RustFile;
 
 #[vtable]
-impl file::Operations for RustFile {
+impl Operations for RustFile {
     type Private = ();
 
     fn open(&self, _file: &File) -> impl PinInit<(), Error> {
@@ -32,23 +31,13 @@ impl file::Operations for RustFile {
         Ok(())
     }
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        _dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, _pos: &mut Offset, _dst: &mut Writer) -> Result<usize> {
         pr_info!("File read\n");
         Ok(0)
     }
 
     /// Takes everything: who is told that nothing was written tries again.
-    fn write(
-        &self,
-        _file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         pr_info!("File write\n");
         Ok(src.len())
     }

@@ -4,12 +4,11 @@
 //!
 //! Write-up: Misc Device
 
-use kernel::{
-    fs::{file::Offset, File},
-    prelude::*,
-    uaccess::{UserSliceReader, UserSliceWriter},
+use kernel::prelude::*;
+use lkm::{
+    file::{File, Offset, Opened, Operations, Reader, Writer},
+    miscdevice,
 };
-use lkm::{file, miscdevice};
 
 module! {
     type: Misc,
@@ -22,7 +21,7 @@ module! {
 struct RustFile;
 
 #[vtable]
-impl file::Operations for RustFile {
+impl Operations for RustFile {
     type Private = ();
 
     fn open(&self, _file: &File) -> impl PinInit<(), Error> {
@@ -30,22 +29,12 @@ impl file::Operations for RustFile {
         Ok(())
     }
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        _dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, _pos: &mut Offset, _dst: &mut Writer) -> Result<usize> {
         pr_info!("File read\n");
         Ok(0)
     }
 
-    fn write(
-        &self,
-        _file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         pr_info!("File written\n");
         Ok(src.len())
     }

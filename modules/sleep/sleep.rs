@@ -6,17 +6,15 @@
 //! Book: 12.1 Sleep
 
 use kernel::{
-    fs::{file::Offset, File},
     new_mutex,
     prelude::*,
     sync::{
         atomic::{Acquire, Atomic, Relaxed, Release},
         Arc, Mutex,
     },
-    uaccess::{UserSliceReader, UserSliceWriter},
 };
 use lkm::{
-    file::{self, events::*},
+    file::{self, events::*, File, Offset, Opened, Operations, PollTable, Reader, Writer},
     procfs,
     sync::{new_wait_queue, WaitQueue},
 };
@@ -93,7 +91,7 @@ impl Sleep {
 }
 
 #[vtable]
-impl file::Operations for Sleep {
+impl Operations for Sleep {
     type Private = Opening;
 
     fn open(&self, file: &File) -> impl PinInit<Opening, Error> {
@@ -109,12 +107,7 @@ impl file::Operations for Sleep {
         })
     }
 
-    fn read(
-        &self,
-        file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let input = self.input.lock();
         let mut output = KVec::with_capacity(LIMIT + 12, GFP_KERNEL)?;
         for part in [b"Last input:", &input.text[..], b"\n"] {
@@ -129,12 +122,7 @@ impl file::Operations for Sleep {
 
     /// What is written takes the place of what was there, wherever the position
     /// is, which stays there.
-    fn write(
-        &self,
-        _file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         let len = src.len().min(LIMIT);
         let mut text = KVec::from_elem(0, len, GFP_KERNEL)?;
         src.read_slice(&mut text)?;
@@ -147,14 +135,14 @@ impl file::Operations for Sleep {
 
     /// There is always room for input; there is something to read until the last
     /// input was read to its end.
-    fn poll(&self, file: file::Opened<'_, Self>, table: &file::PollTable<'_>) -> u32 {
+    fn poll(&self, file: &Opened<Self>, table: &PollTable) -> u32 {
         table.wait(&self.arrived);
         let seen = file.private().seen.load(Relaxed);
-        let ready = EPOLLOUT | EPOLLWRNORM;
+        let ready = EPOLLOUT;
         if self.input.lock().number == seen {
             ready
         } else {
-            ready | EPOLLIN | EPOLLRDNORM
+            ready | EPOLLIN
         }
     }
 }

@@ -5,13 +5,16 @@
 //! Book: 31.2 Static keys
 
 use kernel::{
-    fs::{file::Offset, File},
     prelude::*,
     str::BStr,
     sync::atomic::{Acquire, Atomic, Relaxed, Release},
-    uaccess::{UserSliceReader, UserSliceWriter},
 };
-use lkm::{chrdev, file, static_branch_unlikely, static_key::StaticKey};
+use lkm::{
+    chrdev,
+    file::{File, Offset, Opened, Operations, Reader, Writer},
+    static_branch_unlikely,
+    static_key::StaticKey,
+};
 
 module! {
     type: Module,
@@ -36,7 +39,7 @@ struct KeyState {
 }
 
 #[vtable]
-impl file::Operations for KeyState {
+impl Operations for KeyState {
     type Private = ();
 
     fn open(&self, _file: &File) -> impl PinInit<(), Error> {
@@ -52,16 +55,11 @@ impl file::Operations for KeyState {
         Ok(())
     }
 
-    fn release(&self, _file: file::Opened<'_, Self>) {
+    fn release(&self, _file: &Opened<Self>) {
         self.open.store(false, Release);
     }
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let state: &[u8] = match self.enabled.load(Relaxed) {
             true => b"enabled\n",
             false => b"disabled\n",
@@ -69,12 +67,7 @@ impl file::Operations for KeyState {
         dst.write_slice_file(state, pos)
     }
 
-    fn write(
-        &self,
-        _file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         let len = src.len();
         if len > COMMAND_LEN {
             pr_err!("command exceeded {COMMAND_LEN} char\n");

@@ -4,10 +4,6 @@
 //! asked for, and miscellaneous devices.
 
 use kernel::{
-    fs::{
-        file::Offset,
-        File, //
-    },
     new_mutex,
     prelude::*,
     str::CString,
@@ -18,20 +14,10 @@ use kernel::{
         },
         Mutex, //
     },
-    uaccess::{
-        UserSliceReader,
-        UserSliceWriter, //
-    },
 };
 use lkm::{
     chrdev,
-    file::{
-        self,
-        events::{
-            EPOLLIN,
-            EPOLLRDNORM, //
-        },
-    },
+    file::{self, events::EPOLLIN, File, Offset, Opened, Operations, PollTable, Reader, Writer},
     miscdevice,
     new_wait_queue,
     procfs,
@@ -62,15 +48,10 @@ const _: fn() = {
 struct Numbered(u32);
 
 #[vtable]
-impl file::Operations for Numbered {
+impl Operations for Numbered {
     type Private = ();
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let text = CString::try_from_fmt(fmt!("{}", self.0))?;
         dst.write_slice_file(text.to_bytes(), pos)
     }
@@ -100,7 +81,7 @@ impl Drop for Heard {
 }
 
 #[vtable]
-impl file::Operations for Drum {
+impl Operations for Drum {
     type Private = Heard;
 
     fn open(&self, file: &File) -> impl PinInit<Heard, Error> {
@@ -110,17 +91,12 @@ impl file::Operations for Drum {
         Ok(Heard(Atomic::new(0)))
     }
 
-    fn release(&self, file: file::Opened<'_, Self>) {
+    fn release(&self, file: &Opened<Self>) {
         pr_info!("closed after {}\n", file.private().0.load(Relaxed));
     }
 
     /// As many bytes as there are beats not yet heard.
-    fn read(
-        &self,
-        file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, file: &Opened<Self>, _pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let beats = self.beats.load(Relaxed);
         let news = beats - file.private().0.xchg(beats, Relaxed);
         for _ in 0..news {
@@ -129,26 +105,21 @@ impl file::Operations for Drum {
         Ok(news as usize)
     }
 
-    fn write(
-        &self,
-        _file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         self.beats.add(1, Relaxed);
         self.beaten.wake_up_all();
         Ok(src.len())
     }
 
-    fn size(&self, _file: file::Opened<'_, Self>) -> Offset {
+    fn size(&self, _file: &Opened<Self>) -> Offset {
         100
     }
 
-    fn poll(&self, file: file::Opened<'_, Self>, table: &file::PollTable<'_>) -> u32 {
+    fn poll(&self, file: &Opened<Self>, table: &PollTable) -> u32 {
         table.wait(&self.beaten);
         match self.beats.load(Relaxed) == file.private().0.load(Relaxed) {
             true => 0,
-            false => EPOLLIN | EPOLLRDNORM,
+            false => EPOLLIN,
         }
     }
 }
@@ -203,15 +174,10 @@ struct Control {
 }
 
 #[vtable]
-impl file::Operations for Control {
+impl Operations for Control {
     type Private = ();
 
-    fn write(
-        &self,
-        _file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         let mut command = KVec::new();
         src.clone_reader().read_all(&mut command, GFP_KERNEL)?;
         match &command[..] {

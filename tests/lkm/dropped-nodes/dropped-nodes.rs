@@ -4,13 +4,6 @@
 //! open, as what is written to `/proc/dropped-nodes` says.
 
 use kernel::{
-    fs::{
-        file::{
-            flags::O_NONBLOCK,
-            Offset, //
-        },
-        File, //
-    },
     new_mutex,
     prelude::*,
     str::CStr,
@@ -18,15 +11,11 @@ use kernel::{
         atomic::Atomic,
         Mutex, //
     },
-    uaccess::{
-        UserSliceReader,
-        UserSliceWriter, //
-    },
 };
 use lkm::{
     chrdev,
     debugfs,
-    file,
+    file::{self, File, Offset, Opened, Operations, Reader, Writer},
     procfs, //
 };
 
@@ -56,27 +45,22 @@ impl Drop for Node {
 }
 
 #[vtable]
-impl file::Operations for Node {
+impl Operations for Node {
     type Private = ();
 
     fn open(&self, file: &File) -> impl PinInit<(), Error> {
-        if file.flags() & O_NONBLOCK != 0 {
+        if file::nonblocking(file) {
             return Err(EBUSY);
         }
         pr_info!("{} opened\n", self.0);
         Ok(())
     }
 
-    fn release(&self, _file: file::Opened<'_, Self>) {
+    fn release(&self, _file: &Opened<Self>) {
         pr_info!("{} released\n", self.0);
     }
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         dst.write_slice_file(self.0.to_bytes(), pos)
     }
 }
@@ -120,15 +104,10 @@ struct Control {
 }
 
 #[vtable]
-impl file::Operations for Control {
+impl Operations for Control {
     type Private = ();
 
-    fn write(
-        &self,
-        _file: file::Opened<'_, Self>,
-        _pos: &mut Offset,
-        src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         let mut command = KVec::new();
         src.clone_reader().read_all(&mut command, GFP_KERNEL)?;
         match &command[..] {

@@ -3,9 +3,6 @@
 //! Test only: every kind of `lkm::params`.
 
 use kernel::{
-    fs::{
-        file::Offset, //
-    },
     prelude::*,
     str::{
         CStr,
@@ -19,13 +16,9 @@ use kernel::{
         delay::fsleep,
         Delta, //
     },
-    uaccess::{
-        UserSliceReader,
-        UserSliceWriter, //
-    },
 };
 use lkm::{
-    file,
+    file::{Offset, Opened, Operations, Reader, Writer},
     params::{
         is_valid_mode,
         Param, //
@@ -117,15 +110,10 @@ const _: fn(&'static Param<u32>) -> &'static Atomic<u32> = Param::as_atomic;
 struct Values;
 
 #[vtable]
-impl file::Operations for Values {
+impl Operations for Values {
     type Private = ();
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let numbers = CString::try_from_fmt(fmt!(
             "{} {} {} {} {} {} {} {} {}\n",
             flag.get(),
@@ -141,12 +129,7 @@ impl file::Operations for Values {
         dst.write_slice_file(numbers.to_bytes(), pos)
     }
 
-    fn write(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         flag.set(false);
         byte.set(u8::MIN);
         short.set(i16::MAX);
@@ -166,15 +149,10 @@ impl file::Operations for Values {
 struct Arrays;
 
 #[vtable]
-impl file::Operations for Arrays {
+impl Operations for Arrays {
     type Private = ();
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         if bytes.get(2) != bytes.iter().nth(2) || bytes.get(3).is_some() {
             return Err(EDOM);
         }
@@ -206,15 +184,10 @@ impl Text {
 }
 
 #[vtable]
-impl file::Operations for Text {
+impl Operations for Text {
     type Private = ();
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let shown = text.with(|string| -> Result<_> {
             let mut shown = Self::copy(string)?;
             fsleep(Delta::from_millis(1));

@@ -3,13 +3,6 @@
 //! Test only: every operation of `lkm::procfs`.
 
 use kernel::{
-    fs::{
-        file::{
-            flags::O_NONBLOCK,
-            Offset, //
-        },
-        File, //
-    },
     new_mutex,
     prelude::*,
     sync::Mutex,
@@ -17,12 +10,11 @@ use kernel::{
         delay::fsleep,
         Delta, //
     },
-    uaccess::{
-        UserSliceReader,
-        UserSliceWriter, //
-    },
 };
-use lkm::{file, procfs};
+use lkm::{
+    file::{self, File, Offset, Opened, Operations, Reader, Writer},
+    procfs,
+};
 
 module! {
     type: ProcfsOps,
@@ -43,36 +35,26 @@ struct Note {
 }
 
 #[vtable]
-impl file::Operations for Note {
+impl Operations for Note {
     type Private = ();
 
     fn open(&self, file: &File) -> impl PinInit<(), Error> {
-        if file.flags() & O_NONBLOCK != 0 {
+        if file::nonblocking(file) {
             return Err(EBUSY);
         }
         pr_info!("opened\n");
         Ok(())
     }
 
-    fn release(&self, _file: file::Opened<'_, Self>) {
+    fn release(&self, _file: &Opened<Self>) {
         pr_info!("released\n");
     }
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         dst.write_slice_file(&self.text.lock(), pos)
     }
 
-    fn write(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        src: &mut UserSliceReader,
-    ) -> Result<usize> {
+    fn write(&self, _file: &Opened<Self>, pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         let len = src.len();
         if len > LIMIT {
             return Err(ENOSPC);
@@ -89,15 +71,10 @@ impl file::Operations for Note {
 struct Slow;
 
 #[vtable]
-impl file::Operations for Slow {
+impl Operations for Slow {
     type Private = ();
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         pr_info!("slow read begins\n");
         fsleep(Delta::from_millis(500));
         let read = dst.write_slice_file(b"slow\n", pos);

@@ -5,9 +5,6 @@
 
 use core::cell::Cell;
 use kernel::{
-    fs::{
-        file::Offset, //
-    },
     impl_has_hr_timer,
     prelude::*,
     str::CString,
@@ -32,11 +29,11 @@ use kernel::{
         },
         Delta,
         Monotonic, //
-    },
-    uaccess::UserSliceWriter, //
+    }, //
 };
 use lkm::{
-    file, procfs,
+    file::{Offset, Opened, Operations, Writer},
+    procfs,
     sync::{
         new_irq_rwlock,
         new_irq_spinlock,
@@ -189,15 +186,10 @@ impl_has_hr_timer! {
 struct Hammer(Arc<Shared>);
 
 #[vtable]
-impl file::Operations for Hammer {
+impl Operations for Hammer {
     type Private = ();
 
-    fn read(
-        &self,
-        _file: file::Opened<'_, Self>,
-        pos: &mut Offset,
-        dst: &mut UserSliceWriter,
-    ) -> Result<usize> {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         if *pos != 0 {
             return Ok(0);
         }
