@@ -102,14 +102,18 @@ let
   mkDummySrc =
     src:
     let
-      manifests = builtins.filterSource (
-        path: type:
-        type == "directory"
-        || elem (baseNameOf path) [
-          "Cargo.toml"
-          "Cargo.lock"
-        ]
-      ) src;
+      manifests = builtins.path {
+        # Not that of `src`, which has the hash of everything in it.
+        name = "manifests";
+        path = src;
+        filter =
+          path: type:
+          type == "directory"
+          || elem (baseNameOf path) [
+            "Cargo.toml"
+            "Cargo.lock"
+          ];
+      };
     in
     pkgs.runCommand "dummy-source" { inherit manifests; } ''
       cp -r --no-preserve=mode $manifests $out

@@ -174,7 +174,7 @@ impl WaitQueue {
             }
             // SAFETY: The entry is in a queue, with the function that belongs
             // to this one. A waking since it was added is not lost.
-            timeout = unsafe { bindings::wait_woken(entry, TASK_INTERRUPTIBLE as _, timeout) };
+            timeout = unsafe { bindings::wait_woken(entry, TASK_INTERRUPTIBLE as u32, timeout) };
         };
         // SAFETY: The entry was added to this queue.
         unsafe { bindings::remove_wait_queue(self.head.get(), entry) };

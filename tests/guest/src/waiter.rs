@@ -84,6 +84,12 @@ impl<T: Send + 'static> Waiter<T> {
         Ok(())
     }
 
+    /// Whether the thread has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// What the thread returned, for which this waits up to 40 s.
     ///
     /// # Errors
@@ -91,7 +97,7 @@ impl<T: Send + 'static> Waiter<T> {
     /// When it did not end, or panicked.
     pub fn end(self) -> Result<T> {
         let deadline = Instant::now() + PATIENCE;
-        while !self.thread.is_finished() {
+        while !self.has_ended() {
             ensure!(Instant::now() < deadline, "the thread does not end");
             thread::sleep(Duration::from_millis(2));
         }

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Test only: wait queues and completions of `lkm::sync`.
+
+use kernel::{
+    ioctl::_IO,
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
+    time::Jiffies, //
+};
+use lkm::{
+    file::{events::EPOLLIN, Argument, Offset, Opened, Operations, PollTable, Reader},
+    procfs,
+    sync::{
+        new_wait_queue,
+        Completion,
+        WaitQueue, //
+    },
+};
+
+module! {
+    type: Waits,
+    name: "waits",
+    authors: ["lkmpg-rs"],
+    description: "Test only: wait queues and completions of lkm::sync",
+    license: "GPL",
+}
+
+/// Waits for a letter and takes it.
+const TAKE: u32 = _IO(b'w' as u32, 0);
+/// The same, for no longer than the argument's number of jiffies.
+const TAKE_TIMEOUT: u32 = _IO(b'w' as u32, 1);
+/// Closes the queue.
+const CLOSE: u32 = _IO(b'w' as u32, 2);
+
+/// Letters, each of which one caller takes. A write brings as many as it has
+/// bytes.
+#[pin_data]
+struct Mailbox {
+    letters: Atomic<usize>,
+    #[pin]
+    arrived: WaitQueue,
+}
+
+impl Mailbox {
+    fn take(&self) -> Option<()> {
+        let mut letters = self.letters.load(Relaxed);
+        loop {
+            let fewer = letters.checked_sub(1)?;
+            match self.letters.cmpxchg(letters, fewer, Relaxed) {
+                Ok(_) => return Some(()),
+                Err(now) => letters = now,
+            }
+        }
+    }
+}
+
+#[vtable]
+impl Operations for Mailbox {
+    type Private = ();
+
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        self.letters.fetch_add(src.len(), Relaxed);
+        self.arrived.wake_up_all();
+        Ok(src.len())
+    }
+
+    fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
+        let timeout = arg.number() as Jiffies;
+        match cmd {
+            TAKE => self.arrived.wait_interruptible(|| self.take())?,
+            TAKE_TIMEOUT => self
+                .arrived
+                .wait_interruptible_timeout(timeout, || self.take())?,
+            CLOSE => self.arrived.close(),
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+
+    fn poll(&self, _file: &Opened<Self>, table: &PollTable) -> u32 {
+        table.wait(&self.arrived);
+        if self.letters.load(Relaxed) > 0 {
+            EPOLLIN
+        } else {
+            0
+        }
+    }
+}
+
+const COMPLETE: u32 = _IO(b'w' as u32, 10);
+const COMPLETE_ALL: u32 = _IO(b'w' as u32, 11);
+const WAIT: u32 = _IO(b'w' as u32, 12);
+const WAIT_INTERRUPTIBLE: u32 = _IO(b'w' as u32, 13);
+const WAIT_TIMEOUT: u32 = _IO(b'w' as u32, 14);
+const WAIT_INTERRUPTIBLE_TIMEOUT: u32 = _IO(b'w' as u32, 15);
+const TRY_WAIT: u32 = _IO(b'w' as u32, 16);
+const IS_DONE: u32 = _IO(b'w' as u32, 17);
+const REINIT: u32 = _IO(b'w' as u32, 18);
+
+/// A completion, by ioctl(2).
+#[pin_data]
+struct Event {
+    #[pin]
+    happened: Completion,
+}
+
+#[vtable]
+impl Operations for Event {
+    type Private = ();
+
+    fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
+        let timeout = arg.number() as Jiffies;
+        let happened = &self.happened;
+        match cmd {
+            COMPLETE => happened.complete(),
+            COMPLETE_ALL => happened.complete_all(),
+            WAIT => happened.wait(),
+            WAIT_INTERRUPTIBLE => happened.wait_interruptible()?,
+            WAIT_TIMEOUT => happened.wait_timeout(timeout)?,
+            WAIT_INTERRUPTIBLE_TIMEOUT => happened.wait_interruptible_timeout(timeout)?,
+            TRY_WAIT => return Ok(happened.try_wait().into()),
+            IS_DONE => return Ok(happened.is_done().into()),
+            REINIT => happened.reinit(),
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+}
+
+/// The kernel keeps pointers into both, so safe code must not be able to move
+/// one: this does not compile when one is `Unpin`.
+const _: fn() = {
+    trait Pinned<Marker> {
+        fn ambiguous_if_unpin() {}
+    }
+    impl<T> Pinned<()> for T {}
+    struct Unpinned;
+    impl<T: Unpin> Pinned<Unpinned> for T {}
+    || {
+        <WaitQueue as Pinned<_>>::ambiguous_if_unpin();
+        <Completion as Pinned<_>>::ambiguous_if_unpin();
+    }
+};
+
+#[pin_data(PinnedDrop)]
+struct Waits {
+    #[pin]
+    mailbox: procfs::Entry<Mailbox>,
+    #[pin]
+    event: procfs::Entry<Event>,
+}
+
+impl kernel::InPlaceModule for Waits {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            mailbox <- procfs::Entry::new(
+                c"waits-mailbox",
+                0o600,
+                pin_init!(Mailbox { letters: Atomic::new(0), arrived <- new_wait_queue!() }),
+            ),
+            event <- procfs::Entry::new(
+                c"waits-event",
+                0o600,
+                pin_init!(Event { happened <- Completion::new() }),
+            ),
+        })
+    }
+}
+
+// The queue is not closed: that dropping it will do is what is tested.
+#[pinned_drop]
+impl PinnedDrop for Waits {
+    fn drop(self: Pin<&mut Self>) {
+        self.event.data().happened.complete_all();
+    }
+}
