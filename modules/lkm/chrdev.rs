@@ -124,10 +124,10 @@ impl<T: Operations> Registration<T> {
     }
 
     fn empty(major: u32, name: &'static CStr, count: u32) -> Result<Self> {
+        let ops = Callbacks::<T, Referenced<Devices>>::OPS;
         // SAFETY: These are the functions for `T` and `Devices`, whose data is
         // what `Listing` holds.
-        let region =
-            unsafe { Region::new(major, count, name, Callbacks::<T, Referenced<Devices>>::OPS) }?;
+        let region = unsafe { Region::new(major, count, name, ops) }?;
         Ok(Self {
             devices: KVec::with_capacity(count as usize, GFP_KERNEL)?,
             class: Class::new(name)?,

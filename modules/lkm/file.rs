@@ -135,7 +135,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 ///
 /// # Invariants
 ///
-/// The file was opened by the `open` of the [`Callbacks`] for `T`, and is not
+/// The file was opened by the `open` of the `Callbacks` for `T`, and is not
 /// yet released. The position is not in use by this thread but for the
 /// operation.
 #[repr(transparent)]

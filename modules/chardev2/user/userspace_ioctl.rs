@@ -48,7 +48,11 @@ fn talk(file: &File) -> Result<(), String> {
         match get_nth_byte(file, n) {
             Ok(0) => break,
             Ok(byte) => print!("{}", char::from(byte)),
-            Err(e) => return Err(format!("\nioctl_get_nth_byte failed at the {n}'th byte: {e}")),
+            Err(e) => {
+                return Err(format!(
+                    "\nioctl_get_nth_byte failed at the {n}'th byte: {e}"
+                ));
+            }
         }
     }
 

@@ -191,7 +191,7 @@ impl WaitQueue {
     ///
     /// Returns when nobody is in the queue any more. So it may sleep, and must
     /// not be called by who waits, by the operation
-    /// [`poll`](crate::Operations::poll), or with a lock held that one of
+    /// [`poll`](crate::file::Operations::poll), or with a lock held that one of
     /// them takes.
     pub fn close(&self) {
         self.closed.store(true, Release);
