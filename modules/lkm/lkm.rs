@@ -48,6 +48,7 @@ pub mod miscdevice;
 pub mod params;
 pub mod print;
 pub mod procfs;
+pub mod seq_file;
 pub mod slab;
 pub mod static_key;
 pub mod sync;
