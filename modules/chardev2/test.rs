@@ -70,8 +70,11 @@ fn makes_its_node(vm: &mut Vm) -> Result {
     let said = vm.log().said("chardev2")?;
     assert!(said[1].text.starts_with("device_open("), "{:?}", said[1]);
     assert!(said[2].text.starts_with("device_release("), "{:?}", said[2]);
-    // Hashed: half of a pointer's digits are zeros, and it is none.
-    assert!(!said[1].text.contains("ffff8880"), "{:?}", said[1]);
+    // Hashed: it does not tell where in memory the kernel is, but on a kernel
+    // that says of itself that it does.
+    if !vm.sh("dmesg")?.contains("shows unhashed kernel memory") {
+        assert!(!said[1].text.contains("(ffff"), "{:?}", said[1]);
+    }
 
     module.unload()?;
     assert!(!Path::new(PATH).exists());
