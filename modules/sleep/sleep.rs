@@ -15,7 +15,8 @@ use kernel::{
 };
 use lkm::{
     file::{self, events::*, File, Offset, Opened, Operations, PollTable, Reader, Writer},
-    new_wait_queue, procfs,
+    new_wait_queue,
+    procfs::{self, Attributes},
     sync::WaitQueue,
 };
 
@@ -29,6 +30,8 @@ module! {
 
 /// How much of its input the file keeps, in bytes.
 const LIMIT: usize = 79;
+
+const ROOT: u32 = 0;
 
 #[derive(Default)]
 struct Input {
@@ -112,8 +115,9 @@ impl kernel::InPlaceModule for Module {
             input <- new_mutex!(Input::default()),
             waitq <- new_wait_queue!(),
         });
+        let attributes = Attributes::from(0o644).size(80).owner(ROOT, ROOT);
         try_pin_init!(Self {
-            entry <- procfs::Entry::new(c"sleep", 0o644, sleep),
+            entry <- procfs::Entry::new(c"sleep", attributes, sleep),
             _: { pr_info!("/proc/sleep created\n") },
         })
     }
