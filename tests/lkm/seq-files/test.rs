@@ -29,7 +29,8 @@ fn read(name: &str) -> Result<String> {
 }
 
 fn lines() -> String {
-    (0..5000).map(|n| format!("line {n}\n")).collect()
+    let lines: Vec<_> = (0..5000).map(|n| format!("line {n}\n")).collect();
+    lines.concat()
 }
 
 fn many_items_need_many_passes(vm: &mut Vm) -> Result {
