@@ -319,14 +319,14 @@ fn is_open_to_all(vm: &mut Vm) -> Result {
     let (one, two) = (open()?, open()?);
     set(&one, b"from one")?;
     assert_eq!(message(&two)?, b"from one");
-    thread::scope(|scope| {
-        let hammer = |file| (0..500).try_for_each(|_| set(file, b"x").map(drop));
-        let threads = [&one, &two].map(|file| scope.spawn(move || hammer(file)));
-        for thread in threads {
-            assert_eq!(thread.join().unwrap(), Ok(()));
+    let files = [one, two];
+    let hammer = |n| -> Result {
+        for _ in 0..500 {
+            set(&files[n as usize], b"x")?;
         }
-    });
-    Ok(())
+        Ok(())
+    };
+    on_threads(2, hammer).map(drop)
 }
 
 fn belongs_to_the_children_too(vm: &mut Vm) -> Result {
@@ -358,8 +358,8 @@ fn a_hundred_threads_see_whole_messages(vm: &mut Vm) -> Result {
     let _module = vm.load("chardev2")?;
     let file = open()?;
     set(&file, &[b'a'; 80])?;
-    let hammer = |n: u8| -> Result {
-        let text = [b'a' + n % 26; 80];
+    let hammer = |n| -> Result {
+        let text = [b'a' + (n % 26) as u8; 80];
         for round in 0..20 {
             match round % 3 {
                 0 => set(&file, &text).map(drop)?,
@@ -374,12 +374,7 @@ fn a_hundred_threads_see_whole_messages(vm: &mut Vm) -> Result {
         }
         Ok(())
     };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..100).map(|n| scope.spawn(move || hammer(n))).collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| thread.join().unwrap())
-    })
+    on_threads(100, hammer).map(drop)
 }
 
 fn serves_the_user_program(vm: &mut Vm) -> Result {

@@ -193,10 +193,5 @@ fn a_hundred_threads_keep_to_their_own(vm: &mut Vm) -> Result {
         }
         Ok(())
     };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..100).map(|n| scope.spawn(move || hammer(n))).collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| thread.join().unwrap())
-    })
+    on_threads(100, hammer).map(drop)
 }

@@ -112,16 +112,12 @@ fn open_file_outlives_the_module(vm: &mut Vm) -> Result {
 /// The book's counter is nobody's, and counts two at once as one.
 fn a_hundred_threads_see_each_number_once(vm: &mut Vm) -> Result {
     let _module = vm.load("procfs4")?;
-    let read = || -> Result<Vec<u32>> {
+    let read = |_| -> Result<Vec<u32>> {
         (0..20)
             .map(|_| Ok(fs::read_to_string(PATH)?.trim_end().parse()?))
             .collect()
     };
-    let seen = thread::scope(|scope| {
-        let threads: Vec<_> = (0..100).map(|_| scope.spawn(read)).collect();
-        let results = threads.into_iter().map(|thread| thread.join().unwrap());
-        anyhow::Ok(results.collect::<Result<Vec<_>>>()?.concat())
-    })?;
+    let seen = on_threads(100, read)?.concat();
     let different: BTreeSet<_> = seen.iter().collect();
     assert_eq!((seen.len(), different.len()), (2000, 2000));
     assert_eq!(different.last(), Some(&&1999));

@@ -77,12 +77,11 @@ fn keeps_the_module_while_open(vm: &mut Vm) -> Result {
 
 fn a_hundred_threads_find_it_open(vm: &mut Vm) -> Result {
     let module = vm.load("rust_miscdev")?;
-    thread::scope(|scope| {
-        let hammer = || (0..10).try_for_each(|_| File::open(PATH).map(drop));
-        let threads: Vec<_> = (0..100).map(|_| scope.spawn(hammer)).collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| thread.join().unwrap())
+    on_threads(100, |_| {
+        for _ in 0..10 {
+            File::open(PATH)?;
+        }
+        Ok(())
     })?;
     module.unload()
 }

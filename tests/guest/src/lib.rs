@@ -23,6 +23,8 @@ pub mod signals;
 mod slabs;
 mod snapshot;
 mod syscalls;
+mod text_file;
+mod threads;
 mod trouble;
 mod vm;
 mod waiter;

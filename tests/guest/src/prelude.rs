@@ -29,6 +29,8 @@ pub use crate::{
         Argument, Select, errno, ioctl, read_to_bad_address, select, write_from_bad_address,
     },
     tests,
+    text_file::TextFile,
+    threads::on_threads,
 };
 
 /// What a test returns; `Result<T>` for helpers that return something.

@@ -171,18 +171,9 @@ fn every_cursor_is_dropped(vm: &mut Vm) -> Result {
 fn many_read_at_once(vm: &mut Vm) -> Result {
     let _module = vm.load("seq-files")?;
     let expected = lines();
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..100)
-            .map(|_| {
-                scope.spawn(|| {
-                    assert!(read("lines")? == expected);
-                    anyhow::Ok(())
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| thread.join().unwrap())
+    on_threads(100, |_| {
+        assert!(read("lines")? == expected);
+        Ok(())
     })?;
     assert_eq!(read("live")?, "0");
     Ok(())
