@@ -82,7 +82,9 @@ impl Operations for CharDev {
         let message = self.message.lock();
         let read = dst.write_slice_file(&message.text, pos)?;
         file.private().store(message.number, Relaxed);
-        pr_info!("Read {read} bytes, {} left\n", dst.len());
+        if read > 0 {
+            pr_info!("Read {read} bytes, {} left\n", dst.len());
+        }
         Ok(read)
     }
 

@@ -89,6 +89,7 @@ fn keeps_a_message(vm: &mut Vm) -> Result {
     assert_eq!(fs::read(PATH)?, b"Hello\n");
     assert_eq!(fs::read(PATH)?, b"Hello\n");
     vm.log().expect("Read 6 bytes, ")?;
+    assert_eq!(vm.log().count("Read ")?, 2);
 
     let file = open()?;
     assert_eq!((&file).write(b"")?, 0);
