@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use crate::prelude::*;
+use crate::{polling::*, prelude::*};
 use rustix::{
     buffer::spare_capacity,
-    event::{PollFd, PollFlags, Timespec, epoll, poll},
+    event::{PollFlags, Timespec, epoll},
     ioctl::opcode,
 };
-use std::process::Command;
+use std::{process::Command, sync::Arc};
 
 pub const DEMO: &[&str] = &[
     "ls -l /dev/char_dev",
@@ -222,96 +222,80 @@ fn refuses_what_it_does_not_know(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// What `poll(2)` answers at once; or whether, within `patience`, there comes
-/// something to be read.
-fn ready(file: &File, patience: Duration) -> Result<PollFlags> {
-    let events = match patience {
-        AT_ONCE => PollFlags::IN | PollFlags::OUT,
-        _ => PollFlags::IN,
-    };
-    let mut fds = [PollFd::new(file, events)];
-    poll(&mut fds, Some(&Timespec::try_from(patience)?))?;
-    Ok(fds[0].revents())
-}
-
-const AT_ONCE: Duration = Duration::ZERO;
-const A_WHILE: Duration = Duration::from_millis(50);
-const LONG: Duration = Duration::from_secs(60);
-
 fn polls(vm: &mut Vm) -> Result {
     let _module = vm.load("chardev2")?;
     let (one, two) = (open()?, open()?);
     // No message yet.
-    assert_eq!(ready(&one, AT_ONCE)?, PollFlags::OUT);
-    assert_eq!(ready(&one, A_WHILE)?, PollFlags::empty());
+    assert_eq!(polled(&one)?, WRITABLE);
     // A new message is news to each, until it has read it.
     set(&one, b"news")?;
     for file in [&one, &two] {
-        assert_eq!(ready(file, AT_ONCE)?, PollFlags::IN | PollFlags::OUT);
+        assert_eq!(polled(file)?, READABLE | WRITABLE);
     }
     assert_eq!(message(&one)?, b"news");
-    assert_eq!(ready(&one, AT_ONCE)?, PollFlags::OUT);
-    assert_eq!(ready(&two, AT_ONCE)?, PollFlags::IN | PollFlags::OUT);
+    assert_eq!(polled(&one)?, WRITABLE);
+    assert_eq!(polled(&two)?, READABLE | WRITABLE);
     (&two).write_all(b"more")?;
-    assert_eq!(ready(&one, AT_ONCE)?, PollFlags::IN | PollFlags::OUT);
+    assert_eq!(polled(&one)?, READABLE | WRITABLE);
     // Who opens it later has not read it either.
-    assert_eq!(ready(&open()?, AT_ONCE)?, PollFlags::IN | PollFlags::OUT);
+    assert_eq!(polled(open()?)?, READABLE | WRITABLE);
     Ok(())
+}
+
+const AT_ONCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
+/// What is ready in `set`, at once or when there is something.
+fn epolled(set: impl AsFd, patience: Option<&Timespec>) -> Result<Vec<u64>> {
+    let mut events = Vec::with_capacity(4);
+    epoll::wait(&set, spare_capacity(&mut events), patience)?;
+    let mut ready: Vec<_> = events.iter().map(|event| event.data.u64()).collect();
+    ready.sort_unstable();
+    Ok(ready)
 }
 
 fn polls_with_epoll(vm: &mut Vm) -> Result {
     let mut module = vm.load("chardev2")?;
     let (one, two) = (open()?, open()?);
-    let set_of = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let set_of = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
     for (n, file) in [(1, &one), (2, &two)] {
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        epoll::add(&set_of, file, epoll::EventData::new_u64(n), flags)?;
+        epoll::add(&*set_of, file, epoll::EventData::new_u64(n), flags)?;
     }
-    let wait = |patience: Duration| -> Result<Vec<u64>> {
-        let mut events = Vec::with_capacity(4);
-        let patience = Timespec::try_from(patience)?;
-        epoll::wait(&set_of, spare_capacity(&mut events), Some(&patience))?;
-        let mut got: Vec<_> = events.iter().map(|event| event.data.u64()).collect();
-        got.sort_unstable();
-        Ok(got)
-    };
-    assert!(wait(A_WHILE)?.is_empty());
+    assert!(epolled(&*set_of, Some(&AT_ONCE))?.is_empty());
     set(&one, b"news")?;
-    assert_eq!(wait(LONG)?, [1, 2]);
+    assert_eq!(epolled(&*set_of, None)?, [1, 2]);
     // Edge-triggered: once for each message.
-    assert!(wait(A_WHILE)?.is_empty());
+    assert!(epolled(&*set_of, Some(&AT_ONCE))?.is_empty());
     message(&one)?;
     message(&two)?;
-    let woken = thread::scope(|scope| {
-        let waiter = scope.spawn(|| wait(LONG));
-        thread::sleep(A_WHILE);
-        set(&two, b"more")?;
-        anyhow::Ok(waiter.join().unwrap()?)
-    })?;
-    assert!(!woken.is_empty());
+    let same = set_of.clone();
+    let waiter = Waiter::begin_in(EPOLL, move || epolled(&*same, None))?;
+    set(&two, b"more")?;
+    assert!(!waiter.end()??.is_empty());
     // What is in the set is open all the same; closing it takes it out.
     assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
     drop((one, two));
     module.unload()?;
-    assert!(wait(AT_ONCE)?.is_empty());
+    assert!(epolled(&*set_of, Some(&AT_ONCE))?.is_empty());
     Ok(())
 }
 
 fn wakes_every_poller(vm: &mut Vm) -> Result {
     let _module = vm.load("chardev2")?;
-    let files = (0..20).map(|_| open()).collect::<Result<Vec<_>>>()?;
-    thread::scope(|scope| {
-        let pollers: Vec<_> = files
-            .iter()
-            .map(|file| scope.spawn(move || ready(file, LONG)))
-            .collect();
-        thread::sleep(A_WHILE);
-        fs::write(PATH, "now")?;
-        for poller in pollers {
-            assert_eq!(poller.join().unwrap()?, PollFlags::IN);
-        }
-        Ok(())
-    })
+    let mut pollers = Vec::new();
+    for _ in 0..20 {
+        let file = open()?;
+        let wait = move || poll_for(&file, PollFlags::IN);
+        pollers.push(Waiter::begin_in(POLL, wait)?);
+    }
+    fs::write(PATH, "now")?;
+    for poller in pollers {
+        assert_eq!(poller.end()??, PollFlags::IN);
+    }
+    Ok(())
 }
 
 /// The book's module lets one ioctl in at a time, and refuses the others.

@@ -8,17 +8,14 @@ use std::{
     },
 };
 
-use libc::{
-    SYS_epoll_pwait, SYS_epoll_pwait2, SYS_epoll_wait, SYS_open, SYS_openat, SYS_poll, SYS_ppoll,
-    SYS_select, c_long,
-};
+use libc::{SYS_open, SYS_openat, c_long};
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, epoll, poll},
+    event::{PollFlags, Timespec, epoll},
     fs::{Mode, OFlags},
     process::{Signal, getpid, kill_process},
 };
 
-use crate::prelude::*;
+use crate::{polling::*, prelude::*};
 use signals::{Reaction, handled, react};
 
 pub const DEMO: &[&str] = &[
@@ -56,9 +53,6 @@ pub const TESTS: &[Test] = tests![
 const PATH: &str = "/proc/sleep";
 
 const OPEN: &[c_long] = &[SYS_open, SYS_openat];
-const POLL: &[c_long] = &[SYS_poll, SYS_ppoll];
-const SELECT: &[c_long] = &[SYS_select];
-const EPOLL: &[c_long] = &[SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2];
 
 /// One that is quick enough not to be in anybody's way.
 fn contents() -> Result<String> {
@@ -371,27 +365,10 @@ fn a_waiter_can_be_killed(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// What poll(2) says of `file` at once.
-fn polled(file: &File) -> Result<PollFlags> {
-    let mut fds = [PollFd::new(file, PollFlags::all())];
-    poll(&mut fds, Some(&Timespec::default()))?;
-    Ok(fds[0].revents())
-}
-
-/// Waits by poll(2) for `events`, as long as it takes.
-fn poll_for(file: &File, events: PollFlags) -> Result<PollFlags> {
-    let mut fds = [PollFd::new(file, events)];
-    poll(&mut fds, None)?;
-    Ok(fds[0].revents())
-}
-
-const INPUT: PollFlags = PollFlags::IN.union(PollFlags::RDNORM);
-const ROOM: PollFlags = PollFlags::OUT.union(PollFlags::WRNORM);
-
 fn poll_says_when_there_is_input(vm: &mut Vm) -> Result {
     let _module = vm.load("sleep")?;
     let file = Arc::new(open(OFlags::empty())?);
-    assert_eq!(polled(&file)?, ROOM);
+    assert_eq!(polled(&file)?, WRITABLE);
 
     let poller = |file: &Arc<File>| {
         let file = file.clone();
@@ -403,11 +380,11 @@ fn poll_says_when_there_is_input(vm: &mut Vm) -> Result {
     assert_eq!(waiter.end()??, PollFlags::IN);
 
     // Until it was read to its end.
-    assert_eq!(polled(&file)?, ROOM | INPUT);
+    assert_eq!(polled(&file)?, WRITABLE | READABLE);
     file.read_at(&mut [0; 4], 0)?;
-    assert_eq!(polled(&file)?, ROOM | INPUT);
+    assert_eq!(polled(&file)?, WRITABLE | READABLE);
     file.read_at(&mut [0; 64], 4)?;
-    assert_eq!(polled(&file)?, ROOM);
+    assert_eq!(polled(&file)?, WRITABLE);
 
     // From whomever it comes, and for all who wait.
     let waiters = [poller(&file)?, poller(&file)?, poller(&file)?];
@@ -426,7 +403,7 @@ fn poll_says_when_there_is_input(vm: &mut Vm) -> Result {
     // Who opens it anew has read nothing yet.
     drop(file);
     let file = open(OFlags::empty())?;
-    assert_eq!(polled(&file)?, ROOM | INPUT);
+    assert_eq!(polled(&file)?, WRITABLE | READABLE);
     Ok(())
 }
 
@@ -517,7 +494,7 @@ fn unloading_ends_poll(vm: &mut Vm) -> Result {
             "{events:?}"
         );
     }
-    assert_eq!(polled(&file)?, INPUT | ROOM);
+    assert_eq!(polled(&file)?, READABLE | WRITABLE);
     Ok(())
 }
 

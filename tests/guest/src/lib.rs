@@ -15,6 +15,7 @@ mod kmemleak;
 mod log;
 mod modinfo;
 mod module;
+pub mod polling;
 pub mod prelude;
 mod report;
 mod room;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use crate::prelude::*;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::{polling::*, prelude::*};
+use rustix::event::PollFlags;
 
 pub const TESTS: &[Test] = tests![
     each_minor_number_has_its_own_data,
@@ -113,22 +113,14 @@ fn a_misc_device_has_private_data(vm: &mut Vm) -> Result {
 fn a_misc_device_is_waited_for(vm: &mut Vm) -> Result {
     let _module = vm.load("devices")?;
     let (mut listener, mut drummer) = (drum()?, drum()?);
-    let ready = |file: &File, patience: Duration| {
-        let mut fds = [PollFd::new(file, PollFlags::IN)];
-        poll(&mut fds, Some(&Timespec::try_from(patience)?))?;
-        anyhow::Ok(fds[0].revents())
-    };
-    let a_while = Duration::from_millis(50);
-    assert_eq!(ready(&listener, a_while)?, PollFlags::empty());
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| ready(&listener, Duration::from_secs(60)));
-        thread::sleep(a_while);
-        drummer.write_all(b"beat")?;
-        assert_eq!(waiter.join().unwrap()?, PollFlags::IN);
-        anyhow::Ok(())
-    })?;
+    assert_eq!(polled(&listener)?, PollFlags::empty());
+    let same = listener.try_clone()?;
+    let waiter = Waiter::begin_in(POLL, move || poll_for(&same, PollFlags::IN))?;
+    drummer.write_all(b"beat")?;
+    assert_eq!(waiter.end()??, PollFlags::IN);
+    assert_eq!(polled(&listener)?, READABLE);
     assert_eq!(listener.read(&mut [0; 8])?, 1);
-    assert_eq!(ready(&listener, Duration::ZERO)?, PollFlags::empty());
+    assert_eq!(polled(&listener)?, PollFlags::empty());
     Ok(())
 }
 

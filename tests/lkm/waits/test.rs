@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use libc::{
-    SYS_delete_module, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_epoll_wait, SYS_ioctl, SYS_poll,
-    SYS_ppoll, SYS_select, c_long,
-};
+use libc::{SYS_delete_module, SYS_ioctl, c_long};
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, epoll, poll},
+    event::{PollFlags, epoll},
     process::{Signal, getpid, kill_process},
 };
 
-use crate::prelude::*;
+use crate::{polling::*, prelude::*};
 use signals::{Reaction, handled, react};
 
 pub const TESTS: &[Test] = tests![
@@ -53,9 +50,6 @@ const IS_DONE: u32 = command(17);
 const REINIT: u32 = command(18);
 
 const IOCTL: &[c_long] = &[SYS_ioctl];
-const POLL: &[c_long] = &[SYS_poll, SYS_ppoll];
-const SELECT: &[c_long] = &[SYS_select];
-const EPOLL: &[c_long] = &[SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2];
 
 type Answer = std::result::Result<usize, Errno>;
 
@@ -150,13 +144,6 @@ fn a_restarted_wait_goes_on(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// Waits by poll(2) for `events`.
-fn poll_for(file: &File, events: PollFlags, timeout: Option<&Timespec>) -> Result<PollFlags> {
-    let mut fds = [PollFd::new(file, events)];
-    poll(&mut fds, timeout)?;
-    Ok(fds[0].revents())
-}
-
 /// A set that waits for letters in `mailbox`.
 fn epoll_set(mailbox: &File) -> Result<Arc<File>> {
     let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -192,7 +179,7 @@ fn a_closed_queue_lets_everybody_out(vm: &mut Vm) -> Result {
         PollFlags::PRI,
         PollFlags::empty(),
     ] {
-        let wait = move |file: &File| poll_for(file, events, None);
+        let wait = move |file: &File| poll_for(file, events);
         pollers.push(poller(POLL, &mailbox, wait)?);
     }
     let mut selecting = Vec::new();
@@ -219,7 +206,7 @@ fn a_closed_queue_lets_everybody_out(vm: &mut Vm) -> Result {
 
     // So it stays, for all ways to wait; closing it once more is no error.
     assert_eq!(call(&mailbox, TAKE, 0), Err(Errno::NODEV));
-    assert_eq!(poll_for(&mailbox, PollFlags::empty(), None)?, gone);
+    assert_eq!(poll_for(&mailbox, PollFlags::empty())?, gone);
     assert_eq!(epoll_wait(&set)?, gone_too);
     assert_eq!(epoll_wait(&*epoll_set(&mailbox)?)?, gone_too);
     assert_eq!(call(&mailbox, CLOSE, 0), Ok(0));
@@ -232,7 +219,7 @@ fn another_process_wakes_many_who_poll(vm: &mut Vm) -> Result {
     let set = epoll_set(&mailbox)?;
     let mut pollers = Vec::new();
     for _ in 0..20 {
-        let wait = |file: &File| poll_for(file, PollFlags::IN, None);
+        let wait = |file: &File| poll_for(file, PollFlags::IN);
         pollers.push(poller(POLL, &mailbox, wait)?);
     }
     let epoller = poller(EPOLL, &set, epoll_wait)?;
@@ -250,7 +237,7 @@ fn unloading_frees_who_polls(vm: &mut Vm) -> Result {
         let module = vm.load("waits")?;
         let mailbox = open(MAILBOX)?;
         let sets = [epoll_set(&mailbox)?, epoll_set(&mailbox)?];
-        let wait = |file: &File| poll_for(file, PollFlags::IN, None);
+        let wait = |file: &File| poll_for(file, PollFlags::IN);
         let polling = [poller(POLL, &mailbox, wait)?, poller(POLL, &mailbox, wait)?];
         let selecting = poller(SELECT, &mailbox, |file| select(file, Select::Write))?;
         module.unload()?;
@@ -275,7 +262,7 @@ fn unloading_waits_for_who_polls_for_nothing(vm: &mut Vm) -> Result {
     let _mask = signals::block(Signal::USR1)?;
     let polling = poller(POLL, &mailbox, |file| {
         let _mask = signals::unblock(Signal::USR1);
-        poll_for(file, PollFlags::empty(), None)
+        poll_for(file, PollFlags::empty())
     })?;
     let unloading = Waiter::begin(move || module.unload());
     unloading.is_in(&[SYS_delete_module])?;
