@@ -28,6 +28,7 @@ pub const TESTS: &[Test] = tests![
     refuses_what_it_does_not_know,
     polls,
     polls_with_epoll,
+    polls_with_select,
     wakes_every_poller,
     is_open_to_all,
     belongs_to_the_children_too,
@@ -239,6 +240,19 @@ fn polls(vm: &mut Vm) -> Result {
     assert_eq!(polled(&one)?, READABLE | WRITABLE);
     // Who opens it later has not read it either.
     assert_eq!(polled(open()?)?, READABLE | WRITABLE);
+    Ok(())
+}
+
+fn polls_with_select(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let file = Arc::new(open()?);
+    select(&*file, Select::Write)?;
+    let same = file.clone();
+    let wait = move || select(&*same, Select::Read);
+    let waiter = Waiter::begin_in(SELECT, wait)?;
+    waiter.sleeps()?;
+    set(&file, b"news")?;
+    waiter.end()??;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use crate::prelude::*;
+use std::process::Command;
 
 pub const DEMO: &[&str] = &["ls -l /proc/helloworld", "cat /proc/helloworld"];
 
@@ -10,6 +11,8 @@ pub const TESTS: &[Test] = tests![
     can_be_read_from_any_position,
     says_when_the_buffer_is_bad,
     cannot_be_written,
+    belongs_to_the_children_too,
+    a_hundred_threads_read_it,
     open_file_outlives_the_module,
 ];
 
@@ -79,7 +82,33 @@ fn cannot_be_written(vm: &mut Vm) -> Result {
     let error = fs::write(PATH, "Hello?").unwrap_err();
     assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
     assert_eq!(fs::read(PATH)?, HELLO);
+    let answer = ioctl(File::open(PATH)?, 0, Argument::None);
+    assert_eq!(answer, Err(Errno::NOTTY));
     Ok(())
+}
+
+fn belongs_to_the_children_too(vm: &mut Vm) -> Result {
+    let _module = vm.load("procfs1")?;
+    let mut file = File::open(PATH)?;
+    let mut dd = Command::new("dd");
+    dd.args(["bs=5", "count=1"]).stdin(file.try_clone()?);
+    assert_eq!(dd.output()?.stdout, b"Hello");
+    // The position is shared.
+    let mut rest = Vec::new();
+    file.read_to_end(&mut rest)?;
+    assert_eq!(rest, b"World!\n");
+    Ok(())
+}
+
+fn a_hundred_threads_read_it(vm: &mut Vm) -> Result {
+    let _module = vm.load("procfs1")?;
+    on_threads(100, |_| {
+        for _ in 0..10 {
+            assert_eq!(fs::read(PATH)?, HELLO);
+        }
+        Ok(())
+    })
+    .map(drop)
 }
 
 fn open_file_outlives_the_module(vm: &mut Vm) -> Result {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use crate::prelude::*;
+use std::process::Command;
 
 pub const DEMO: &[&str] = &["ls -l /dev/Misc", "cat /dev/Misc", "echo hello >/dev/Misc"];
 
@@ -8,6 +9,7 @@ pub const TESTS: &[Test] = tests![
     makes_its_node,
     says_what_is_done_to_it,
     takes_bad_addresses_for_nothing,
+    belongs_to_the_children_too,
     keeps_the_module_while_open,
     a_hundred_threads_find_it_open,
 ];
@@ -35,7 +37,7 @@ fn says_what_is_done_to_it(vm: &mut Vm) -> Result {
     let module = vm.load("rust_miscdev")?;
     let mut file = OpenOptions::new().read(true).write(true).open(PATH)?;
     assert_eq!(file.read(&mut [0; 8])?, 0);
-    assert_eq!(file.read_at(&mut [0; 8], 100)?, 0);
+    assert_eq!(file.read_at(&mut [], 100)?, 0);
     assert_eq!(file.write(b"hello")?, 5);
     assert_eq!(file.write(b"")?, 0);
     drop(file);
@@ -61,6 +63,20 @@ fn takes_bad_addresses_for_nothing(vm: &mut Vm) -> Result {
     assert_eq!(read_to_bad_address(&file, 4), Ok(0));
     assert_eq!(ioctl(&file, 0, Argument::None), Err(Errno::NOTTY));
     Ok(())
+}
+
+fn belongs_to_the_children_too(vm: &mut Vm) -> Result {
+    let mut module = vm.load("rust_miscdev")?;
+    let file = OpenOptions::new().write(true).open(PATH)?;
+    let mut child = Command::new("sh")
+        .args(["-c", "echo hello; exec sleep 1000"])
+        .stdout(file)
+        .spawn()?;
+    vm.log().expect("File written")?;
+    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
+    child.kill()?;
+    child.wait()?;
+    module.unload()
 }
 
 /// With the kernel crate's `MiscDeviceRegistration` the module is unloaded, and

@@ -167,6 +167,7 @@ fn empty_reads_and_writes(vm: &mut Vm) -> Result {
     file.write_all(b"something")?;
     assert_eq!(file.read(&mut [])?, 0);
     assert_eq!(file.write(&[])?, 0);
+    assert_eq!(ioctl(&file, 0, Argument::None), Err(Errno::NOTTY));
     drop(file);
     assert_eq!(contents()?, "Last input:\n");
     Ok(())
