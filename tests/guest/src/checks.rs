@@ -104,7 +104,7 @@ fn leaves_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
 }
 
 fn nothing_left(before: &Snapshot) -> Result<()> {
-    let deadline = Instant::now() + snapshot::patience();
+    let deadline = Instant::now() + snapshot::PATIENCE;
     loop {
         let left = Snapshot::take().since(before);
         if left.is_empty() {
@@ -257,7 +257,7 @@ fn leaks_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
     for n in 1..=ROUNDS {
         round().with_context(|| format!("round {n} of {ROUNDS}"))?;
     }
-    let deadline = Instant::now() + snapshot::patience();
+    let deadline = Instant::now() + snapshot::PATIENCE;
     loop {
         let after = Slabs::count()?;
         let grown = after.grown(&before, u64::from(ROUNDS / 2));

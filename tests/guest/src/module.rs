@@ -18,7 +18,7 @@ use rustix::{
 
 /// How long an unload is tried again while the kernel says that the module is
 /// in use.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the modules' files are.
 static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
@@ -68,7 +68,7 @@ pub(crate) fn kernel_name(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// Unloads `name`; tries again for 2 s while it is in use.
+/// Unloads `name`; tries again for 10 s while it is in use.
 pub(crate) fn unload_soon(name: &str) -> Result<(), Errno> {
     let deadline = Instant::now() + PATIENCE;
     loop {

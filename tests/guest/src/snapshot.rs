@@ -9,11 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long what a module made may take to go away after the unload.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The same where there is udev, which takes its links away later.
-const PATIENCE_WITH_UDEV: Duration = Duration::from_secs(10);
+/// How long what a module made may take to go away after the unload: udev takes
+/// its links away later, and a VM may share its CPU with many.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long nothing changes where things have come to rest.
 const REST: Duration = Duration::from_secs(1);
@@ -73,7 +71,7 @@ impl Snapshot {
     /// Looks around when things have come to rest: where there is udev, other
     /// programs change them, too.
     pub fn settled() -> Self {
-        let deadline = Instant::now() + PATIENCE_WITH_UDEV;
+        let deadline = Instant::now() + PATIENCE;
         let mut now = Self::take();
         while has_udev() && Instant::now() < deadline {
             thread::sleep(REST);
@@ -88,15 +86,6 @@ impl Snapshot {
     /// What is here and was not in `before`.
     pub fn since(&self, before: &Self) -> Vec<Entry> {
         self.0.difference(&before.0).cloned().collect()
-    }
-}
-
-/// How long what a module made may take to go away after the unload.
-pub fn patience() -> Duration {
-    if has_udev() {
-        PATIENCE_WITH_UDEV
-    } else {
-        PATIENCE
     }
 }
 
