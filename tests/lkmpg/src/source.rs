@@ -38,11 +38,12 @@ impl Kernel {
         }
     }
 
-    /// How long a VM may run when nothing is said.
+    /// How long a VM may run when nothing is said: many times what it needs, as
+    /// it may have to share its CPU with many.
     pub fn timeout(self) -> Duration {
         match self {
-            Self::Base | Self::Gdb => Duration::from_secs(120),
-            Self::Debug => Duration::from_secs(900),
+            Self::Base | Self::Gdb => Duration::from_secs(300),
+            Self::Debug => Duration::from_secs(1800),
         }
     }
 
