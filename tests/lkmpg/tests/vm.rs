@@ -240,10 +240,13 @@ fn leaked_memory_is_a_failure_on_the_debug_kernel() {
 fn failures_are_in_the_junit_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("junit.xml");
-    test(&["warns", "--junit", file.to_str().unwrap()]);
+    let output = test(&["warns", "--junit", file.to_str().unwrap()]);
+    let failures = stdout(&output).matches(" ... FAILED\n").count();
     let xml = fs::read_to_string(file).unwrap();
+    assert!(failures > 0, "{output:?}");
     assert!(xml.contains("<testcase name=\"reload\""), "{xml}");
-    assert!(xml.contains("failures=\"3\""), "{xml}");
+    assert!(xml.contains(&format!("failures=\"{failures}\"")), "{xml}");
+    assert_eq!(xml.matches("<failure ").count(), failures, "{xml}");
 }
 
 #[test]
