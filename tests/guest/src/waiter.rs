@@ -57,12 +57,12 @@ impl<T: Send + 'static> Waiter<T> {
         waits_in(&self.proc("syscall"), syscalls)
     }
 
-    /// Makes sure that the thread sleeps, and that for half a second nothing
-    /// wakes it.
+    /// Waits up to 40 s until the thread sleeps, and makes sure that for half
+    /// a second nothing wakes it.
     ///
     /// # Errors
     ///
-    /// When it ran.
+    /// When it does not come to sleep, or ran afterwards.
     pub fn sleeps(&self) -> Result<()> {
         let look = || -> Result<_> {
             let status = fs::read_to_string(self.proc("status"))?;
@@ -77,10 +77,16 @@ impl<T: Send + 'static> Waiter<T> {
                 of("nonvoluntary_ctxt_switches:")?,
             ))
         };
-        let before = look()?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut before = look()?;
+        while before.0 != "S" {
+            ensure!(Instant::now() < deadline, "the thread does not sleep");
+            thread::sleep(Duration::from_millis(2));
+            before = look()?;
+        }
         thread::sleep(Duration::from_millis(500));
         let after = look()?;
-        ensure!(before.0 == "S" && before == after, "{before:?}, {after:?}");
+        ensure!(before == after, "{before:?}, {after:?}");
         Ok(())
     }
 
