@@ -4,6 +4,17 @@
 
 DEFINE_XARRAY(lkm_chrdevs);
 
+/* into has room for TASK_COMM_LEN. */
+void lkm_current_comm(char *into)
+{
+	strscpy(into, current->comm, TASK_COMM_LEN);
+}
+
+unsigned char lkm_interrupt_context_level(void)
+{
+	return interrupt_context_level();
+}
+
 void *lkm_pde_data(const struct inode *inode)
 {
 	return pde_data(inode);

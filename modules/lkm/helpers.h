@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Inline functions and macros of C headers as functions that Rust can call. */
 #include <linux/completion.h>
+#include <linux/preempt.h>
 #include <linux/proc_fs.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/wait.h>
 #include <linux/xarray.h>
 
 /* The character devices by number; see chrdev.rs. */
 extern struct xarray lkm_chrdevs;
 
+void lkm_current_comm(char *into);
+unsigned char lkm_interrupt_context_level(void);
 void *lkm_pde_data(const struct inode *inode);
 
 unsigned long lkm_read_lock_irqsave(rwlock_t *lock);

@@ -39,6 +39,7 @@ mod bindings {
 }
 
 pub mod chrdev;
+pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]
 pub mod debugfs;
 pub mod file;

@@ -19,17 +19,12 @@ use rustix::{
 };
 
 use crate::{
-    Module, Room, Vm, kmemleak, modinfo,
-    slabs::{self, Slabs},
+    Module, Room, Vm, kmemleak, modinfo, slabs,
     snapshot::{self, Snapshot},
 };
 
 /// How often `reload` loads the module.
 const RELOADS: u32 = 10;
-
-/// How often `leaks_nothing` loads the module. What it does not free each time
-/// is told from what other programs do meanwhile by its number.
-const ROUNDS: u32 = 200;
 
 /// The note on a module that makes no files.
 const NO_NODES: &str = "no nodes";
@@ -252,25 +247,8 @@ fn leaks_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
         }
         module.unload_soon()
     };
-    // What is only allocated once is by now.
-    let before = Slabs::count()?;
-    for n in 1..=ROUNDS {
-        round().with_context(|| format!("round {n} of {ROUNDS}"))?;
-    }
-    let deadline = Instant::now() + snapshot::PATIENCE;
-    loop {
-        let after = Slabs::count()?;
-        let grown = after.grown(&before, u64::from(ROUNDS / 2));
-        if grown.is_empty() {
-            return Ok(String::new());
-        }
-        if Instant::now() > deadline {
-            let grown = grown.iter().map(|(name, more)| format!("{more} in {name}"));
-            let grown: Vec<_> = grown.collect();
-            bail!("objects left by {ROUNDS} rounds: {}", grown.join(", "));
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
+    slabs::rounds(round)?;
+    Ok(String::new())
 }
 
 fn memory_leaks(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use rustix::io::Errno;
 
-use crate::{Log, Module, module, syscalls::errno};
+use crate::{Log, Module, module, slabs, syscalls::errno};
 
 /// How long [`Vm::wait_for`] waits: long, for a VM that shares its CPU with many.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,6 +82,16 @@ impl Vm {
             String::from_utf8_lossy(&result.stderr)
         );
         Ok(output)
+    }
+
+    /// Does `round` 200 times, or three times on the debug kernel, where each
+    /// unload takes seconds, and makes sure that it leaves nothing allocated.
+    ///
+    /// # Errors
+    ///
+    /// That of `round`, or what was left.
+    pub fn rounds(&mut self, mut round: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        slabs::rounds(|| round(self))
     }
 
     /// Waits up to a minute until `condition` holds; `what` names it in the error.
