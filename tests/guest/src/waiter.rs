@@ -57,8 +57,8 @@ impl<T: Send + 'static> Waiter<T> {
         waits_in(&self.proc("syscall"), syscalls)
     }
 
-    /// Waits up to 40 s until the thread sleeps, and makes sure that for half
-    /// a second nothing wakes it.
+    /// Waits up to 40 s until the thread sleeps, whether signals wake it (`S`)
+    /// or not (`D`), and makes sure that for half a second nothing wakes it.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl<T: Send + 'static> Waiter<T> {
         };
         let deadline = Instant::now() + PATIENCE;
         let mut before = look()?;
-        while before.0 != "S" {
+        while !["S", "D"].contains(&before.0.as_str()) {
             ensure!(Instant::now() < deadline, "the thread does not sleep");
             thread::sleep(Duration::from_millis(2));
             before = look()?;
