@@ -54,3 +54,4 @@ pub mod slab;
 pub mod static_key;
 pub mod sync;
 pub mod sysfs;
+pub mod workqueue;

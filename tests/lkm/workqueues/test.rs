@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const TESTS: &[Test] = tests![
+    an_item_runs_once_for_each_time,
+    an_item_that_runs_can_be_enqueued,
+    items_run_in_order,
+    items_of_a_wide_queue_run_side_by_side,
+    items_run_in_the_context_of_their_queue,
+    workers_show_the_queue,
+    an_item_enqueues_itself,
+    delays,
+    flushing_ends_a_delay,
+    flushing_waits,
+    cancelling_takes_out,
+    cancelling_waits,
+    cancelling_ends_repetition,
+    closures_run_once_and_are_freed,
+    dropping_a_queue_waits_for_closures,
+    queues_that_cannot_be,
+    unloading_while_an_item_sleeps,
+    unloading_before_a_delay_is_over,
+    unloading_while_an_item_enqueues_itself,
+    unloading_while_closures_sleep,
+];
+
+const PATH: &str = "/proc/workqueues";
+
+const fn command(number: u32) -> u32 {
+    ((b'q' as u32) << 8) | number
+}
+
+const ENQUEUE: u32 = command(0);
+const ENQUEUE_DELAYED: u32 = command(1);
+const FLUSH: u32 = command(2);
+const CANCEL: u32 = command(3);
+const RUNS: u32 = command(4);
+const RUNNING: u32 = command(5);
+const MOST: u32 = command(6);
+const CONTEXT: u32 = command(7);
+const REPEAT: u32 = command(8);
+const HOLD: u32 = command(9);
+const RELEASE: u32 = command(10);
+const NAP: u32 = command(11);
+const SPAWN: u32 = command(20);
+const SPAWNED: u32 = command(21);
+const OWNED: u32 = command(22);
+const FLUSH_QUEUE: u32 = command(23);
+const DROP_QUEUE: u32 = command(24);
+const NEW_QUEUE: u32 = command(25);
+
+const ENDLESS: usize = 0xff_ffff;
+
+/// A delay that no test waits for, in jiffies.
+const LONG: usize = 1_000_000;
+
+// The items, by their queues.
+const ORDERED: [usize; 3] = [0, 1, 2];
+const WIDE: [usize; 2] = [3, 4];
+const PERCPU: usize = 5;
+const SYSTEM: usize = 6;
+const BH: usize = 7;
+const SYSTEM_BH: usize = 8;
+
+struct Queues(File);
+
+impl Queues {
+    fn open() -> Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(PATH)?;
+        Ok(Self(file))
+    }
+
+    fn call(&self, command: u32, argument: usize) -> Result<usize, Errno> {
+        ioctl(&self.0, command, Argument::Number(argument))
+    }
+
+    /// Does something to an item; panics when it cannot.
+    fn item(&self, command: u32, item: usize) -> usize {
+        self.with(command, item, 0)
+    }
+
+    fn with(&self, command: u32, item: usize, value: usize) -> usize {
+        self.call(command, item | (value << 8)).unwrap()
+    }
+
+    /// Enqueues an item that waits to be released, and waits until it does.
+    fn hold(&self, vm: &mut Vm, item: usize) -> Result {
+        self.with(HOLD, item, 1);
+        assert_eq!(self.item(ENQUEUE, item), 1);
+        vm.wait_for("the item to run", || self.item(RUNNING, item) == 1)
+    }
+
+    fn order(&self) -> Result<String> {
+        Ok(fs::read_to_string(PATH)?)
+    }
+}
+
+/// The names of all threads, as `ps` shows them.
+fn names() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let path = entry?.path().join("comm");
+        names.extend(fs::read_to_string(path));
+    }
+    Ok(names)
+}
+
+fn an_item_runs_once_for_each_time(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    for item in ORDERED.into_iter().chain(WIDE).chain([PERCPU, SYSTEM]) {
+        assert_eq!(queues.item(FLUSH, item), 0, "nothing to wait for");
+        for times in 1..=20 {
+            assert_eq!(queues.item(ENQUEUE, item), 1);
+            queues.item(FLUSH, item);
+            assert_eq!(queues.item(RUNS, item), times);
+        }
+        assert_eq!(queues.item(MOST, item), 1);
+    }
+    // Enqueued while it waits for its turn, it runs once.
+    queues.hold(vm, ORDERED[0])?;
+    assert_eq!(queues.item(ENQUEUE, ORDERED[1]), 1);
+    assert_eq!(queues.item(ENQUEUE, ORDERED[1]), 0);
+    queues.item(RELEASE, 0);
+    queues.item(FLUSH, ORDERED[1]);
+    assert_eq!(queues.item(RUNS, ORDERED[1]), 21);
+    assert_eq!(queues.call(ENQUEUE, 99), Err(Errno::INVAL));
+    Ok(())
+}
+
+fn an_item_that_runs_can_be_enqueued(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    for item in [ORDERED[0], WIDE[0], PERCPU, SYSTEM] {
+        queues.hold(vm, item)?;
+        assert_eq!(queues.item(ENQUEUE, item), 1);
+        assert_eq!(queues.item(ENQUEUE, item), 0);
+        queues.item(RELEASE, item);
+        queues.item(FLUSH, item);
+        assert_eq!(queues.item(RUNS, item), 2);
+        assert_eq!(queues.item(MOST, item), 1, "never twice at once");
+    }
+    Ok(())
+}
+
+fn items_run_in_order(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let mut queues = Queues::open()?;
+    for _ in 0..50 {
+        queues.0.write_all(b"clear")?;
+        queues.hold(vm, ORDERED[0])?;
+        for item in [1, 2, 0] {
+            assert_eq!(queues.item(ENQUEUE, ORDERED[item]), 1);
+        }
+        assert_eq!(queues.item(RUNNING, ORDERED[1]), 0, "one at a time");
+        queues.item(RELEASE, 0);
+        queues.item(FLUSH, ORDERED[0]);
+        assert_eq!(queues.order()?, "0120");
+    }
+    Ok(())
+}
+
+fn items_of_a_wide_queue_run_side_by_side(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    for item in WIDE {
+        queues.hold(vm, item)?;
+    }
+    for item in WIDE {
+        assert_eq!(queues.item(RUNNING, item), 1);
+    }
+    Ok(())
+}
+
+fn items_run_in_the_context_of_their_queue(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    let (process, softirq) = (0, 1);
+    let all = [
+        (ORDERED[0], process),
+        (WIDE[0], process),
+        (PERCPU, process),
+        (SYSTEM, process),
+        (BH, softirq),
+        (SYSTEM_BH, softirq),
+    ];
+    for (item, context) in all {
+        queues.item(ENQUEUE, item);
+        queues.item(FLUSH, item);
+        assert_eq!(queues.item(CONTEXT, item), context, "item {item}");
+    }
+    Ok(())
+}
+
+fn workers_show_the_queue(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    let all = [
+        (ORDERED[0], "lkm_ordered", true),
+        (WIDE[0], "lkm_wide", true),
+        (PERCPU, "lkm_percpu", false),
+        (SYSTEM, "events_unbound", true),
+    ];
+    for (item, queue, unbound) in all {
+        queues.hold(vm, item)?;
+        let names = names()?;
+        let end = format!("+{queue}\n");
+        let worker = names.iter().find(|name| name.ends_with(&end));
+        let worker = worker.with_context(|| format!("no {end} in {names:?}"))?;
+        assert_eq!(worker.starts_with("kworker/u"), unbound, "{worker}");
+        queues.item(RELEASE, item);
+        queues.item(FLUSH, item);
+    }
+    Ok(())
+}
+
+fn an_item_enqueues_itself(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    for item in [ORDERED[0], WIDE[0], PERCPU, SYSTEM, BH, SYSTEM_BH] {
+        queues.with(REPEAT, item, 10);
+        queues.item(ENQUEUE, item);
+        vm.wait_for("the item to repeat", || queues.item(RUNS, item) == 11)?;
+        queues.item(FLUSH, item);
+        assert_eq!(queues.item(RUNS, item), 11);
+    }
+    Ok(())
+}
+
+fn delays(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    for item in [ORDERED[0], SYSTEM, BH] {
+        assert_eq!(queues.with(ENQUEUE_DELAYED, item, 5), 1);
+        vm.wait_for("the item to run", || queues.item(RUNS, item) == 1)?;
+        assert_eq!(queues.with(ENQUEUE_DELAYED, item, LONG), 1);
+        assert_eq!(queues.with(ENQUEUE_DELAYED, item, 0), 0);
+        assert_eq!(queues.item(ENQUEUE, item), 0);
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!(queues.item(RUNS, item), 1);
+    }
+    Ok(())
+}
+
+fn flushing_ends_a_delay(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    for item in [ORDERED[0], SYSTEM, BH] {
+        assert_eq!(queues.with(ENQUEUE_DELAYED, item, LONG), 1);
+        queues.item(FLUSH, item);
+        assert_eq!(queues.item(RUNS, item), 1);
+    }
+    Ok(())
+}
+
+/// A thread that does `command` to an item, and waits for as long as it runs.
+fn waits_for(vm: &mut Vm, command: u32) -> Result<usize> {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    queues.hold(vm, SYSTEM)?;
+    let other = Queues(queues.0.try_clone()?);
+    let ioctl = &[libc::SYS_ioctl];
+    let waiter = Waiter::begin_in(ioctl, move || other.item(command, SYSTEM))?;
+    waiter.sleeps()?;
+    assert_eq!(queues.item(RUNS, SYSTEM), 0);
+    queues.item(RELEASE, SYSTEM);
+    let answer = waiter.end()?;
+    assert_eq!(queues.item(RUNS, SYSTEM), 1);
+    assert_eq!(queues.item(RUNNING, SYSTEM), 0);
+    Ok(answer)
+}
+
+fn flushing_waits(vm: &mut Vm) -> Result {
+    assert_eq!(waits_for(vm, FLUSH)?, 1);
+    Ok(())
+}
+
+fn cancelling_waits(vm: &mut Vm) -> Result {
+    assert_eq!(waits_for(vm, CANCEL)?, 0);
+    Ok(())
+}
+
+fn cancelling_takes_out(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    for item in [ORDERED[1], SYSTEM, BH] {
+        assert_eq!(queues.item(CANCEL, item), 0);
+        assert_eq!(queues.with(ENQUEUE_DELAYED, item, LONG), 1);
+        assert_eq!(queues.item(CANCEL, item), 1);
+        assert_eq!(queues.item(RUNS, item), 0);
+    }
+    // One that waits for its turn.
+    queues.hold(vm, ORDERED[0])?;
+    assert_eq!(queues.item(ENQUEUE, ORDERED[1]), 1);
+    assert_eq!(queues.item(CANCEL, ORDERED[1]), 1);
+    queues.item(RELEASE, ORDERED[0]);
+    queues.item(FLUSH, ORDERED[0]);
+    assert_eq!(queues.item(RUNS, ORDERED[1]), 0);
+    // It is as before.
+    assert_eq!(queues.item(ENQUEUE, ORDERED[1]), 1);
+    queues.item(FLUSH, ORDERED[1]);
+    assert_eq!(queues.item(RUNS, ORDERED[1]), 1);
+    Ok(())
+}
+
+fn cancelling_ends_repetition(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    for item in [ORDERED[0], WIDE[0], PERCPU, SYSTEM, BH, SYSTEM_BH] {
+        for _ in 0..20 {
+            let before = queues.item(RUNS, item);
+            queues.with(REPEAT, item, ENDLESS);
+            queues.item(ENQUEUE, item);
+            vm.wait_for("the item", || queues.item(RUNS, item) > before + 2)?;
+            queues.item(CANCEL, item);
+            let after = queues.item(RUNS, item);
+            assert_eq!(queues.item(RUNNING, item), 0);
+            queues.with(REPEAT, item, 0);
+            queues.item(ENQUEUE, item);
+            queues.item(FLUSH, item);
+            assert_eq!(queues.item(RUNS, item), after + 1, "item {item}");
+        }
+    }
+    Ok(())
+}
+
+fn closures_run_once_and_are_freed(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    for _ in 0..100 {
+        queues.call(SPAWN, 0)?;
+    }
+    queues.call(FLUSH_QUEUE, 0)?;
+    assert_eq!(queues.call(SPAWNED, 0)?, 100);
+    assert_eq!(queues.call(OWNED, 0)?, 0);
+    Ok(())
+}
+
+fn dropping_a_queue_waits_for_closures(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    assert_eq!(queues.call(DROP_QUEUE, 20)?, 20);
+    assert_eq!(queues.call(OWNED, 0)?, 0);
+    Ok(())
+}
+
+fn queues_that_cannot_be(vm: &mut Vm) -> Result {
+    let _module = vm.load("workqueues")?;
+    let queues = Queues::open()?;
+    let (bh, unbound, reclaim, highpri, percpu) = (1, 1 << 1, 1 << 3, 1 << 4, 1 << 8);
+    let good = [
+        (unbound, 0),
+        (unbound, 1),
+        (unbound | reclaim | highpri, 2048),
+        (percpu, 3),
+        (bh | percpu, 0),
+        (bh | percpu | highpri, 0),
+    ];
+    let bad = [
+        (0, 0),
+        (unbound | percpu, 0),
+        (unbound, 2049),
+        (unbound, 0xffff_ffff),
+        (bh, 0),
+        (bh | unbound, 0),
+        (bh | percpu, 1),
+        (bh | percpu | reclaim, 0),
+        // The workqueue code's own: destroying, draining, ordered, legacy,
+        // deprecated; and one that nobody knows.
+        (percpu | (1 << 15), 0),
+        (percpu | (1 << 16), 0),
+        (unbound | (1 << 17), 1),
+        (percpu | (1 << 18), 0),
+        (percpu | (1 << 19), 0),
+        (percpu | (1 << 31), 0),
+    ];
+    let new = |(flags, most): (usize, usize)| queues.call(NEW_QUEUE, flags | (most << 32));
+    for queue in good {
+        assert_eq!(new(queue), Ok(0), "{queue:x?}");
+    }
+    for queue in bad {
+        assert_eq!(new(queue), Err(Errno::INVAL), "{queue:x?}");
+    }
+    Ok(())
+}
+
+fn unloading_while_an_item_sleeps(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| {
+        let module = vm.load("workqueues")?;
+        let queues = Queues::open()?;
+        for item in [ORDERED[0], WIDE[0], PERCPU, SYSTEM] {
+            queues.with(NAP, item, 20);
+            queues.item(ENQUEUE, item);
+        }
+        vm.wait_for("the item", || {
+            queues.item(RUNNING, SYSTEM) + queues.item(RUNS, SYSTEM) == 1
+        })?;
+        module.unload()
+    })
+}
+
+fn unloading_before_a_delay_is_over(vm: &mut Vm) -> Result {
+    let mut delay = 0;
+    vm.rounds(|vm| {
+        let module = vm.load("workqueues")?;
+        let queues = Queues::open()?;
+        // Some are never over, some are while it unloads.
+        delay = (delay + 1) % 4;
+        for item in [ORDERED[0], ORDERED[1], PERCPU, SYSTEM, BH] {
+            queues.with(ENQUEUE_DELAYED, item, LONG);
+        }
+        for item in [WIDE[0], WIDE[1], SYSTEM_BH] {
+            queues.with(ENQUEUE_DELAYED, item, delay);
+        }
+        module.unload()
+    })
+}
+
+fn unloading_while_an_item_enqueues_itself(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| {
+        let module = vm.load("workqueues")?;
+        let queues = Queues::open()?;
+        for item in [ORDERED[0], WIDE[0], PERCPU, SYSTEM, BH, SYSTEM_BH] {
+            queues.with(REPEAT, item, ENDLESS);
+            queues.item(ENQUEUE, item);
+        }
+        vm.wait_for("the items", || {
+            queues.item(RUNS, SYSTEM) > 2 && queues.item(RUNS, BH) > 2
+        })?;
+        module.unload()
+    })
+}
+
+fn unloading_while_closures_sleep(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| {
+        let module = vm.load("workqueues")?;
+        let queues = Queues::open()?;
+        for _ in 0..5 {
+            queues.call(SPAWN, 5)?;
+        }
+        module.unload()
+    })
+}

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Test only: items, closures and queues of `lkm::workqueue`.
+
+use kernel::{
+    ioctl::_IO,
+    new_mutex,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta,
+        Jiffies, //
+    },
+};
+use lkm::{
+    context::Context,
+    file::{Argument, Offset, Opened, Operations, Reader, Writer},
+    procfs,
+    sync::Completion,
+    workqueue::{
+        flags::{WQ_BH, WQ_PERCPU, WQ_UNBOUND},
+        new_work,
+        OwnedQueue,
+        Queue,
+        SystemQueue,
+        Work,
+        WorkItem, //
+    },
+};
+
+module! {
+    type: Workqueues,
+    name: "workqueues",
+    authors: ["lkmpg-rs"],
+    description: "Test only: items, closures and queues of lkm::workqueue",
+    license: "GPL",
+}
+
+// About one item: the low byte of the argument is its number, the rest a value.
+const ENQUEUE: u32 = _IO(b'q' as u32, 0);
+/// After as many jiffies as the value says.
+const ENQUEUE_DELAYED: u32 = _IO(b'q' as u32, 1);
+const FLUSH: u32 = _IO(b'q' as u32, 2);
+const CANCEL: u32 = _IO(b'q' as u32, 3);
+/// How often it has run.
+const RUNS: u32 = _IO(b'q' as u32, 4);
+/// How many times it is being run, and the most that this ever was.
+const RUNNING: u32 = _IO(b'q' as u32, 5);
+const MOST: u32 = _IO(b'q' as u32, 6);
+/// The context that it ran in last.
+const CONTEXT: u32 = _IO(b'q' as u32, 7);
+/// It is to enqueue itself as often as the value says.
+const REPEAT: u32 = _IO(b'q' as u32, 8);
+/// It is to wait until it is released, once, if the value is 1.
+const HOLD: u32 = _IO(b'q' as u32, 9);
+const RELEASE: u32 = _IO(b'q' as u32, 10);
+/// It is to sleep for as many milliseconds as the value says.
+const NAP: u32 = _IO(b'q' as u32, 11);
+
+// About closures.
+/// Enqueues one that owns memory and counts.
+const SPAWN: u32 = _IO(b'q' as u32, 20);
+const SPAWNED: u32 = _IO(b'q' as u32, 21);
+/// How much of that memory is not freed yet.
+const OWNED: u32 = _IO(b'q' as u32, 22);
+const FLUSH_QUEUE: u32 = _IO(b'q' as u32, 23);
+/// Makes a queue, gives it as many closures as the argument says, each of which
+/// sleeps and counts, drops the queue, and returns how many have run.
+const DROP_QUEUE: u32 = _IO(b'q' as u32, 24);
+/// Makes a queue with the flags in the low half of the argument, and the limit
+/// in the other.
+const NEW_QUEUE: u32 = _IO(b'q' as u32, 25);
+
+/// How often an item repeats that is to do so without end.
+const ENDLESS: u32 = 0xff_ffff;
+
+struct Item {
+    number: u8,
+    shared: Arc<Shared>,
+    runs: Atomic<u32>,
+    running: Atomic<u32>,
+    most: Atomic<u32>,
+    context: Atomic<u32>,
+    repeat: Atomic<u32>,
+    hold: Atomic<bool>,
+    nap: Atomic<u32>,
+}
+
+#[pin_data]
+struct Shared {
+    /// The numbers of the items, in the order in which they began to run.
+    #[pin]
+    order: Mutex<KVec<u8>>,
+    #[pin]
+    release: Completion,
+}
+
+impl WorkItem for Item {
+    fn run(item: &Work<Self>) {
+        let running = item.running.fetch_add(1, Relaxed) + 1;
+        if running > item.most.load(Relaxed) {
+            item.most.store(running, Relaxed);
+        }
+        let context = Context::current();
+        item.context.store(context as u32, Relaxed);
+        if context == Context::Process {
+            let mut order = item.shared.order.lock();
+            if order.len() < 1000 {
+                let _ = order.push(b'0' + item.number, GFP_KERNEL);
+            }
+            drop(order);
+            match item.nap.load(Relaxed) {
+                0 => {}
+                nap => fsleep(Delta::from_millis(nap.into())),
+            }
+            if item.hold.cmpxchg(true, false, Relaxed).is_ok() {
+                item.shared.release.wait();
+            }
+        }
+        item.runs.fetch_add(1, Relaxed);
+        let repeat = item.repeat.load(Relaxed);
+        if repeat > 0 {
+            if repeat != ENDLESS {
+                item.repeat.store(repeat - 1, Relaxed);
+            }
+            item.enqueue();
+        }
+        item.running.fetch_add(u32::MAX, Relaxed);
+    }
+}
+
+/// Memory of a closure's, which is counted.
+struct Owned {
+    _memory: KVec<u8>,
+    count: Arc<Atomic<u32>>,
+}
+
+impl Owned {
+    fn new(count: &Arc<Atomic<u32>>) -> Result<Self> {
+        let memory = KVec::from_elem(0, 1000, GFP_KERNEL)?;
+        count.fetch_add(1, Relaxed);
+        Ok(Self {
+            _memory: memory,
+            count: count.clone(),
+        })
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.count.fetch_add(u32::MAX, Relaxed);
+    }
+}
+
+struct Control {
+    items: KVec<Pin<KBox<Work<Item>>>>,
+    shared: Arc<Shared>,
+    spawned: Arc<Atomic<u32>>,
+    owned: Arc<Atomic<u32>>,
+    queue: Arc<OwnedQueue>,
+}
+
+impl Control {
+    fn new() -> Result<Self> {
+        let shared = Arc::pin_init(
+            pin_init!(Shared {
+                order <- new_mutex!(KVec::new()),
+                release <- Completion::new(),
+            }),
+            GFP_KERNEL,
+        )?;
+        let ordered = Queue::from(OwnedQueue::new(c"lkm_ordered", WQ_UNBOUND, 1)?);
+        let wide = Queue::from(OwnedQueue::new(c"lkm_wide", WQ_UNBOUND, 0)?);
+        let percpu = Queue::from(OwnedQueue::new(c"lkm_percpu", WQ_PERCPU, 0)?);
+        let bh = Queue::from(OwnedQueue::new(c"lkm_bh", WQ_BH | WQ_PERCPU, 0)?);
+        let queues = [
+            ordered.clone(),
+            ordered.clone(),
+            ordered,
+            wide.clone(),
+            wide,
+            percpu,
+            SystemQueue::Dfl.into(),
+            bh,
+            SystemQueue::Bh.into(),
+        ];
+        let mut items = KVec::new();
+        for (number, queue) in (0..).zip(queues) {
+            let item = Item {
+                number,
+                shared: shared.clone(),
+                runs: Atomic::new(0),
+                running: Atomic::new(0),
+                most: Atomic::new(0),
+                context: Atomic::new(u32::MAX),
+                repeat: Atomic::new(0),
+                hold: Atomic::new(false),
+                nap: Atomic::new(0),
+            };
+            items.push(
+                KBox::pin_init(new_work!(queue, item), GFP_KERNEL)?,
+                GFP_KERNEL,
+            )?;
+        }
+        Ok(Self {
+            items,
+            shared,
+            spawned: Arc::new(Atomic::new(0), GFP_KERNEL)?,
+            owned: Arc::new(Atomic::new(0), GFP_KERNEL)?,
+            queue: OwnedQueue::new(c"lkm_closures", WQ_UNBOUND, 0)?,
+        })
+    }
+
+    fn spawn(&self, queue: &OwnedQueue, nap: i64) -> Result {
+        let owned = Owned::new(&self.owned)?;
+        let spawned = self.spawned.clone();
+        queue.spawn(GFP_KERNEL, move || {
+            fsleep(Delta::from_millis(nap));
+            spawned.fetch_add(1, Relaxed);
+            drop(owned);
+        })?;
+        Ok(())
+    }
+
+    fn about_closures(&self, cmd: u32, arg: usize) -> Result<u32> {
+        match cmd {
+            SPAWN => self.spawn(&self.queue, arg as i64)?,
+            SPAWNED => return Ok(self.spawned.load(Relaxed)),
+            OWNED => return Ok(self.owned.load(Relaxed)),
+            FLUSH_QUEUE => self.queue.flush(),
+            DROP_QUEUE => {
+                let before = self.spawned.load(Relaxed);
+                let queue = OwnedQueue::new(c"lkm_short", WQ_UNBOUND, 1)?;
+                for _ in 0..arg {
+                    self.spawn(&queue, 1)?;
+                }
+                drop(queue);
+                return Ok(self.spawned.load(Relaxed) - before);
+            }
+            NEW_QUEUE => {
+                OwnedQueue::new(c"lkm_new", arg as u32, (arg >> 32) as u32)?;
+            }
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+}
+
+#[vtable]
+impl Operations for Control {
+    type Private = ();
+
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        dst.write_slice_file(&self.shared.order.lock(), pos)
+    }
+
+    /// Forgets the order so far.
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        self.shared.order.lock().clear();
+        Ok(src.len())
+    }
+
+    fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
+        if cmd >= SPAWN {
+            return self.about_closures(cmd, arg.number());
+        }
+        let item = self.items.get(arg.number() & 0xff).ok_or(EINVAL)?;
+        let value = (arg.number() >> 8) as u32;
+        let done = match cmd {
+            ENQUEUE => item.enqueue(),
+            ENQUEUE_DELAYED => item.enqueue_delayed(value as Jiffies),
+            FLUSH => item.flush(),
+            CANCEL => item.cancel(),
+            RUNS => return Ok(item.runs.load(Relaxed)),
+            RUNNING => return Ok(item.running.load(Relaxed)),
+            MOST => return Ok(item.most.load(Relaxed)),
+            CONTEXT => return Ok(item.context.load(Relaxed)),
+            _ => {
+                match cmd {
+                    REPEAT => item.repeat.store(value, Relaxed),
+                    HOLD => item.hold.store(value != 0, Relaxed),
+                    RELEASE => self.shared.release.complete(),
+                    NAP => item.nap.store(value, Relaxed),
+                    _ => return Err(ENOTTY),
+                }
+                true
+            }
+        };
+        Ok(done.into())
+    }
+}
+
+/// The kernel keeps pointers into it, so safe code must not be able to move it:
+/// this does not compile when it is `Unpin`.
+const _: fn() = {
+    trait Pinned<Marker> {
+        fn ambiguous_if_unpin() {}
+    }
+    impl<T> Pinned<()> for T {}
+    struct Unpinned;
+    impl<T: Unpin> Pinned<Unpinned> for T {}
+    || <Work<Item> as Pinned<_>>::ambiguous_if_unpin()
+};
+
+#[pin_data(PinnedDrop)]
+struct Workqueues {
+    #[pin]
+    entry: procfs::Entry<Control>,
+}
+
+impl kernel::InPlaceModule for Workqueues {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            entry <- procfs::Entry::new(c"workqueues", 0o600, Control::new()?),
+        })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Workqueues {
+    fn drop(self: Pin<&mut Self>) {
+        self.entry.data().shared.release.complete_all();
+    }
+}
