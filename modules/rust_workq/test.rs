@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const DEMO: &[&str] = &["dmesg | grep rust_workq:"];
+
+pub const TESTS: &[Test] = tests![the_closure_runs_before_the_module_goes];
+
+fn the_closure_runs_before_the_module_goes(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| {
+        vm.log().mark()?;
+        vm.load("rust_workq")?.unload()?;
+        let lines = vm.log().said("rust_workq")?;
+        let lines: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+        let expected = ["Hello from a work item", "Rust work queue sample (exit)"];
+        assert_eq!(lines, expected);
+        Ok(())
+    })
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const DEMO: &[&str] = &["grep -h HELLOWORLD /proc/[0-9]*/comm || true"];
+
+pub const TESTS: &[Test] = tests![
+    the_work_runs_once,
+    a_worker_of_the_queue_runs_it,
+    unloading_at_once,
+];
+
+const LINE: &str = "work handler function.";
+
+fn the_work_runs_once(vm: &mut Vm) -> Result {
+    let module = vm.load("sched")?;
+    vm.log().expect(LINE)?;
+    module.unload()?;
+    let lines = vm.log().said("sched")?;
+    let lines: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(lines, [LINE]);
+    Ok(())
+}
+
+/// Until it does other work, a worker shows the queue that it worked for last.
+fn a_worker_of_the_queue_runs_it(vm: &mut Vm) -> Result {
+    let _module = vm.load("sched")?;
+    vm.log().expect(LINE)?;
+    let names = vm.sh("cat /proc/[0-9]*/comm 2>/dev/null || true")?;
+    let mut names = names.lines();
+    let ours = |name: &str| name.starts_with("kworker/u") && name.ends_with("-HELLOWORLD");
+    assert!(names.any(ours), "{names:?}");
+    Ok(())
+}
+
+/// The work has run when the module is gone, however soon that is.
+fn unloading_at_once(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| {
+        vm.log().mark()?;
+        vm.load("sched")?.unload()?;
+        assert_eq!(vm.log().said("sched")?.len(), 1);
+        Ok(())
+    })
+}
