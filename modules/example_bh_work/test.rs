@@ -9,8 +9,14 @@ pub const TESTS: &[Test] = tests![runs_once_in_softirq_context, unloading_at_onc
 fn check(vm: &mut Vm) -> Result {
     let said = vm.log().said("example_bh_work")?;
     let mut said: Vec<_> = said.into_iter().map(|line| line.text).collect();
-    assert_eq!(said.first().map(String::as_str), Some("BH work example init"));
-    assert_eq!(said.last().map(String::as_str), Some("BH work example exit"));
+    assert_eq!(
+        said.first().map(String::as_str),
+        Some("BH work example init")
+    );
+    assert_eq!(
+        said.last().map(String::as_str),
+        Some("BH work example exit")
+    );
     // It may run before init goes on, or on its way.
     said.sort();
     let expected = [

@@ -69,6 +69,9 @@ const FLAGS: u32 = flags::WQ_BH
 /// Those that `WQ_BH` goes with.
 const BH_FLAGS: u32 = flags::WQ_BH | flags::WQ_HIGHPRI | flags::WQ_PERCPU;
 
+/// Those that an ordered queue may have.
+const ORDERED_FLAGS: u32 = flags::WQ_FREEZABLE | flags::WQ_HIGHPRI | flags::WQ_MEM_RECLAIM;
+
 /// A queue of the module's own.
 ///
 /// It is shared by those [`Work`] items that are to run on it; closures that run
@@ -84,7 +87,7 @@ const BH_FLAGS: u32 = flags::WQ_BH | flags::WQ_HIGHPRI | flags::WQ_PERCPU;
 ///
 /// # Invariants
 ///
-/// The pointer is that of a workqueue that nobody else destroys.
+/// `queue` is a workqueue that nobody else destroys.
 ///
 /// # Examples
 ///
@@ -92,7 +95,11 @@ const BH_FLAGS: u32 = flags::WQ_BH | flags::WQ_HIGHPRI | flags::WQ_PERCPU;
 /// let queue = OwnedQueue::new(c"example", WQ_UNBOUND, 1)?;
 /// queue.spawn(GFP_KERNEL, || pr_info!("later\n"))?;
 /// ```
-pub struct OwnedQueue(NonNull<bindings::workqueue_struct>);
+pub struct OwnedQueue {
+    queue: NonNull<bindings::workqueue_struct>,
+    /// Whether items run in softirq context.
+    bh: bool,
+}
 
 // SAFETY: A workqueue may be used and destroyed in any thread that may sleep.
 unsafe impl Send for OwnedQueue {}
@@ -105,8 +112,8 @@ impl OwnedQueue {
     ///
     /// `name` is what its workers show while they run an item, cut after 31
     /// bytes. At most `max_active` items run at a time, on each CPU or, with
-    /// `WQ_UNBOUND`, in all; 0 stands for 1024. With `WQ_UNBOUND` and 1 they run
-    /// in the order in which they were enqueued.
+    /// `WQ_UNBOUND`, in all; 0 stands for 1024. That it is 1 does not mean that
+    /// they run in order: for that there is [`new_ordered`](Self::new_ordered).
     ///
     /// # Errors
     ///
@@ -124,6 +131,26 @@ impl OwnedQueue {
         {
             return Err(EINVAL);
         }
+        Self::create(name, flags, max_active)
+    }
+
+    /// Creates a queue that runs one item at a time, in the order in which they
+    /// were enqueued, on any CPU. Else as [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: a flag that is none of `WQ_FREEZABLE`, `WQ_HIGHPRI` and
+    ///   `WQ_MEM_RECLAIM`;
+    /// - `ENOMEM`.
+    pub fn new_ordered(name: &CStr, flags: u32) -> Result<Arc<Self>> {
+        if flags & !ORDERED_FLAGS != 0 {
+            return Err(EINVAL);
+        }
+        let ordered = flags::WQ_UNBOUND | bindings::wq_flags___WQ_ORDERED;
+        Self::create(name, ordered | flags, 1)
+    }
+
+    fn create(name: &CStr, flags: u32, max_active: u32) -> Result<Arc<Self>> {
         // SAFETY: Both strings end with a NUL, and are copied.
         let queue = unsafe {
             bindings::alloc_workqueue_noprof(
@@ -134,7 +161,10 @@ impl OwnedQueue {
             )
         };
         // INVARIANT: It was created just now.
-        let queue = Self(NonNull::new(queue).ok_or(ENOMEM)?);
+        let queue = Self {
+            queue: NonNull::new(queue).ok_or(ENOMEM)?,
+            bh: flags & flags::WQ_BH != 0,
+        };
         Ok(Arc::new(queue, GFP_KERNEL)?)
     }
 
@@ -148,7 +178,13 @@ impl OwnedQueue {
     where
         F: FnOnce() + Send + 'static,
     {
-        let spawned = KBox::pin_init(Spawned::new(closure), flags).map_err(|_| AllocError)?;
+        // As for items: one lock class for each context.
+        let class = match self.bh {
+            true => static_lock_class!(),
+            false => static_lock_class!(),
+        };
+        let spawned = Spawned::new(closure, class);
+        let spawned = KBox::pin_init(spawned, flags).map_err(|_| AllocError)?;
         // SAFETY: Nothing is moved out of it.
         let spawned = KBox::into_raw(unsafe { Pin::into_inner_unchecked(spawned) });
         // SAFETY: It stays until `Spawned::run`, which is called exactly once.
@@ -157,7 +193,7 @@ impl OwnedQueue {
         unsafe {
             bindings::queue_work_on(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
-                self.0.as_ptr(),
+                self.queue.as_ptr(),
                 Opaque::cast_into(&raw const (*spawned).work),
             )
         };
@@ -170,7 +206,7 @@ impl OwnedQueue {
     /// Not from an item or a closure on this queue: it would wait for itself.
     pub fn flush(&self) {
         // SAFETY: By the type invariants.
-        unsafe { bindings::__flush_workqueue(self.0.as_ptr()) };
+        unsafe { bindings::__flush_workqueue(self.queue.as_ptr()) };
     }
 }
 
@@ -180,7 +216,7 @@ impl Drop for OwnedQueue {
         // all that is in the queue has run and has returned. Nothing is enqueued
         // later: closures are by who has a reference, and each item has one,
         // which it gives back when it cannot be enqueued any more.
-        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
+        unsafe { bindings::destroy_workqueue(self.queue.as_ptr()) };
     }
 }
 
@@ -193,8 +229,7 @@ struct Spawned<F> {
 }
 
 impl<F: FnOnce()> Spawned<F> {
-    fn new(closure: F) -> impl PinInit<Self> {
-        let key = static_lock_class!();
+    fn new(closure: F, class: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
             // SAFETY: `slot` can be written to, name and key are static.
             work <- Opaque::ffi_init(|slot| unsafe {
@@ -203,7 +238,7 @@ impl<F: FnOnce()> Spawned<F> {
                     Some(Self::run),
                     false,
                     c"OwnedQueue::spawn".as_char_ptr(),
-                    key.as_ptr(),
+                    class.as_ptr(),
                 )
             }),
             closure,
@@ -288,8 +323,16 @@ pub enum Queue {
 impl Queue {
     fn as_ptr(&self) -> *mut bindings::workqueue_struct {
         match self {
-            Self::Owned(queue) => queue.0.as_ptr(),
+            Self::Owned(queue) => queue.queue.as_ptr(),
             Self::System(queue) => queue.as_ptr(),
+        }
+    }
+
+    /// Whether items run in softirq context.
+    fn is_bh(&self) -> bool {
+        match self {
+            Self::Owned(queue) => queue.bh,
+            Self::System(queue) => matches!(queue, SystemQueue::Bh | SystemQueue::BhHighpri),
         }
     }
 }
@@ -326,11 +369,26 @@ macro_rules! new_work {
             $queue,
             $item,
             ::kernel::optional_name!($($name)?),
-            [::kernel::static_lock_class!(), ::kernel::static_lock_class!()],
+            $crate::workqueue::LockClasses {
+                work: ::kernel::static_lock_class!(),
+                bh_work: ::kernel::static_lock_class!(),
+                timer: ::kernel::static_lock_class!(),
+            },
         )
     };
 }
 pub use crate::new_work;
+
+/// The lock classes of items that are created in one place.
+///
+/// Lock debugging takes the running of an item for a lock, which must not be
+/// taken in process and in softirq context. So there is one for each.
+#[doc(hidden)]
+pub struct LockClasses {
+    pub work: Pin<&'static LockClassKey>,
+    pub bh_work: Pin<&'static LockClassKey>,
+    pub timer: Pin<&'static LockClassKey>,
+}
 
 /// An item of work, which can be enqueued again and again, at once or after a
 /// delay. In C it is a `struct delayed_work`.
@@ -394,11 +452,16 @@ impl<T: WorkItem> Work<T> {
         queue: impl Into<Queue>,
         item: impl PinInit<T, E>,
         name: &'static CStr,
-        [key, timer_key]: [Pin<&'static LockClassKey>; 2],
+        classes: LockClasses,
     ) -> impl PinInit<Self, Error>
     where
         Error: From<E>,
     {
+        let queue = queue.into();
+        let class = match queue.is_bh() {
+            true => classes.bh_work,
+            false => classes.work,
+        };
         // INVARIANT: `work` is initialised here.
         try_pin_init!(Self {
             work <- Opaque::ffi_init(|slot: *mut bindings::delayed_work| {
@@ -411,18 +474,18 @@ impl<T: WorkItem> Work<T> {
                         Some(Self::run),
                         false,
                         name.as_char_ptr(),
-                        key.as_ptr(),
+                        class.as_ptr(),
                     );
                     bindings::timer_init_key(
                         &raw mut (*slot).timer,
                         Some(bindings::delayed_work_timer_fn),
                         bindings::TIMER_IRQSAFE,
                         name.as_char_ptr(),
-                        timer_key.as_ptr(),
+                        classes.timer.as_ptr(),
                     );
                 }
             }),
-            queue: queue.into(),
+            queue,
             item <- item,
             _pin: PhantomPinned,
         }? Error)

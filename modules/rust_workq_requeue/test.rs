@@ -10,7 +10,9 @@ const EXIT: &str = "Rust work queue sample (exit)";
 
 /// The lines of the module, when it was unloaded after `count`.
 fn lines(count: usize) -> Vec<String> {
-    let mut lines: Vec<_> = (0..=count).map(|n| format!("Called with count={n}")).collect();
+    let mut lines: Vec<_> = (0..=count)
+        .map(|n| format!("Called with count={n}"))
+        .collect();
     lines.push(EXIT.to_owned());
     lines
 }

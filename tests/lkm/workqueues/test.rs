@@ -49,6 +49,7 @@ const OWNED: u32 = command(22);
 const FLUSH_QUEUE: u32 = command(23);
 const DROP_QUEUE: u32 = command(24);
 const NEW_QUEUE: u32 = command(25);
+const NEW_ORDERED: u32 = command(26);
 
 const ENDLESS: usize = 0xff_ffff;
 
@@ -381,6 +382,13 @@ fn queues_that_cannot_be(vm: &mut Vm) -> Result {
     }
     for queue in bad {
         assert_eq!(new(queue), Err(Errno::INVAL), "{queue:x?}");
+    }
+    let ordered = |flags| queues.call(NEW_ORDERED, flags);
+    for flags in [0, reclaim, highpri | reclaim] {
+        assert_eq!(ordered(flags), Ok(0), "{flags:x}");
+    }
+    for flags in [bh, unbound, percpu, 1 << 6, 1 << 17] {
+        assert_eq!(ordered(flags), Err(Errno::INVAL), "{flags:x}");
     }
     Ok(())
 }

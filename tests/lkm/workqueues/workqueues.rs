@@ -78,6 +78,8 @@ const DROP_QUEUE: u32 = _IO(b'q' as u32, 24);
 /// Makes a queue with the flags in the low half of the argument, and the limit
 /// in the other.
 const NEW_QUEUE: u32 = _IO(b'q' as u32, 25);
+/// Makes an ordered one with these flags.
+const NEW_ORDERED: u32 = _IO(b'q' as u32, 26);
 
 /// How often an item repeats that is to do so without end.
 const ENDLESS: u32 = 0xff_ffff;
@@ -177,7 +179,7 @@ impl Control {
             }),
             GFP_KERNEL,
         )?;
-        let ordered = Queue::from(OwnedQueue::new(c"lkm_ordered", WQ_UNBOUND, 1)?);
+        let ordered = Queue::from(OwnedQueue::new_ordered(c"lkm_ordered", 0)?);
         let wide = Queue::from(OwnedQueue::new(c"lkm_wide", WQ_UNBOUND, 0)?);
         let percpu = Queue::from(OwnedQueue::new(c"lkm_percpu", WQ_PERCPU, 0)?);
         let bh = Queue::from(OwnedQueue::new(c"lkm_bh", WQ_BH | WQ_PERCPU, 0)?);
@@ -247,6 +249,9 @@ impl Control {
             }
             NEW_QUEUE => {
                 OwnedQueue::new(c"lkm_new", arg as u32, (arg >> 32) as u32)?;
+            }
+            NEW_ORDERED => {
+                OwnedQueue::new_ordered(c"lkm_new", arg as u32)?;
             }
             _ => return Err(ENOTTY),
         }
