@@ -53,6 +53,11 @@ void lkm_rwlock_init(rwlock_t *lock, const char *name,
 #endif
 }
 
+void lkm_sema_init(struct semaphore *sem, unsigned int permits)
+{
+	sema_init(sem, permits);
+}
+
 unsigned long lkm_spin_lock_irqsave(spinlock_t *lock)
 {
 	unsigned long flags;

@@ -4,6 +4,7 @@
 #include <linux/preempt.h>
 #include <linux/proc_fs.h>
 #include <linux/sched.h>
+#include <linux/semaphore.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/wait.h>
@@ -21,6 +22,7 @@ void lkm_read_unlock_irqrestore(rwlock_t *lock, unsigned long flags);
 void lkm_reinit_completion(struct completion *completion);
 void lkm_rwlock_init(rwlock_t *lock, const char *name,
 		     struct lock_class_key *key);
+void lkm_sema_init(struct semaphore *sem, unsigned int permits);
 unsigned long lkm_spin_lock_irqsave(spinlock_t *lock);
 bool lkm_spin_trylock_irqsave(spinlock_t *lock, unsigned long *flags);
 void lkm_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags);

@@ -5,6 +5,7 @@
 mod completion;
 mod irq_rwlock;
 mod irq_spinlock;
+mod semaphore;
 mod wait_queue;
 
 pub use crate::{
@@ -22,5 +23,9 @@ pub use irq_spinlock::{
     IrqSpinLock,
     IrqSpinLockBackend,
     IrqSpinLockGuard, //
+};
+pub use semaphore::{
+    Permit,
+    Semaphore, //
 };
 pub use wait_queue::WaitQueue;
