@@ -119,7 +119,7 @@ impl Semaphore {
     pub fn try_down(&self) -> Option<Permit<'_>> {
         // SAFETY: By the type invariants.
         let failed = unsafe { bindings::down_trylock(self.inner.get()) };
-        (failed == 0).then_some(Permit(self))
+        (failed == 0).then(|| Permit(self))
     }
 
     /// Gives a permit: one more than there was, or one back that was
