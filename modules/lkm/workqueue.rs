@@ -407,7 +407,7 @@ pub struct LockClasses {
 ///
 /// # Invariants
 ///
-/// `work` is initialised, and its function is [`Self::run`].
+/// `work` is initialised, and its function is `Self::run`.
 ///
 /// # Examples
 ///
