@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 
-pub const DEMO: &[&str] = &["grep -h HELLOWORLD /proc/[0-9]*/comm || true"];
+pub const DEMO: &[&str] = &["cat /proc/[0-9]*/comm | grep HELLOWORLD || true"];
 
 pub const TESTS: &[Test] = tests![
     the_work_runs_once,
@@ -23,14 +23,22 @@ fn the_work_runs_once(vm: &mut Vm) -> Result {
 }
 
 /// Until it does other work, a worker shows the queue that it worked for last.
+/// Others may have work for it at once, but not every time.
 fn a_worker_of_the_queue_runs_it(vm: &mut Vm) -> Result {
-    let _module = vm.load("sched")?;
-    vm.log().expect(LINE)?;
-    let names = vm.sh("cat /proc/[0-9]*/comm 2>/dev/null || true")?;
-    let mut names = names.lines();
-    let ours = |name: &str| name.starts_with("kworker/u") && name.ends_with("-HELLOWORLD");
-    assert!(names.any(ours), "{names:?}");
-    Ok(())
+    let mut seen = Vec::new();
+    for _ in 0..20 {
+        vm.log().mark()?;
+        let module = vm.load("sched")?;
+        vm.log().expect(LINE)?;
+        let names = vm.sh("cat /proc/[0-9]*/comm 2>/dev/null || true")?;
+        module.unload()?;
+        let workers = names.lines().filter(|name| name.starts_with("kworker/u"));
+        seen = workers.map(str::to_owned).collect();
+        if seen.iter().any(|name| name.ends_with("-HELLOWORLD")) {
+            return Ok(());
+        }
+    }
+    bail!("no worker of the queue, but {seen:?}")
 }
 
 /// The work has run when the module is gone, however soon that is.
