@@ -15,6 +15,16 @@ unsigned char lkm_interrupt_context_level(void)
 	return interrupt_context_level();
 }
 
+/* Of a kernel thread: it is woken when it is asked to stop or to park. */
+long lkm_kthread_sleep(long timeout)
+{
+	set_current_state(TASK_INTERRUPTIBLE);
+	if (!kthread_should_stop() && !kthread_should_park())
+		timeout = schedule_timeout(timeout);
+	__set_current_state(TASK_RUNNING);
+	return timeout;
+}
+
 void *lkm_pde_data(const struct inode *inode)
 {
 	return pde_data(inode);
@@ -74,6 +84,11 @@ bool lkm_spin_trylock_irqsave(spinlock_t *lock, unsigned long *flags)
 void lkm_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
 {
 	spin_unlock_irqrestore(lock, flags);
+}
+
+void lkm_tasklet_schedule(struct tasklet_struct *tasklet)
+{
+	tasklet_schedule(tasklet);
 }
 
 bool lkm_waitqueue_active(struct wait_queue_head *head)

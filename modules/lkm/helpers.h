@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Inline functions and macros of C headers as functions that Rust can call. */
 #include <linux/completion.h>
+#include <linux/interrupt.h>
+#include <linux/kthread.h>
 #include <linux/preempt.h>
 #include <linux/proc_fs.h>
 #include <linux/sched.h>
@@ -15,6 +17,7 @@ extern struct xarray lkm_chrdevs;
 
 void lkm_current_comm(char *into);
 unsigned char lkm_interrupt_context_level(void);
+long lkm_kthread_sleep(long timeout);
 void *lkm_pde_data(const struct inode *inode);
 
 unsigned long lkm_read_lock_irqsave(rwlock_t *lock);
@@ -26,7 +29,7 @@ void lkm_sema_init(struct semaphore *sem, unsigned int permits);
 unsigned long lkm_spin_lock_irqsave(spinlock_t *lock);
 bool lkm_spin_trylock_irqsave(spinlock_t *lock, unsigned long *flags);
 void lkm_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags);
-
+void lkm_tasklet_schedule(struct tasklet_struct *tasklet);
 bool lkm_waitqueue_active(struct wait_queue_head *head);
 unsigned long lkm_write_lock_irqsave(rwlock_t *lock);
 void lkm_write_unlock_irqrestore(rwlock_t *lock, unsigned long flags);

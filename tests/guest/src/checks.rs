@@ -247,7 +247,7 @@ fn leaks_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
         }
         module.unload_soon()
     };
-    slabs::rounds(round)?;
+    slabs::rounds(slabs::ROUNDS, round)?;
     Ok(String::new())
 }
 

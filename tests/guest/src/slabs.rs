@@ -16,9 +16,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::{kmemleak, snapshot};
 
-/// How many [`rounds`] there are. What is not freed each time is told from what
-/// other programs do meanwhile by its number.
-const ROUNDS: u32 = 200;
+/// How many [`rounds`] there are to be. What is not freed each time is told from
+/// what other programs do meanwhile by its number.
+pub const ROUNDS: u32 = 200;
 
 /// How many where kmemleak tells of each object, and an unload takes seconds.
 const FEW_ROUNDS: u32 = 3;
@@ -41,17 +41,17 @@ pub fn available() -> bool {
     Path::new(SLABINFO).exists() && Path::new(CACHES).exists()
 }
 
-/// Does `round` 200 times: then no cache has an object more for each time.
+/// Does `round` so many times: then no cache has an object more for each time.
 ///
 /// On a kernel that finds leaks by itself it is done three times.
 ///
 /// # Errors
 ///
 /// That of `round`, or what was left.
-pub fn rounds(mut round: impl FnMut() -> Result<()>) -> Result<()> {
+pub fn rounds(rounds: u32, mut round: impl FnMut() -> Result<()>) -> Result<()> {
     let rounds = match kmemleak::available() {
         true => FEW_ROUNDS,
-        false => ROUNDS,
+        false => rounds,
     };
     let mut all = |rounds| {
         (1..=rounds).try_for_each(|n| round().with_context(|| format!("round {n} of {rounds}")))

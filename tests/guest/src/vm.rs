@@ -90,8 +90,21 @@ impl Vm {
     /// # Errors
     ///
     /// That of `round`, or what was left.
-    pub fn rounds(&mut self, mut round: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        slabs::rounds(|| round(self))
+    pub fn rounds(&mut self, round: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        self.many_rounds(slabs::ROUNDS, round)
+    }
+
+    /// The same for another number than 200.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn many_rounds(
+        &mut self,
+        rounds: u32,
+        mut round: impl FnMut(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        slabs::rounds(rounds, || round(self))
     }
 
     /// Waits up to a minute until `condition` holds; `what` names it in the error.

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Test only: the threads of `lkm::kthread`.
+
+use kernel::{
+    cpu::CpuId,
+    ioctl::_IO,
+    new_mutex,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        msecs_to_jiffies,
+        Delta, //
+    },
+};
+use lkm::{
+    file::{Argument, Opened, Operations},
+    kthread::{online_cpus, KThread, ThisThread},
+    procfs,
+    sync::Completion, //
+};
+
+module! {
+    type: KThreads,
+    name: "kthreads",
+    authors: ["lkmpg-rs"],
+    description: "Test only: the threads of lkm::kthread",
+    license: "GPL",
+}
+
+/// Makes a thread that does what the argument says, in place of the last.
+const SPAWN: u32 = _IO(b't' as u32, 0);
+/// The same, on the CPU that is the high half of the argument.
+const SPAWN_ON: u32 = _IO(b't' as u32, 1);
+// About that thread. Stopping and joining it returns what its closure returned.
+const STOP: u32 = _IO(b't' as u32, 2);
+const JOIN: u32 = _IO(b't' as u32, 3);
+const PARK: u32 = _IO(b't' as u32, 4);
+const UNPARK: u32 = _IO(b't' as u32, 5);
+const IS_FINISHED: u32 = _IO(b't' as u32, 6);
+/// How often threads have run, or have gone round.
+const RUNS: u32 = _IO(b't' as u32, 7);
+/// How much memory closures own that is not freed yet.
+const OWNED: u32 = _IO(b't' as u32, 8);
+const COMPLETE: u32 = _IO(b't' as u32, 9);
+/// Makes a thread on this CPU, which has no time for it, and stops it.
+const STOP_AT_ONCE: u32 = _IO(b't' as u32, 10);
+/// How many CPUs are online.
+const CPUS: u32 = _IO(b't' as u32, 11);
+
+// What a thread does.
+/// Returns at once.
+const RETURN: usize = 0;
+/// Fails at once.
+const FAIL: usize = 1;
+/// Sleeps until it is to stop.
+const SLEEP: usize = 2;
+/// Goes round until it is to stop, and parks when it is asked to.
+const GO_ROUND: usize = 3;
+/// Waits for a completion, twice.
+const WAIT: usize = 4;
+/// Returns after a while, whether it is to stop or not.
+const TAKE_TIME: usize = 5;
+/// Sleeps for an hour, once.
+const SLEEP_LONG: usize = 6;
+
+/// Memory of a closure's, which is counted.
+struct Owned {
+    _memory: KVec<u8>,
+    count: Arc<Atomic<u32>>,
+}
+
+impl Owned {
+    fn new(count: &Arc<Atomic<u32>>) -> Result<Self> {
+        let memory = KVec::from_elem(0, 1000, GFP_KERNEL)?;
+        count.fetch_add(1, Relaxed);
+        Ok(Self {
+            _memory: memory,
+            count: count.clone(),
+        })
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.count.fetch_add(u32::MAX, Relaxed);
+    }
+}
+
+#[pin_data]
+struct Shared {
+    runs: Atomic<u32>,
+    #[pin]
+    event: Completion,
+}
+
+impl Shared {
+    fn run(&self, this: &ThisThread, what: usize) -> Result {
+        self.runs.fetch_add(1, Relaxed);
+        match what {
+            RETURN => {}
+            FAIL => return Err(ENOSPC),
+            SLEEP => this.sleep_until_stop(),
+            GO_ROUND => {
+                while !this.should_stop() {
+                    this.park_if_asked();
+                    self.runs.fetch_add(1, Relaxed);
+                    this.sleep(1);
+                }
+            }
+            WAIT => {
+                for _ in 0..2 {
+                    // Not ERESTARTSYS, which would be user space's.
+                    self.event.wait_interruptible().map_err(|_| EPIPE)?;
+                    self.runs.fetch_add(1, Relaxed);
+                }
+            }
+            TAKE_TIME => {
+                fsleep(Delta::from_millis(50));
+                self.runs.fetch_add(1, Relaxed);
+            }
+            SLEEP_LONG => {
+                this.sleep(msecs_to_jiffies(3_600_000));
+                if !this.should_stop() {
+                    return Err(ETIMEDOUT);
+                }
+            }
+            _ => return Err(EINVAL),
+        }
+        Ok(())
+    }
+}
+
+#[pin_data]
+struct Control {
+    #[pin]
+    thread: Mutex<Option<KThread>>,
+    shared: Arc<Shared>,
+    owned: Arc<Atomic<u32>>,
+}
+
+impl Control {
+    fn spawn(&self, cpu: Option<CpuId>, what: usize) -> Result<KThread> {
+        let shared = self.shared.clone();
+        let owned = Owned::new(&self.owned)?;
+        let closure = move |this: &ThisThread| {
+            let _owned = owned;
+            shared.run(this, what)
+        };
+        match cpu {
+            None => KThread::spawn(c"lkm_thread", closure),
+            Some(cpu) => KThread::spawn_on(cpu, c"lkm_thread", closure),
+        }
+    }
+
+    fn put(&self, thread: KThread) {
+        let last = self.thread.lock().replace(thread);
+        drop(last);
+    }
+
+    fn take(&self) -> Result<KThread> {
+        self.thread.lock().take().ok_or(ENOENT)
+    }
+}
+
+#[vtable]
+impl Operations for Control {
+    type Private = ();
+
+    fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
+        let arg = arg.number();
+        match cmd {
+            SPAWN => self.put(self.spawn(None, arg)?),
+            SPAWN_ON => {
+                let cpu = CpuId::from_u32((arg >> 32) as u32).ok_or(EDOM)?;
+                self.put(self.spawn(Some(cpu), arg as u32 as usize)?);
+            }
+            STOP => self.take()?.stop()?,
+            JOIN => self.take()?.join()?,
+            PARK => self.thread.lock().as_ref().ok_or(ENOENT)?.park()?,
+            UNPARK => self.thread.lock().as_ref().ok_or(ENOENT)?.unpark()?,
+            IS_FINISHED => {
+                let thread = self.thread.lock();
+                return Ok(thread.as_ref().ok_or(ENOENT)?.is_finished().into());
+            }
+            RUNS => return Ok(self.shared.runs.load(Relaxed)),
+            OWNED => return Ok(self.owned.load(Relaxed)),
+            COMPLETE => self.shared.event.complete(),
+            STOP_AT_ONCE => self.spawn(Some(CpuId::current()), arg)?.stop()?,
+            CPUS => return Ok(online_cpus().count() as u32),
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+}
+
+#[pin_data]
+struct KThreads {
+    #[pin]
+    entry: procfs::Entry<Control>,
+}
+
+impl kernel::InPlaceModule for KThreads {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let control = try_pin_init!(Control {
+            thread <- new_mutex!(None),
+            shared: Arc::pin_init(
+                pin_init!(Shared {
+                    runs: Atomic::new(0),
+                    event <- Completion::new(),
+                }),
+                GFP_KERNEL,
+            )?,
+            owned: Arc::new(Atomic::new(0), GFP_KERNEL)?,
+        }? Error);
+        try_pin_init!(Self {
+            entry <- procfs::Entry::new(c"kthreads", 0o600, control),
+        })
+    }
+}

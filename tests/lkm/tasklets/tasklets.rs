@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Test only: the tasklets of `lkm::tasklet`.
+
+use kernel::{
+    ioctl::_IO,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+    time::{
+        delay::udelay,
+        Delta, //
+    },
+};
+use lkm::{
+    context::Context,
+    file::{Argument, Opened, Operations},
+    procfs,
+    tasklet::{Handler, Tasklet}, //
+};
+
+module! {
+    type: Tasklets,
+    name: "tasklets",
+    authors: ["lkmpg-rs"],
+    description: "Test only: the tasklets of lkm::tasklet",
+    license: "GPL",
+}
+
+const SCHEDULE: u32 = _IO(b'l' as u32, 0);
+/// How often the tasklet has run.
+const RUNS: u32 = _IO(b'l' as u32, 1);
+/// How often it ran at the same time, at most.
+const MOST: u32 = _IO(b'l' as u32, 2);
+/// How often it ran in another context than that of a softirq.
+const ELSEWHERE: u32 = _IO(b'l' as u32, 3);
+/// How many microseconds it is to take.
+const DELAY: u32 = _IO(b'l' as u32, 4);
+/// Makes a tasklet, schedules it and drops it. Returns how often it has run.
+const DROP: u32 = _IO(b'l' as u32, 5);
+/// The same, but does not schedule it.
+const DROP_UNUSED: u32 = _IO(b'l' as u32, 6);
+
+struct Counts {
+    runs: Atomic<u32>,
+    running: Atomic<u32>,
+    most: Atomic<u32>,
+    elsewhere: Atomic<u32>,
+    delay: Atomic<u32>,
+}
+
+struct Counter(Arc<Counts>);
+
+impl Counter {
+    fn new() -> Result<Self> {
+        let zero = || Atomic::new(0);
+        let counts = Counts {
+            runs: zero(),
+            running: zero(),
+            most: zero(),
+            elsewhere: zero(),
+            delay: zero(),
+        };
+        Ok(Self(Arc::new(counts, GFP_KERNEL)?))
+    }
+}
+
+impl Handler for Counter {
+    fn run(&self) {
+        let counts = &self.0;
+        let running = counts.running.fetch_add(1, Relaxed) + 1;
+        if running > counts.most.load(Relaxed) {
+            counts.most.store(running, Relaxed);
+        }
+        if Context::current() != Context::SoftIrq {
+            counts.elsewhere.fetch_add(1, Relaxed);
+        }
+        udelay(Delta::from_micros(counts.delay.load(Relaxed).into()));
+        counts.runs.fetch_add(1, Relaxed);
+        counts.running.fetch_add(u32::MAX, Relaxed);
+    }
+}
+
+/// Makes a tasklet, and drops it. Returns how often it has run.
+fn make_and_drop(schedule: bool, delay: usize) -> Result<u32> {
+    let counter = Counter::new()?;
+    let counts = counter.0.clone();
+    counts.delay.store(delay as u32, Relaxed);
+    let tasklet = KBox::pin_init(Tasklet::new(counter), GFP_KERNEL)?;
+    if schedule {
+        tasklet.schedule();
+    }
+    drop(tasklet);
+    Ok(counts.runs.load(Relaxed))
+}
+
+#[pin_data]
+struct Control {
+    #[pin]
+    tasklet: Tasklet<Counter>,
+}
+
+#[vtable]
+impl Operations for Control {
+    type Private = ();
+
+    fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
+        let counts = &self.tasklet.0;
+        match cmd {
+            SCHEDULE => self.tasklet.schedule(),
+            RUNS => return Ok(counts.runs.load(Relaxed)),
+            MOST => return Ok(counts.most.load(Relaxed)),
+            ELSEWHERE => return Ok(counts.elsewhere.load(Relaxed)),
+            DELAY => counts.delay.store(arg.number() as u32, Relaxed),
+            DROP => return make_and_drop(true, arg.number()),
+            DROP_UNUSED => return make_and_drop(false, arg.number()),
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+}
+
+/// The kernel keeps pointers into it, so safe code must not be able to move it:
+/// this does not compile when it is `Unpin`.
+const _: fn() = {
+    trait Pinned<Marker> {
+        fn ambiguous_if_unpin() {}
+    }
+    impl<T> Pinned<()> for T {}
+    struct Unpinned;
+    impl<T: Unpin> Pinned<Unpinned> for T {}
+    || <Tasklet<Counter> as Pinned<_>>::ambiguous_if_unpin()
+};
+
+#[pin_data]
+struct Tasklets {
+    #[pin]
+    entry: procfs::Entry<Control>,
+}
+
+impl kernel::InPlaceModule for Tasklets {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let control = try_pin_init!(Control {
+            tasklet <- Tasklet::new(Counter::new()?),
+        }? Error);
+        try_pin_init!(Self {
+            entry <- procfs::Entry::new(c"tasklets", 0o600, control),
+        })
+    }
+}
