@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const DEMO: &[&str] = &["dmesg | grep completions:"];
+
+pub const TESTS: &[Test] = tests![the_crank_before_the_flywheel, the_threads_end_by_themselves];
+
+/// How often the order is looked at.
+const RUNS: u32 = 500;
+
+const LINES: [&str; 4] = [
+    "completions example",
+    "Turn the crank",
+    "Flywheel spins up",
+    "completions exit",
+];
+
+fn check(vm: &mut Vm) -> Result {
+    let said = vm.log().said("completions")?;
+    let said: Vec<_> = said.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(said, LINES);
+    Ok(())
+}
+
+/// It is unloaded at once, when its threads may not have begun, or are about to
+/// end: the book's could be freed while they were still in it.
+fn the_crank_before_the_flywheel(vm: &mut Vm) -> Result {
+    vm.many_rounds(RUNS, |vm| {
+        vm.log().mark()?;
+        vm.load("completions")?.unload()?;
+        check(vm)
+    })
+}
+
+fn the_threads_end_by_themselves(vm: &mut Vm) -> Result {
+    let module = vm.load("completions")?;
+    vm.log().expect(LINES[2])?;
+    let threads = || -> usize {
+        let Ok(list) = fs::read_dir("/proc") else {
+            return 0;
+        };
+        let names = list.flatten().map(|entry| entry.path().join("comm"));
+        let names = names.filter_map(|path| fs::read_to_string(path).ok());
+        names.filter(|name| name.starts_with("KThread ")).count()
+    };
+    vm.wait_for("the threads", || threads() == 0)?;
+    module.unload()?;
+    check(vm)
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::prelude::*;
+
+pub const DEMO: &[&str] = &[
+    "cat /sys/kernel/rust_kthread/counts",
+    "ps | grep [r]ust_kthread",
+    "echo 1 > /sys/kernel/rust_kthread/parked",
+    "cat /sys/kernel/rust_kthread/counts",
+    "sleep 1; cat /sys/kernel/rust_kthread/counts",
+    "echo 0 > /sys/kernel/rust_kthread/parked",
+];
+
+pub const TESTS: &[Test] = tests![
+    one_on_each_cpu,
+    each_counts,
+    parked_threads_do_not_count,
+    bad_values,
+    many_park_and_unpark,
+    unloading_at_once,
+    unloading_while_parked,
+];
+
+const COUNTS: &str = "/sys/kernel/rust_kthread/counts";
+const PARKED: &str = "/sys/kernel/rust_kthread/parked";
+
+fn cpus() -> Result<usize> {
+    let list = fs::read_to_string("/proc/cpuinfo")?;
+    Ok(list.lines().filter(|l| l.starts_with("processor")).count())
+}
+
+fn counts() -> Result<Vec<u64>> {
+    let text = fs::read_to_string(COUNTS)?;
+    text.lines().map(|line| Ok(line.parse()?)).collect()
+}
+
+/// Waits until each thread has counted on from `before`.
+fn all_go_on(vm: &mut Vm, before: &[u64]) -> Result {
+    let more = |now: Vec<u64>| now.iter().zip(before).all(|(now, before)| now > before);
+    vm.wait_for("each thread", || counts().is_ok_and(more))
+}
+
+/// For each thread its state, as in proc_pid_stat(5), and on which CPUs it may
+/// run.
+fn threads() -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Ok(status) = fs::read_to_string(entry.path().join("status")) else {
+            continue;
+        };
+        let of = |field: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(field));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        if of("Name:").starts_with("rust_kthread/") {
+            found.push((of("State:"), of("Cpus_allowed_list:")));
+        }
+    }
+    Ok(found)
+}
+
+fn one_on_each_cpu(vm: &mut Vm) -> Result {
+    let cpus = cpus()?;
+    assert!(cpus > 1, "{cpus}");
+    let module = vm.load("rust_kthread")?;
+    let mut expected = Vec::new();
+    for cpu in 0..cpus {
+        let line = format!("rust_kthread/{cpu} begins on CPU {cpu}");
+        vm.log().expect(&line)?;
+        expected.push(line);
+    }
+    let mut allowed: Vec<_> = threads()?.into_iter().map(|(_, cpus)| cpus).collect();
+    allowed.sort();
+    let numbers: Vec<_> = (0..cpus).map(|cpu| cpu.to_string()).collect();
+    assert_eq!(allowed, numbers);
+    assert_eq!(fs::metadata(COUNTS)?.mode() & 0o7777, 0o444);
+    assert_eq!(fs::metadata(PARKED)?.mode() & 0o7777, 0o644);
+
+    module.unload()?;
+    assert!(threads()?.is_empty());
+    expected.extend((0..cpus).map(|cpu| format!("rust_kthread/{cpu} stops")));
+    let said = vm.log().said("rust_kthread")?;
+    let mut said: Vec<_> = said.into_iter().map(|line| line.text).collect();
+    // Each in its own time.
+    said.sort();
+    expected.sort();
+    assert_eq!(said, expected);
+    Ok(())
+}
+
+fn each_counts(vm: &mut Vm) -> Result {
+    let _module = vm.load("rust_kthread")?;
+    let before = counts()?;
+    assert_eq!(before.len(), cpus()?);
+    all_go_on(vm, &before)
+}
+
+fn parked_threads_do_not_count(vm: &mut Vm) -> Result {
+    let _module = vm.load("rust_kthread")?;
+    assert_eq!(fs::read_to_string(PARKED)?, "0\n");
+    for _ in 0..3 {
+        fs::write(PARKED, "1\n")?;
+        assert_eq!(fs::read_to_string(PARKED)?, "1\n");
+        let before = counts()?;
+        assert!(threads()?.iter().all(|(state, _)| state == "P (parked)"));
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!(counts()?, before);
+        // They are already.
+        fs::write(PARKED, "1")?;
+
+        fs::write(PARKED, "0\n")?;
+        assert_eq!(fs::read_to_string(PARKED)?, "0\n");
+        all_go_on(vm, &before)?;
+        fs::write(PARKED, "0")?;
+    }
+    Ok(())
+}
+
+fn bad_values(vm: &mut Vm) -> Result {
+    let _module = vm.load("rust_kthread")?;
+    for text in ["2", "-1", "park", "\n", "1 "] {
+        let error = fs::write(PARKED, text).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::INVAL), "{text:?}");
+    }
+    assert_eq!(fs::read_to_string(PARKED)?, "0\n");
+    Ok(())
+}
+
+fn many_park_and_unpark(vm: &mut Vm) -> Result {
+    let module = vm.load("rust_kthread")?;
+    on_threads(8, |n| {
+        for _ in 0..50 {
+            fs::write(PARKED, (n % 2).to_string())?;
+        }
+        Ok(())
+    })?;
+    fs::write(PARKED, "0")?;
+    let before = counts()?;
+    all_go_on(vm, &before)?;
+    module.unload()
+}
+
+fn unloading_at_once(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| vm.load("rust_kthread")?.unload())
+}
+
+fn unloading_while_parked(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| {
+        let module = vm.load("rust_kthread")?;
+        fs::write(PARKED, "1")?;
+        module.unload()
+    })
+}
