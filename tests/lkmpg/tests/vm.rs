@@ -198,6 +198,19 @@ fn a_warning_in_the_log_is_a_failure() {
 
 #[test]
 #[ignore = "needs a VM"]
+fn sleeping_where_one_must_not_is_a_failure() {
+    let output = test(&["sleeps-in-softirq"]);
+    let expected = [
+        "test sleeps-in-softirq::leaves_nothing ... FAILED",
+        "BUG: sleeping function called from invalid context",
+        "tasklet_action",
+    ];
+    assert_fails(&output, &expected);
+    assert!(stdout(&output).contains("test sleeps-in-softirq::modinfo ... ok"));
+}
+
+#[test]
+#[ignore = "needs a VM"]
 fn use_after_free_is_a_failure_on_the_debug_kernel() {
     let output = test_debug("uses-after-free");
     let expected = [
