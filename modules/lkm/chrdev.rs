@@ -11,6 +11,7 @@ use crate::{
     file::{
         self,
         Callbacks,
+        Openers,
         Operations,
         Referenced,
         Source, //
@@ -48,8 +49,10 @@ use kernel::{
 /// the data.
 ///
 /// While init runs the kernel gives such references, too, but when init fails
-/// it frees the module regardless of them. So make the device last, when
-/// nothing can fail any more.
+/// it frees the module regardless of them. *We wait* then: dropping the
+/// registration while init runs returns when nobody has a file of the module
+/// open. So make the device last, when nothing can fail any more, or the failure
+/// comes when user space allows it.
 ///
 /// # Examples
 ///
@@ -68,11 +71,13 @@ use kernel::{
 /// let device = chrdev::Registration::new(c"answer", Answer)?;
 /// pr_info!("major {}\n", device.major());
 /// ```
-// Dropped in this order: no nodes, no data to be found, no class, no numbers.
+// Dropped in this order: no nodes, no data to be found, no class, no numbers,
+// nobody who opened one when init fails.
 pub struct Registration<T: Operations> {
     devices: KVec<Device<T>>,
     class: Class,
     region: Region,
+    _openers: Openers,
 }
 
 impl<T: Operations> Registration<T> {
@@ -132,6 +137,7 @@ impl<T: Operations> Registration<T> {
             devices: KVec::with_capacity(count as usize, GFP_KERNEL)?,
             class: Class::new(name)?,
             region,
+            _openers: Openers,
         })
     }
 

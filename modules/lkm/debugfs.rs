@@ -13,6 +13,7 @@ use crate::{
         Callbacks,
         Offset,
         Opened,
+        Openers,
         Operations,
         Referenced,
         Source,
@@ -54,8 +55,8 @@ use kernel::{
 /// file, nor wait for who does, or both wait forever.
 ///
 /// While init runs the kernel gives references to the module, too, but when init
-/// fails it frees the module regardless of them: make such files last, when
-/// nothing can fail any more.
+/// fails it frees the module regardless of them. *We wait* then: dropping the
+/// directory while init runs returns when nobody has a file of the module open.
 ///
 /// # Invariants
 ///
@@ -73,9 +74,11 @@ use kernel::{
 /// dir.blob(c"version", 0o444, b"1.0\n")?;
 /// ```
 pub struct Dir {
-    // Dropped in this order: first of all the files go.
+    // Dropped in this order: first of all the files go, and last who has opened
+    // one when init fails.
     dir: Dentry,
     kept: KVec<Kept>,
+    _openers: Openers,
 }
 
 impl Dir {
@@ -91,6 +94,7 @@ impl Dir {
         Ok(Self {
             dir: Dentry(dir),
             kept: KVec::new(),
+            _openers: Openers,
         })
     }
 

@@ -533,6 +533,34 @@ type IoctlFn = unsafe extern "C" fn(*mut bindings::file, c_uint, c_ulong) -> c_l
 type PollFn =
     unsafe extern "C" fn(*mut bindings::file, *mut bindings::poll_table) -> bindings::__poll_t;
 
+/// Waits when it is dropped while the module's init function runs, which is when
+/// that fails: until nobody has a file of the module open any more.
+///
+/// It is a part of what makes files whose owner is the module, and dropped after
+/// these cannot be opened any more. Who has one open holds a reference to the
+/// module, for which `rmmod` asks. The end of an init that fails does not: it
+/// frees the module regardless.
+pub(crate) struct Openers;
+
+impl Drop for Openers {
+    fn drop(&mut self) {
+        let module = &raw mut bindings::__this_module;
+        // The one reference is that of init itself.
+        // Unload rule, we wait: who has a file open gives the reference back when
+        // it has left the module's text for good.
+        // SAFETY: The module is there as long as this code, and may sleep while it
+        // is loaded. Nobody else changes its state meanwhile.
+        unsafe {
+            while (&raw const (*module).state).read_volatile()
+                == bindings::module_state_MODULE_STATE_COMING
+                && bindings::module_refcount(module) > 1
+            {
+                bindings::schedule_timeout_uninterruptible(1);
+            }
+        }
+    }
+}
+
 /// The value of a `P` that is `()`.
 fn nothing<P: 'static>() -> P {
     let nothing: &mut dyn Any = &mut Some(());

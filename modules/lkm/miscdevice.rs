@@ -9,6 +9,7 @@ use crate::{
     file::{
         self,
         Callbacks,
+        Openers,
         Operations,
         Referenced,
         Source, //
@@ -66,6 +67,7 @@ pub struct Registration<T: Operations> {
     #[pin]
     device: Opaque<bindings::miscdevice>,
     data: Arc<T>,
+    _openers: Openers,
     // The kernel has a pointer to `device`.
     #[pin]
     _pin: PhantomPinned,
@@ -95,6 +97,7 @@ impl<T: Operations> Registration<T> {
     {
         try_pin_init!(Self {
             data: Arc::pin_init(data, GFP_KERNEL)?,
+            _openers: Openers,
             // Last: from here on the device can be opened.
             device <- Opaque::try_ffi_init(move |device: *mut bindings::miscdevice| {
                 if !file::is_name(name) {

@@ -8,8 +8,15 @@ use kernel::{
     prelude::*,
     str::CStr,
     sync::{
-        atomic::Atomic,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
     },
 };
 use lkm::{
@@ -29,11 +36,15 @@ module! {
 
 lkm::params! {
     fail: bool { default: false, mode: 0, description: "Whether init fails in the end" },
+    wait: bool { default: false, mode: 0, description: "Whether init waits until a node is opened" },
 }
 
 const NAME: &CStr = c"dropped-nodes";
 
 static VALUE: Atomic<u32> = Atomic::new(42);
+
+/// How often a node was opened.
+static OPENED: Atomic<u32> = Atomic::new(0);
 
 /// What is behind a node. It says what happens to it.
 struct Node(&'static CStr);
@@ -53,6 +64,7 @@ impl Operations for Node {
             return Err(EBUSY);
         }
         pr_info!("{} opened\n", self.0);
+        OPENED.fetch_add(1, Relaxed);
         Ok(())
     }
 
@@ -127,6 +139,17 @@ impl Operations for Control {
     }
 }
 
+/// Waits until a node was opened, for a minute.
+fn wait_for_openers() -> Result {
+    for _ in 0..60_000 {
+        if OPENED.load(Relaxed) > 0 {
+            return Ok(());
+        }
+        fsleep(Delta::from_millis(1));
+    }
+    Err(ETIMEDOUT)
+}
+
 #[pin_data]
 struct DroppedNodes {
     #[pin]
@@ -141,7 +164,14 @@ impl kernel::InPlaceModule for DroppedNodes {
         }? Error);
         try_pin_init!(Self {
             control <- procfs::Entry::new(NAME, 0o600, nodes),
-            _: { if fail.get() { return Err(ENODEV) } },
+            _: {
+                if wait.get() {
+                    wait_for_openers()?;
+                }
+                if fail.get() {
+                    return Err(ENODEV);
+                }
+            },
         })
     }
 }

@@ -8,6 +8,7 @@ pub const TESTS: &[Test] = tests![
     an_open_that_is_refused_leaves_nothing,
     release_is_at_the_last_close,
     nothing_is_left_when_init_fails,
+    an_init_that_fails_waits_for_open_files,
     what_is_there_already_stays,
     bad_names_and_modes_are_refused,
 ];
@@ -99,6 +100,29 @@ fn nothing_is_left_when_init_fails(vm: &mut Vm) -> Result {
         assert!(!Path::new(path).exists(), "{path}");
     }
     assert_eq!(vm.log().count("is gone")?, 2);
+    Ok(())
+}
+
+/// The kernel would free the module under who has opened a node.
+fn an_init_that_fails_waits_for_open_files(vm: &mut Vm) -> Result {
+    for path in [DEVICE, FILE] {
+        vm.log().mark()?;
+        let load = Waiter::begin(|| Module::load("dropped-nodes", "fail wait").map(drop));
+        vm.wait_for(path, || Path::new(path).exists())?;
+        let file = File::open(path)?;
+        vm.wait_for("the end of init", || !Path::new(CONTROL).exists())?;
+        vm.wait_for("the end of the device", || !Path::new(DEVICE).exists())?;
+        // It is on its way out, and the module stays.
+        thread::sleep(Duration::from_millis(200));
+        assert!(!load.has_ended(), "{path}");
+        assert_eq!(vm.log().count("released")?, 0, "{path}");
+        drop(file);
+        let error = load.end()?.unwrap_err();
+        assert_eq!(errno(&error), Some(Errno::NODEV), "{path}: {error:#}");
+        assert_eq!(vm.log().count("released")?, 1, "{path}");
+        assert_eq!(vm.log().count("is gone")?, 2, "{path}");
+        assert!(!Path::new("/sys/module/dropped_nodes").exists());
+    }
     Ok(())
 }
 
