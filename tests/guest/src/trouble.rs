@@ -8,7 +8,7 @@ use crate::Line;
 const QUOTED: usize = 80;
 
 /// Signs of trouble in the kernel log.
-const TROUBLE: [&str; 31] = [
+const TROUBLE: [&str; 33] = [
     "BUG:",
     "DEBUG_LOCKS_WARN_ON",
     "INFO: possible",
@@ -39,6 +39,8 @@ const TROUBLE: [&str; 31] = [
     "sleeping function called",
     "soft lockup",
     "suspicious RCU usage",
+    "tried to add an uninitialized object",
+    "tried to init an initialized object",
     "unable to handle",
 ];
 
@@ -56,8 +58,12 @@ pub fn find(lines: &[Line]) -> Option<String> {
     Some(text.join("\n"))
 }
 
+/// What a complaint of SLUB's begins with, unlike all others without a colon:
+/// `BUG kmalloc-64 (Tainted: G O): Poison overwritten`.
+const SLUB: &str = "BUG ";
+
 fn is_trouble(line: &Line) -> bool {
-    TROUBLE.iter().any(|sign| line.text.contains(sign))
+    line.text.starts_with(SLUB) || TROUBLE.iter().any(|sign| line.text.contains(sign))
 }
 
 #[cfg(test)]
@@ -80,12 +86,15 @@ mod tests {
             "WARNING: CPU: 0 PID: 1 at init.c:3",
             "BUG: KASAN: slab-use-after-free in f",
             "INFO: task sh:1 blocked for more than",
+            "BUG kmalloc-64 (Tainted: G           O      ): Poison overwritten",
+            "kobject (000000004f1c83d1): tried to init an initialized object, something is wrong.",
         ] {
             assert_eq!(find(&lines(&[trouble])), Some(trouble.to_owned()));
         }
         for chatter in [
             "hello_1: loading out-of-tree module taints kernel.",
             "rcu: Hierarchical RCU implementation.",
+            "hello_1: no BUG here",
             "kmemleak: Kernel memory leak detector initialized",
         ] {
             assert_eq!(find(&lines(&[chatter])), None);
