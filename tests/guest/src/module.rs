@@ -167,7 +167,7 @@ impl Module {
         })
     }
 
-    /// Unloads the module, waiting up to 2 s until nobody uses it.
+    /// Unloads the module, waiting up to 10 s until nobody uses it.
     pub(crate) fn unload_soon(mut self) -> Result<()> {
         self.loaded = false;
         unload_soon(&self.name).with_context(|| format!("rmmod {}", self.name))
