@@ -90,12 +90,13 @@ impl<'a> Harness<'a> {
 
         let begin = Instant::now();
         let result = panic::catch_unwind(AssertUnwindSafe(|| run(&mut self.vm)));
+        let notes = self.vm.take_notes();
         let millis = begin.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
 
         let result = result.unwrap_or_else(|payload| Err(describe(&*payload)));
         let result = result.and_then(|note| unload_others(&before).map(|()| note));
         // Whatever the kernel complained of since the last test ended.
-        let trouble = trouble::find(self.vm.log().take()?);
+        let trouble = trouble::find(&self.vm.log().take()?);
         let result = match (result, trouble) {
             (result, None) => result,
             (Ok(_), Some(trouble)) => Err(anyhow!("the kernel complained:\n{trouble}")),
@@ -104,7 +105,7 @@ impl<'a> Harness<'a> {
             }
         };
         let (outcome, message) = match result {
-            Ok(note) => (Outcome::Passed, note),
+            Ok(note) => (Outcome::Passed, note + &notes),
             Err(error) => (Outcome::Failed, format!("{error:#}")),
         };
         // After a failure too, the next test is to find the machine clean.

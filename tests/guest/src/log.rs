@@ -36,6 +36,14 @@ pub struct Line {
     pub text: String,
 }
 
+/// A line is compared with its level and text, as a test expects them:
+/// `assert_eq!(vm.log().said("hello-1")?, [(6, "Hello world 1.")])`.
+impl<T: AsRef<str>> PartialEq<(u8, T)> for Line {
+    fn eq(&self, (level, text): &(u8, T)) -> bool {
+        self.level == *level && self.text == text.as_ref()
+    }
+}
+
 /// The kernel log, read from `/dev/kmsg`. What user space has written there is
 /// left out.
 ///
@@ -47,6 +55,7 @@ pub struct Log {
     lines: Vec<Line>,
     mark: usize,
     taken: usize,
+    expected: Vec<u64>,
 }
 
 impl Log {
@@ -62,6 +71,7 @@ impl Log {
             lines: Vec::new(),
             mark: 0,
             taken: 0,
+            expected: Vec::new(),
         })
     }
 
@@ -95,11 +105,15 @@ impl Log {
         Ok(&self.lines[self.mark..])
     }
 
-    /// The lines since the last call of this function, marks or not.
-    pub(crate) fn take(&mut self) -> Result<&[Line]> {
+    /// The lines since the last call of this function, marks or not, but for
+    /// those that a test [expected](Log::expect_trouble) as trouble.
+    pub(crate) fn take(&mut self) -> Result<Vec<Line>> {
         self.fetch()?;
         let taken = std::mem::replace(&mut self.taken, self.lines.len());
-        Ok(&self.lines[taken..])
+        let expected = std::mem::take(&mut self.expected);
+        let lines = self.lines[taken..].iter();
+        let lines = lines.filter(|line| !expected.contains(&line.sequence));
+        Ok(lines.cloned().collect())
     }
 
     /// Waits up to 20 s for a line since the mark that contains `text`, and
@@ -123,6 +137,21 @@ impl Log {
             let mut fds = [PollFd::new(&self.kmsg, PollFlags::IN)];
             poll(&mut fds, Some(&timeout)).context("/dev/kmsg")?;
         }
+    }
+
+    /// As [`expect`](Log::expect), for a line with which the kernel complains of
+    /// what the test does on purpose: all such lines since the mark are no
+    /// trouble.
+    ///
+    /// # Errors
+    ///
+    /// When no such line came; the error quotes the lines that did.
+    pub fn expect_trouble(&mut self, text: &str) -> Result<()> {
+        self.expect(text)?;
+        let lines = self.lines[self.mark..].iter();
+        let lines = lines.filter(|line| line.text.contains(text));
+        self.expected.extend(lines.map(|line| line.sequence));
+        Ok(())
     }
 
     /// What the module called `name` has said since the mark: its lines without

@@ -21,13 +21,13 @@ pub use anyhow::{Context, anyhow, bail, ensure};
 pub use rustix::io::Errno;
 
 pub use crate::{
-    Log, Module, Room, Test, Vm, Waiter,
+    Line, Log, Module, Room, Test, Vm, Waiter,
     modinfo::{Modinfo, modinfo},
     module::file as module_file,
     polling::{poll_for, polled},
     process_is_in, signals,
     syscalls::{
-        Argument, Select, errno, ioctl, read_to_bad_address, select, write_from_bad_address,
+        Argument, Edge, Select, errno, ioctl, read_to_bad_address, select, write_from_bad_address,
     },
     tests,
     text_file::TextFile,

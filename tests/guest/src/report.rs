@@ -98,7 +98,11 @@ impl<W: Write> Lines<W> {
         match outcome {
             Outcome::Passed => {
                 self.passed += 1;
-                writeln!(self.out, "test {module}::{test} ... ok")
+                write!(self.out, "test {module}::{test} ... ok")?;
+                if !message.is_empty() {
+                    write!(self.out, " ({message})")?;
+                }
+                writeln!(self.out)
             }
             Outcome::Failed => {
                 self.failed += 1;
@@ -137,7 +141,7 @@ mod tests {
         assert!(!lines.sum_up().unwrap());
         assert_eq!(
             String::from_utf8(text).unwrap(),
-            "test hello-1::greets ... ok\n\
+            "test hello-1::greets ... ok (a note)\n\
              test hello-1::greets ... FAILED\n    one\n    two\n\
              1 passed, 1 failed\n"
         );

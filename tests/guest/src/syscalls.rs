@@ -56,6 +56,88 @@ fn both(call: impl Fn(usize) -> isize) -> Result<usize, Errno> {
     }
 }
 
+/// Bytes at the end of this program's memory: what comes after them is not
+/// mapped.
+pub struct Edge {
+    pages: *mut c_void,
+    len: usize,
+}
+
+/// The size of a page, which is no less anywhere that this runs.
+const PAGE: usize = 4096;
+
+impl Edge {
+    /// A copy of `bytes`, which are no more than a page.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        assert!(bytes.len() <= PAGE);
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: new memory, where the kernel likes.
+        let pages = unsafe { libc::mmap(ptr::null_mut(), 2 * PAGE, protection, flags, -1, 0) };
+        assert_ne!(pages, libc::MAP_FAILED);
+        let edge = Self {
+            pages,
+            len: bytes.len(),
+        };
+        // SAFETY: both pages are ours, and the bytes fit in the first. The other
+        // cannot be accessed from here on, but nothing else comes to be there.
+        let result = unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), edge.begin(), bytes.len());
+            libc::mprotect(pages.byte_add(PAGE), PAGE, libc::PROT_NONE)
+        };
+        assert_eq!(result, 0);
+        edge
+    }
+
+    /// The bytes, as they are now.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the first page can be read, and nobody writes to it now.
+        unsafe { std::slice::from_raw_parts(self.begin(), self.len) }
+    }
+
+    /// Their address, for an ioctl.
+    #[must_use]
+    pub fn argument(&self) -> Argument<'static> {
+        Argument::Number(self.begin().addr())
+    }
+
+    /// Asks `file` for `length` bytes, of which there is only room for the
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    pub fn read(&mut self, file: impl AsFd, length: usize) -> Result<usize, Errno> {
+        // SAFETY: the kernel writes to our pages only, as far as it may.
+        result(unsafe { libc::read(file.as_fd().as_raw_fd(), self.begin().cast(), length) })
+    }
+
+    /// Offers `file` `length` bytes, of which there are only the first.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    pub fn write(&self, file: impl AsFd, length: usize) -> Result<usize, Errno> {
+        // SAFETY: the kernel only reads.
+        result(unsafe { libc::write(file.as_fd().as_raw_fd(), self.begin().cast(), length) })
+    }
+
+    /// Where the bytes begin.
+    fn begin(&self) -> *mut u8 {
+        // SAFETY: this is in the first page, or the beginning of the second.
+        unsafe { self.pages.byte_add(PAGE - self.len).cast() }
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        // SAFETY: the pages are ours, and nobody has a reference to them.
+        unsafe { libc::munmap(self.pages, 2 * PAGE) };
+    }
+}
+
 /// What an ioctl is called with.
 pub enum Argument<'a> {
     /// Nothing.
@@ -154,6 +236,27 @@ mod tests {
         assert_eq!(read_to_bad_address(&zero, 4), Err(Errno::FAULT));
         let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         assert_eq!(write_from_bad_address(&ours, 4), Err(Errno::FAULT));
+    }
+
+    #[test]
+    fn memory_ends_at_the_edge() {
+        use std::io::{Read, Write};
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut edge = Edge::of(b"four");
+        assert_eq!(edge.write(&theirs, 4), Ok(4));
+        let mut bytes = [0; 4];
+        ours.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"four");
+        ours.write_all(b"text").unwrap();
+        assert_eq!(edge.read(&theirs, 4), Ok(4));
+        assert_eq!(edge.bytes(), b"text");
+
+        // What is done with the first bytes differs; the last are not there.
+        let zero = File::open("/dev/zero").unwrap();
+        assert_eq!(edge.read(&zero, 5), Ok(4));
+        assert_eq!(edge.bytes(), [0; 4]);
+        assert_eq!(Edge::of(&[]).read(&zero, 1), Err(Errno::FAULT));
+        assert_eq!(Edge::of(&[]).write(&theirs, 1), Err(Errno::FAULT));
     }
 
     #[test]

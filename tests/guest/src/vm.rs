@@ -18,11 +18,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The machine that a test runs on.
 pub struct Vm {
     log: Log,
+    notes: Vec<String>,
 }
 
 impl Vm {
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self { log: Log::open()? })
+        Ok(Self {
+            log: Log::open()?,
+            notes: Vec::new(),
+        })
     }
 
     /// Loads the module of the room called `name`.
@@ -59,6 +63,39 @@ impl Vm {
         let path = Path::new("/sys/module").join(name);
         ensure!(!path.exists(), "{} is still there", path.display());
         errno(&error).ok_or(error)
+    }
+
+    /// Notes what a test that passes has not looked at, and why: the results say
+    /// it.
+    pub fn note(&mut self, text: &str) {
+        self.notes.push(text.to_owned());
+    }
+
+    /// What was noted since the last call of this function.
+    pub(crate) fn take_notes(&mut self) -> String {
+        std::mem::take(&mut self.notes).join(", ")
+    }
+
+    /// Whether a module's `pr_debug!` prints: where the kernel was built with
+    /// debug assertions.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say how it was built.
+    pub fn prints_debug(&mut self) -> Result<bool> {
+        let config = self.sh("zcat /proc/config.gz")?;
+        Ok(config.contains("\nCONFIG_RUST_DEBUG_ASSERTIONS=y\n"))
+    }
+
+    /// Whether the kernel prints pointers as they are; at boot it says so.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub fn shows_pointers(&mut self) -> Result<bool> {
+        Ok(self
+            .sh("dmesg")?
+            .contains("shows unhashed kernel memory"))
     }
 
     /// The kernel log since the test began.
