@@ -12,8 +12,12 @@ use crate::{
 use core::{
     any::Any,
     cell::Cell,
+    convert::Infallible,
     marker::PhantomData,
-    ops::Deref, //
+    ops::{
+        Deref,
+        DerefMut, //
+    },
 };
 use kernel::{
     error::{
@@ -37,24 +41,46 @@ use kernel::{
     },
     uaccess::{
         UserPtr,
-        UserSlice, //
+        UserSlice,
+        UserSliceReader, //
     },
 };
+use pin_init::pin_init_from_closure;
 
 pub use kernel::{
     fs::{
         file::Offset,
         File, //
     },
-    uaccess::{
-        UserSliceReader as Reader,
-        UserSliceWriter as Writer, //
-    },
+    uaccess::UserSliceWriter as Writer, //
 };
 
 /// What a file does, and the data that all who have it open share.
 ///
 /// The methods run in process context and may sleep, several at a time.
+///
+/// # Unloading
+///
+/// The operations are the module's, and what makes the file says how it keeps
+/// the unload rule. *Owner held*, for [devices](crate::chrdev::Registration) and
+/// files in [debugfs](crate::debugfs): a file that is open keeps the module.
+/// *Unregister waits*, for files in [`/proc`](crate::procfs::Entry): so what
+/// sleeps in an operation must wake up when the module wants to leave.
+///
+/// # Examples
+///
+/// ```ignore
+/// struct Answer;
+///
+/// #[vtable]
+/// impl Operations for Answer {
+///     type Private = ();
+///
+///     fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+///         dst.write_slice_file(b"42\n", pos)
+///     }
+/// }
+/// ```
 ///
 /// What `read(2)` and `write(2)` answer for a file without [`read`](Self::read)
 /// or [`write`](Self::write) depends on where the file is: `EIO` in `/proc`,
@@ -113,8 +139,10 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// and that of a file without this.
     ///
     /// Numbers of commands are made with [`kernel::ioctl`]. A process of 32
-    /// bits comes here, too, and must be given what it expects: the same
-    /// numbers and layouts.
+    /// bits comes here, too, its pointers made wide, but its numbers as they
+    /// are: one that encodes the size of a pointer or of a `long` is another
+    /// there, and unknown unless `cmd` is compared with both. So is the layout
+    /// of a structure that contains one.
     fn ioctl(&self, _file: &Opened<Self>, _cmd: u32, _arg: Argument) -> Result<u32> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -151,6 +179,14 @@ impl<T: Operations> Opened<T> {
         // there, which begins with what is private.
         unsafe { &*(*self.file.get()).private_data.cast::<T::Private>() }
     }
+
+    /// The address of the file's inode, C's first argument to `open` and
+    /// `release`: a number, to be printed.
+    pub fn inode(&self) -> *const c_void {
+        // SAFETY: By the type invariants the file is open, so it has an inode,
+        // always the same.
+        unsafe { (*self.file.get()).f_inode.cast_const().cast() }
+    }
 }
 
 impl<T: Operations> Deref for Opened<T> {
@@ -167,6 +203,45 @@ pub fn nonblocking(file: &LocalFile) -> bool {
     file.flags() & flags::O_NONBLOCK != 0
 }
 
+/// What a write has to offer: bytes of the caller's, which are taken in order,
+/// and each of them once.
+///
+/// It dereferences to what the `kernel` crate has of that kind.
+pub struct Reader {
+    slice: UserSliceReader,
+    // Where `slice` ends.
+    end: UserPtr,
+}
+
+impl Reader {
+    fn new(ptr: UserPtr, len: usize) -> Self {
+        Self {
+            slice: UserSlice::new(ptr, len).reader(),
+            end: ptr.wrapping_byte_add(len),
+        }
+    }
+
+    /// Where in user space the next byte is: a number, to be printed. Nobody
+    /// has looked whether there is memory.
+    pub fn as_ptr(&self) -> *const c_void {
+        self.end.as_const_ptr().wrapping_byte_sub(self.slice.len())
+    }
+}
+
+impl Deref for Reader {
+    type Target = UserSliceReader;
+
+    fn deref(&self) -> &UserSliceReader {
+        &self.slice
+    }
+}
+
+impl DerefMut for Reader {
+    fn deref_mut(&mut self) -> &mut UserSliceReader {
+        &mut self.slice
+    }
+}
+
 /// What a write has to offer: the bytes of `src`, but no more than `limit`.
 ///
 /// Fails with `EFAULT` when they are not all the caller's, and with `ENOMEM`.
@@ -174,6 +249,52 @@ pub fn take(src: &mut Reader, limit: usize) -> Result<KVec<u8>> {
     let mut bytes = KVec::from_elem(0, src.len().min(limit), GFP_KERNEL)?;
     src.read_slice(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Writes `byte` to all of `dst`, and returns how many bytes that are.
+///
+/// Where not all of `dst` is the caller's these are the ones before, as
+/// `read(2)` has it; it fails with `EFAULT` when there are none.
+pub fn fill(dst: &mut Writer, byte: u8) -> Result<usize> {
+    let chunk = [byte; 256];
+    let len = dst.len();
+    let mut most = chunk.len();
+    while !dst.is_empty() {
+        let part = dst.len().min(most);
+        match dst.write_slice(&chunk[..part]) {
+            Ok(()) => {}
+            Err(e) if part == 1 && dst.len() == len => return Err(e),
+            Err(_) if part == 1 => break,
+            // Of what failed the beginning can be the caller's.
+            Err(_) => most = part / 2,
+        }
+    }
+    Ok(len - dst.len())
+}
+
+/// What is private to an opening and cannot fail to be made: for
+/// [`open`](Operations::open), which can.
+///
+/// # Examples
+///
+/// ```ignore
+/// type Private = IrqRwLock<u8>;
+///
+/// fn open(&self, _file: &File) -> impl PinInit<IrqRwLock<u8>, Error> {
+///     file::infallible(new_irq_rwlock!(0xff))
+/// }
+/// ```
+pub fn infallible<P>(private: impl PinInit<P, Infallible>) -> impl PinInit<P, Error> {
+    let init = |slot| {
+        // SAFETY: `slot` is what the closure was given, for the same purpose.
+        match unsafe { private.__pinned_init(slot) } {
+            Ok(()) => Ok(()),
+            Err(never) => match never {},
+        }
+    };
+    // SAFETY: When the closure returns, which is always with `Ok`, `slot` was
+    // initialised, and `private` keeps to the contract for pinned memory.
+    unsafe { pin_init_from_closure(init) }
 }
 
 /// The third argument of `ioctl(2)`: a number, or an address in user space,
@@ -193,6 +314,11 @@ impl Argument {
         UserSlice::new(UserPtr::from_addr(self.0), len)
     }
 
+    /// The same bytes, as a write offers them.
+    pub fn reader(self, len: usize) -> Reader {
+        Reader::new(UserPtr::from_addr(self.0), len)
+    }
+
     /// Reads the value that the argument points to.
     pub fn read<T: FromBytes>(self) -> Result<T> {
         self.slice(size_of::<T>()).reader().read()
@@ -204,11 +330,17 @@ impl Argument {
     }
 
     /// Reads the string that the argument points to, without the NUL that ends
-    /// it. Of a string longer than `limit` it takes no more.
+    /// it. Of a string longer than `limit` it takes no more, and looks at no
+    /// more.
     pub fn read_string(self, limit: usize) -> Result<KVec<u8>> {
-        let mut buffer = KVec::from_elem(0, limit + 1, GFP_KERNEL)?;
-        let reader = self.slice(limit + 1).reader();
-        let len = reader.strcpy_into_buf(&mut buffer)?.count_bytes();
+        let mut buffer = KVec::from_elem(0, limit, GFP_KERNEL)?;
+        let from = UserPtr::from_addr(self.0).as_const_ptr();
+        // SAFETY: The buffer has room for that many bytes. The address is
+        // checked.
+        let len = unsafe {
+            bindings::strncpy_from_user(buffer.as_mut_ptr(), from.cast(), limit as isize)
+        };
+        let len = usize::try_from(len).map_err(|_| EFAULT)?;
         buffer.truncate(len);
         Ok(buffer)
     }
@@ -437,7 +569,7 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
     ) -> isize {
         // SAFETY: As in `read`.
         let ((data, file), pos) = unsafe { (Self::opened(file), &mut *pos) };
-        let mut src = UserSlice::new(UserPtr::from_ptr(buf.cast_mut().cast()), len).reader();
+        let mut src = Reader::new(UserPtr::from_ptr(buf.cast_mut().cast()), len);
         count(data.write(file, pos, &mut src), len)
     }
 

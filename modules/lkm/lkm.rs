@@ -46,6 +46,7 @@ pub mod file;
 pub mod init;
 pub mod interop;
 pub mod kthread;
+pub mod message;
 pub mod miscdevice;
 pub mod params;
 pub mod print;

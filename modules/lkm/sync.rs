@@ -3,6 +3,7 @@
 //! Locks and waits that the `kernel` crate has not.
 
 mod completion;
+mod gate;
 mod irq_rwlock;
 mod irq_spinlock;
 mod semaphore;
@@ -14,6 +15,7 @@ pub use crate::{
     new_wait_queue, //
 };
 pub use completion::Completion;
+pub use gate::Gate;
 pub use irq_rwlock::{
     IrqRwLock,
     IrqRwLockReadGuard,

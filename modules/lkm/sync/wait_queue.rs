@@ -4,10 +4,14 @@
 //!
 //! C header: [`include/linux/wait.h`](srctree/include/linux/wait.h)
 
-use crate::bindings;
+use crate::{
+    bindings,
+    file, //
+};
 use core::marker::PhantomPinned;
 use kernel::{
     current,
+    fs::LocalFile,
     prelude::*,
     str::CStr,
     sync::{
@@ -142,6 +146,20 @@ impl WaitQueue {
     ) -> Result<R> {
         let timeout = timeout.try_into().unwrap_or(MAX_SCHEDULE_TIMEOUT);
         self.wait(timeout, ready)?.ok_or(ETIMEDOUT)
+    }
+
+    /// As [`wait_interruptible`](Self::wait_interruptible), unless `file` was
+    /// opened with `O_NONBLOCK`: then it asks `ready` once, and fails with
+    /// `EAGAIN` when it is not so.
+    pub fn wait_unless_nonblocking<R>(
+        &self,
+        file: &LocalFile,
+        mut ready: impl FnMut() -> Option<R>,
+    ) -> Result<R> {
+        match file::nonblocking(file) {
+            true => ready().ok_or(EAGAIN),
+            false => self.wait_interruptible(ready),
+        }
     }
 
     fn wait<R>(
