@@ -6,21 +6,14 @@
 
 use kernel::{
     ioctl::{_IOR, _IOW, _IOWR},
-    new_mutex,
     prelude::*,
-    sync::{
-        atomic::{Atomic, Relaxed},
-        Mutex,
-    },
 };
 use lkm::{
     chrdev,
-    file::{
-        self, events::*, Argument, File, Offset, Opened, Operations, PollTable, Reader, Writer,
-    },
-    new_wait_queue,
+    file::{self, Argument, File, Offset, Opened, Operations, PollTable, Reader, Writer},
+    message::{Message, Seen},
+    new_message,
     print::Hashed,
-    sync::WaitQueue,
 };
 
 module! {
@@ -40,48 +33,30 @@ const IOCTL_SET_MSG: u32 = _IOW::<*const c_char>(MAJOR_NUM, 0);
 const IOCTL_GET_MSG: u32 = _IOR::<*const c_char>(MAJOR_NUM, 1);
 const IOCTL_GET_NTH_BYTE: u32 = _IOWR::<c_int>(MAJOR_NUM, 2);
 
-#[derive(Default)]
-struct Message {
-    text: KVec<u8>,
-    /// How many there have been.
-    number: u64,
-}
-
 #[pin_data]
 struct CharDev {
     #[pin]
-    message: Mutex<Message>,
-    #[pin]
-    arrived: WaitQueue,
-}
-
-impl CharDev {
-    fn set(&self, text: KVec<u8>) {
-        let mut message = self.message.lock();
-        message.text = text;
-        message.number += 1;
-        self.arrived.wake_up_all();
-    }
+    message: Message,
 }
 
 #[vtable]
 impl Operations for CharDev {
-    /// The number of the message that was read last.
-    type Private = Atomic<u64>;
+    type Private = Seen;
 
-    fn open(&self, file: &File) -> impl PinInit<Atomic<u64>, Error> {
+    fn open(&self, file: &File) -> impl PinInit<Seen, Error> {
         pr_info!("device_open({})\n", Hashed(file.as_ptr()));
-        Ok(Atomic::new(0))
+        Ok(Seen::default())
     }
 
     fn release(&self, file: &Opened<Self>) {
-        pr_info!("device_release({})\n", Hashed(file.as_ptr()));
+        let (inode, file) = (Hashed(file.inode()), Hashed(file.as_ptr()));
+        pr_info!("device_release({inode},{file})\n");
     }
 
     fn read(&self, file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let message = self.message.lock();
-        let read = dst.write_slice_file(&message.text, pos)?;
-        file.private().store(message.number, Relaxed);
+        let read = dst.write_slice_file(&message, pos)?;
+        message.seen_by(file.private());
         if read > 0 {
             pr_info!("Read {read} bytes, {} left\n", dst.len());
         }
@@ -89,23 +64,36 @@ impl Operations for CharDev {
     }
 
     fn write(&self, file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        pr_info!("device_write({},{})\n", Hashed(file.as_ptr()), src.len());
-        let text = file::take(src, BUF_LEN)?;
+        let (file, buffer) = (Hashed(file.as_ptr()), Hashed(src.as_ptr()));
+        pr_info!("device_write({file},{buffer},{})\n", src.len());
+        let mut text = file::take(src, BUF_LEN)?;
         let len = text.len();
-        self.set(text);
+        // The NUL that ends a string is not part of the message.
+        if text.ends_with(b"\0") {
+            text.truncate(len - 1);
+        }
+        self.message.set(text);
         Ok(len)
     }
 
     fn size(&self, _file: &Opened<Self>) -> Offset {
-        self.message.lock().text.len() as Offset
+        self.message.lock().len() as Offset
     }
 
-    fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
+    fn ioctl(&self, file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
         match cmd {
-            IOCTL_SET_MSG => self.set(arg.read_string(BUF_LEN)?),
-            IOCTL_GET_MSG => arg.write_string(&self.message.lock().text)?,
+            IOCTL_SET_MSG => {
+                let len = arg.read_string(BUF_LEN)?.len() + 1;
+                self.write(file, &mut 0, &mut arg.reader(len.min(BUF_LEN)))?;
+            }
+            IOCTL_GET_MSG => {
+                // As much as the caller must have room for.
+                let mut dst = arg.slice(BUF_LEN + 19).writer();
+                self.read(file, &mut 0, &mut dst)?;
+                dst.write_slice(b"\0")?;
+            }
             IOCTL_GET_NTH_BYTE if arg.number() <= BUF_LEN => {
-                let byte = self.message.lock().text.get(arg.number()).copied();
+                let byte = self.message.lock().get(arg.number()).copied();
                 // After the message there is a NUL.
                 return Ok(byte.unwrap_or(0).into());
             }
@@ -116,11 +104,7 @@ impl Operations for CharDev {
     }
 
     fn poll(&self, file: &Opened<Self>, table: &PollTable) -> u32 {
-        table.wait(&self.arrived);
-        match self.message.lock().number == file.private().load(Relaxed) {
-            true => EPOLLOUT,
-            false => EPOLLIN | EPOLLOUT,
-        }
+        self.message.poll(file.private(), table)
     }
 }
 
@@ -130,10 +114,7 @@ struct Module {
 
 impl kernel::Module for Module {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let device = pin_init!(CharDev {
-            message <- new_mutex!(Message::default()),
-            arrived <- new_wait_queue!(),
-        });
+        let device = pin_init!(CharDev { message <- new_message!() });
         let device = chrdev::Registration::with_major(MAJOR_NUM, NAME, device)?;
         pr_info!("Device created on /dev/{NAME}\n");
         Ok(Self { _device: device })
