@@ -77,7 +77,8 @@ fn raw(error: io::Error) -> Option<Errno> {
 
 fn tells_its_last_input(vm: &mut Vm) -> Result {
     let module = vm.load("sleep")?;
-    vm.log().expect("/proc/sleep created")?;
+    let created = (6, "/proc/sleep created");
+    assert_eq!(vm.log().said("sleep")?, [created]);
     let metadata = fs::metadata(PATH)?;
     assert_eq!(metadata.mode() & 0o7777, 0o644);
     assert_eq!((metadata.uid(), metadata.gid()), (0, 0));
@@ -100,6 +101,9 @@ fn tells_its_last_input(vm: &mut Vm) -> Result {
 
     module.unload()?;
     assert!(!Path::new(PATH).exists());
+    let removed = (7, "/proc/sleep removed");
+    let rest = if vm.prints_debug()? { &[removed][..] } else { &[] };
+    assert_eq!(vm.log().said("sleep")?[1..], *rest);
     Ok(())
 }
 
@@ -156,6 +160,7 @@ fn bad_addresses_are_errors(vm: &mut Vm) -> Result {
     let file = open(OFlags::empty())?;
     assert_eq!(read_to_bad_address(&file, 4), Err(Errno::FAULT));
     assert_eq!(write_from_bad_address(&file, 4), Err(Errno::FAULT));
+    assert_eq!(Edge::of(b"only this").write(&file, 10), Err(Errno::FAULT));
     drop(file);
     assert_eq!(contents()?, "Last input:kept\n");
     Ok(())
