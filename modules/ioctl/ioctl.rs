@@ -11,7 +11,7 @@ use kernel::{
 };
 use lkm::{
     chrdev,
-    file::{Argument, File, Offset, Opened, Operations, Writer},
+    file::{self, Argument, File, Offset, Opened, Operations, Writer},
     new_irq_rwlock,
     sync::IrqRwLock,
 };
@@ -39,19 +39,14 @@ struct Driver {
     ioctl_num: Atomic<c_int>,
 }
 
-#[pin_data]
-struct Data {
-    #[pin]
-    val: IrqRwLock<u8>,
-}
-
 #[vtable]
 impl Operations for Driver {
-    type Private = Data;
+    /// The value.
+    type Private = IrqRwLock<u8>;
 
-    fn open(&self, _file: &File) -> impl PinInit<Data, Error> {
+    fn open(&self, _file: &File) -> impl PinInit<IrqRwLock<u8>, Error> {
         pr_alert!("test_ioctl_open call.\n");
-        try_pin_init!(Data { val <- new_irq_rwlock!(0xff) })
+        file::infallible(new_irq_rwlock!(0xff))
     }
 
     fn release(&self, _file: &Opened<Self>) {
@@ -60,17 +55,12 @@ impl Operations for Driver {
 
     /// Fills the whole buffer with the value.
     fn read(&self, file: &Opened<Self>, _pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
-        let chunk = [*file.private().val.read(); 256];
-        let len = dst.len();
-        while !dst.is_empty() {
-            let part = dst.len().min(chunk.len());
-            dst.write_slice(&chunk[..part])?;
-        }
-        Ok(len)
+        let val = *file.private().read();
+        file::fill(dst, val)
     }
 
     fn ioctl(&self, file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
-        let val = &file.private().val;
+        let val = file.private();
         match cmd {
             IOCTL_VALSET => {
                 let data: IoctlArg = arg.read()?;
