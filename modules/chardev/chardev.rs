@@ -7,11 +7,12 @@
 use kernel::{
     prelude::*,
     str::CString,
-    sync::atomic::{Acquire, Atomic, Relaxed, Release},
+    sync::atomic::{Atomic, Relaxed},
 };
 use lkm::{
     chrdev,
     file::{File, Offset, Opened, Operations, Reader, Writer},
+    sync::Gate,
 };
 
 module! {
@@ -26,7 +27,7 @@ const NAME: &CStr = c"chardev";
 
 /// The device, which one process at a time may have open.
 struct Chardev {
-    open: Atomic<bool>,
+    gate: Gate,
     counter: Atomic<i32>,
 }
 
@@ -36,14 +37,12 @@ impl Operations for Chardev {
     type Private = i32;
 
     fn open(&self, _file: &File) -> impl PinInit<i32, Error> {
-        if self.open.xchg(true, Acquire) {
-            return Err(EBUSY);
-        }
+        self.gate.enter()?;
         Ok(self.counter.fetch_add(1, Relaxed))
     }
 
     fn release(&self, _file: &Opened<Self>) {
-        self.open.store(false, Release);
+        self.gate.leave();
     }
 
     fn read(&self, file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
@@ -65,7 +64,7 @@ struct Module {
 impl kernel::Module for Module {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let chardev = Chardev {
-            open: Atomic::new(false),
+            gate: Gate::new(),
             counter: Atomic::new(0),
         };
         let device = chrdev::Registration::new(NAME, chardev)?;

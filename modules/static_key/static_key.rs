@@ -2,18 +2,22 @@
 
 //! A branch that costs nothing while it is not taken, switched through /dev/key_state.
 //!
+//! A command is a whole word here: what only begins with one, as `enabler`, the
+//! book takes for it.
+//!
 //! Book: 31.2 Static keys
 
 use kernel::{
     prelude::*,
     str::BStr,
-    sync::atomic::{Acquire, Atomic, Relaxed, Release},
+    sync::atomic::{Atomic, Relaxed},
 };
 use lkm::{
     chrdev,
-    file::{File, Offset, Opened, Operations, Reader, Writer},
+    file::{self, File, Offset, Opened, Operations, Reader, Writer},
     static_branch_unlikely,
     static_key::StaticKey,
+    sync::Gate,
 };
 
 module! {
@@ -33,7 +37,7 @@ static FKEY: StaticKey = StaticKey::new();
 
 /// The device, which one process at a time may have open.
 struct KeyState {
-    open: Atomic<bool>,
+    gate: Gate,
     /// Whether the key was on when the device was opened.
     enabled: Atomic<bool>,
 }
@@ -43,9 +47,7 @@ impl Operations for KeyState {
     type Private = ();
 
     fn open(&self, _file: &File) -> impl PinInit<(), Error> {
-        if self.open.xchg(true, Acquire) {
-            return Err(EBUSY);
-        }
+        self.gate.enter()?;
         self.enabled.store(FKEY.is_enabled(), Relaxed);
         pr_info!("fastpath 1\n");
         if static_branch_unlikely!(FKEY) {
@@ -56,7 +58,7 @@ impl Operations for KeyState {
     }
 
     fn release(&self, _file: &Opened<Self>) {
-        self.open.store(false, Release);
+        self.gate.leave();
     }
 
     fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
@@ -68,14 +70,11 @@ impl Operations for KeyState {
     }
 
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        let len = src.len();
-        if len > COMMAND_LEN {
+        if src.len() > COMMAND_LEN {
             pr_err!("command exceeded {COMMAND_LEN} char\n");
             return Err(EINVAL);
         }
-        let mut buffer = [0; COMMAND_LEN];
-        let command = &mut buffer[..len];
-        src.read_slice(command)?;
+        let command = file::take(src, COMMAND_LEN)?;
         match command.trim_ascii_end() {
             b"enable" => FKEY.enable(),
             b"disable" => FKEY.disable(),
@@ -84,7 +83,7 @@ impl Operations for KeyState {
                 return Err(EINVAL);
             }
         }
-        Ok(len)
+        Ok(command.len())
     }
 }
 
@@ -95,7 +94,7 @@ struct Module {
 impl kernel::Module for Module {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let state = KeyState {
-            open: Atomic::new(false),
+            gate: Gate::new(),
             enabled: Atomic::new(false),
         };
         let device = chrdev::Registration::new(NAME, state)?;
