@@ -10,6 +10,7 @@ pub const DEMO: &[&str] = &[
 
 pub const TESTS: &[Test] = tests![
     makes_its_file,
+    says_what_is_done_to_it,
     reads_back_what_was_written,
     reads_in_pieces_and_from_anywhere,
     takes_as_much_as_there_is_room_for,
@@ -41,6 +42,28 @@ fn makes_its_file(vm: &mut Vm) -> Result {
     assert_eq!(file.size(), 80);
     module.unload()?;
     assert!(!Path::new(PATH).exists());
+    Ok(())
+}
+
+/// The kernel's `pr_debug!` says nothing unless it was built to.
+fn says_what_is_done_to_it(vm: &mut Vm) -> Result {
+    let module = vm.load("procfs3")?;
+    fs::write(PATH, "a text")?;
+    let mut file = File::open(PATH)?;
+    for expected in [6, 0] {
+        assert_eq!(file.read(&mut [0; 16])?, expected);
+    }
+    drop(file);
+    module.unload()?;
+    let said = [
+        (7, "/proc/buffer2k created"),
+        (7, "procfs_write: write 6 bytes"),
+        (7, "procfs_read: read 6 bytes"),
+        (7, "procfs_read: END"),
+        (7, "/proc/buffer2k removed"),
+    ];
+    let expected = if vm.prints_debug()? { &said[..] } else { &[] };
+    assert_eq!(vm.log().said("procfs3")?, expected);
     Ok(())
 }
 

@@ -73,6 +73,7 @@ impl TextFile {
         let file = self.open()?;
         assert_eq!(read_to_bad_address(&file, 4), Err(Errno::FAULT));
         assert_eq!(write_from_bad_address(&file, 100), Err(Errno::FAULT));
+        assert_eq!(Edge::of(b"begun").write(&file, 6), Err(Errno::FAULT));
         let bad = ioctl(&file, 0, Argument::BadAddress);
         assert_eq!(bad, Err(Errno::NOTTY));
         assert_eq!(fs::read(self.path)?, b"kept");
