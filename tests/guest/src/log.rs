@@ -44,6 +44,12 @@ impl<T: AsRef<str>> PartialEq<(u8, T)> for Line {
     }
 }
 
+/// What `pr_info!` makes of `text`, to be compared with a [`Line`].
+#[must_use]
+pub fn info<T: AsRef<str>>(text: T) -> (u8, T) {
+    (6, text)
+}
+
 /// The kernel log, read from `/dev/kmsg`. What user space has written there is
 /// left out.
 ///

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use rustix::{
     fs::OFlags,
     io::Errno,
-    system::{delete_module, finit_module},
+    system::{delete_module, finit_module, init_module},
 };
 
 /// How long an unload is tried again while the kernel says that the module is
@@ -86,6 +86,19 @@ fn unload(name: &str, flags: OFlags) -> Result<(), Errno> {
     delete_module(&name, flags.bits() as i32)
 }
 
+/// Replaces each C string in `bytes` that ends with `from`.
+fn replace(bytes: &mut [u8], from: &str, to: &str) {
+    assert_eq!(from.len(), to.len());
+    let ending = [from.as_bytes(), b"\0"].concat();
+    let places: Vec<_> = (0..bytes.len().saturating_sub(from.len()))
+        .filter(|&at| bytes[at..].starts_with(&ending))
+        .collect();
+    assert!(!places.is_empty(), "no {from}");
+    for at in places {
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+}
+
 /// A loaded module, unloaded when this is dropped.
 #[derive(Debug)]
 pub struct Module {
@@ -111,6 +124,31 @@ impl Module {
         })?;
         Ok(Self {
             name: kernel_name(name),
+            loaded: true,
+        })
+    }
+
+    /// Loads the module `NAME.ko` a second time, by the name `twin`, which must
+    /// be as long. `edits` are further texts, each with one as long that its
+    /// twin has in its place: names of what the kernel has only once.
+    ///
+    /// # Errors
+    ///
+    /// See [`Module::load`].
+    ///
+    /// # Panics
+    ///
+    /// When the module has no such text.
+    pub fn load_twin(name: &str, twin: &str, edits: &[(&str, &str)]) -> Result<Self> {
+        let path = file(name);
+        let mut bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+        let own = kernel_name(name);
+        for (from, to) in [(own.as_str(), twin)].iter().chain(edits) {
+            replace(&mut bytes, from, to);
+        }
+        init_module(&bytes, c"").with_context(|| format!("insmod {name}.ko as {twin}"))?;
+        Ok(Self {
+            name: twin.to_owned(),
             loaded: true,
         })
     }
@@ -180,5 +218,17 @@ impl Drop for Module {
             // The harness finds and names a module that stays.
             let _ = unload_soon(&self.name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_replaced() {
+        let mut bytes = *b"name=one\0one two\0one\0";
+        replace(&mut bytes, "one", "uno");
+        assert_eq!(&bytes, b"name=uno\0one two\0uno\0");
     }
 }

@@ -22,6 +22,7 @@ pub use rustix::io::Errno;
 
 pub use crate::{
     Line, Log, Module, Room, Test, Vm, Waiter,
+    log::info,
     modinfo::{Modinfo, modinfo},
     module::file as module_file,
     polling::{poll_for, polled},

@@ -93,9 +93,7 @@ impl Vm {
     ///
     /// When the log cannot be read.
     pub fn shows_pointers(&mut self) -> Result<bool> {
-        Ok(self
-            .sh("dmesg")?
-            .contains("shows unhashed kernel memory"))
+        Ok(self.sh("dmesg")?.contains("shows unhashed kernel memory"))
     }
 
     /// The kernel log since the test began.
