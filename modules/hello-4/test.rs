@@ -12,9 +12,10 @@ pub const TESTS: &[Test] = tests![
 
 fn says_hello_and_goodbye(vm: &mut Vm) -> Result {
     let module = vm.load("hello-4")?;
-    vm.log().expect("Hello, world 4")?;
+    assert_eq!(vm.log().said("hello-4")?, [info("Hello, world 4")]);
     module.unload()?;
-    vm.log().expect("Goodbye, world 4")?;
+    let both = ["Hello, world 4", "Goodbye, world 4"].map(info);
+    assert_eq!(vm.log().said("hello-4")?, both);
     Ok(())
 }
 
@@ -30,6 +31,7 @@ fn modinfo_says_what_was_given(_: &mut Vm) -> Result {
 fn needs_its_licence(vm: &mut Vm) -> Result {
     // Such a module makes the kernel switch its lock debugging off, for good.
     if Path::new("/proc/lockdep").exists() {
+        vm.note("not with lock debugging, which that would switch off");
         return Ok(());
     }
     let mut module = fs::read(module_file("hello-4"))?;

@@ -14,11 +14,14 @@ const CACHE: &str = "/sys/kernel/slab/my_custom_cache";
 
 fn makes_a_cache_and_two_objects(vm: &mut Vm) -> Result {
     let module = vm.load("kmem_cache")?;
-    vm.log().expect("kmem_cache_example: Initializing module")?;
-    let first = vm.log().expect("Allocated obj1 at ")?;
-    assert!(first.ends_with(" (id: 1)"), "{first}");
-    let second = vm.log().expect("Allocated obj2 at ")?;
-    assert!(second.ends_with(" (id: 2)"), "{second}");
+    let said = vm.log().said("kmem_cache")?;
+    assert_eq!(said[0], info("kmem_cache_example: Initializing module"));
+    for (n, line) in [(1, &said[1]), (2, &said[2])] {
+        let begin = format!("kmem_cache_example: Allocated obj{n} at ");
+        let end = format!(" (id: {n})");
+        let fits = line.text.starts_with(&begin) && line.text.ends_with(&end);
+        assert!(fits && line.level == 6, "{line:?}");
+    }
 
     // An i32 and 32 bytes, with SLAB_HWCACHE_ALIGN; merged with no other cache.
     let is = |name: &str| fs::read_to_string(format!("{CACHE}/{name}"));
@@ -28,8 +31,8 @@ fn makes_a_cache_and_two_objects(vm: &mut Vm) -> Result {
     assert!(fs::symlink_metadata(CACHE)?.is_dir());
 
     module.unload()?;
-    vm.log()
-        .expect("kmem_cache_example: Cleaned up and exited")?;
+    let exited = info("kmem_cache_example: Cleaned up and exited");
+    assert_eq!(vm.log().said("kmem_cache")?[3..], [exited]);
     assert!(!Path::new(CACHE).exists());
     Ok(())
 }
@@ -38,7 +41,7 @@ fn makes_a_cache_and_two_objects(vm: &mut Vm) -> Result {
 /// says that it has none yet. A kernel that debugs its slabs says at boot that
 /// it hides nothing.
 fn hides_where_its_objects_are(vm: &mut Vm) -> Result {
-    let hides = !vm.sh("dmesg")?.contains("shows unhashed kernel memory");
+    let hides = !vm.shows_pointers()?;
     let _module = vm.load("kmem_cache")?;
     let line = vm.log().expect("Allocated obj1 at ")?;
     let address = line.split(' ').nth(5).context("no address")?;
@@ -52,6 +55,7 @@ fn hides_where_its_objects_are(vm: &mut Vm) -> Result {
 fn is_in_slabinfo(vm: &mut Vm) -> Result {
     const SLABINFO: &str = "/proc/slabinfo";
     if !Path::new(SLABINFO).exists() {
+        vm.note("this kernel has no /proc/slabinfo");
         return Ok(());
     }
     let listed = || Ok::<_, io::Error>(fs::read_to_string(SLABINFO)?.contains("my_custom_cache "));
