@@ -12,7 +12,8 @@ pub const DEMO: &[&str] = &[
 pub const TESTS: &[Test] = tests![
     makes_its_node,
     says_what_is_done_to_it,
-    takes_bad_addresses_for_nothing,
+    says_when_the_buffer_is_bad,
+    takes_a_page_at_a_time,
     belongs_to_the_children_too,
     keeps_the_module_while_open,
     a_hundred_threads_find_it_open,
@@ -42,8 +43,6 @@ fn says_what_is_done_to_it(vm: &mut Vm) -> Result {
     assert_eq!(file.write(b"")?, 0);
     drop(file);
     module.unload()?;
-    let said = vm.log().said("rust_chrdev")?.into_iter();
-    let texts: Vec<_> = said.map(|line| line.text).collect();
     let expected = [
         "Rust character device sample (init) rust_chrdev",
         "File opened",
@@ -53,16 +52,28 @@ fn says_what_is_done_to_it(vm: &mut Vm) -> Result {
         "File write",
         "Rust character device sample (exit)",
     ];
-    assert_eq!(texts, expected);
+    assert_eq!(vm.log().said("rust_chrdev")?, expected.map(info));
     Ok(())
 }
 
-/// Nothing is read from there and nothing is written to there.
-fn takes_bad_addresses_for_nothing(vm: &mut Vm) -> Result {
+/// Nothing is ever written there by a read.
+fn says_when_the_buffer_is_bad(vm: &mut Vm) -> Result {
     let _module = vm.load("rust_chrdev")?;
     let file = OpenOptions::new().read(true).write(true).open(PATH)?;
     assert_eq!(read_to_bad_address(&file, 4), Ok(0));
+    assert_eq!(write_from_bad_address(&file, 4), Err(Errno::FAULT));
+    assert_eq!(Edge::of(b"text").write(&file, 5), Err(Errno::FAULT));
+    assert_eq!(Edge::of(b"text").write(&file, 4), Ok(4));
     assert_eq!(ioctl(&file, 0, Argument::None), Err(Errno::NOTTY));
+    Ok(())
+}
+
+/// Not a buffer as large as the caller likes.
+fn takes_a_page_at_a_time(vm: &mut Vm) -> Result {
+    let _module = vm.load("rust_chrdev")?;
+    let mut file = OpenOptions::new().write(true).open(PATH)?;
+    assert_eq!(file.write(&[b'x'; 5000])?, 4096);
+    file.write_all(&[b'x'; 10_000])?;
     Ok(())
 }
 

@@ -4,9 +4,9 @@
 //!
 //! Write-up: Misc Device
 
-use kernel::prelude::*;
+use kernel::{page::PAGE_SIZE, prelude::*};
 use lkm::{
-    file::{File, Offset, Opened, Operations, Reader, Writer},
+    file::{self, File, Offset, Opened, Operations, Reader, Writer},
     miscdevice,
 };
 
@@ -36,7 +36,7 @@ impl Operations for RustFile {
 
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         pr_info!("File written\n");
-        Ok(src.len())
+        Ok(file::take(src, PAGE_SIZE)?.len())
     }
 }
 
