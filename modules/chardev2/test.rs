@@ -19,6 +19,7 @@ pub const DEMO: &[&str] = &[
 pub const TESTS: &[Test] = tests![
     makes_its_node,
     says_what_is_done_to_it,
+    makes_its_node_when_its_number_is_taken,
     keeps_a_message,
     reads_in_pieces_and_from_anywhere,
     takes_eighty_bytes,
@@ -77,6 +78,22 @@ fn makes_its_node(vm: &mut Vm) -> Result {
     Ok(())
 }
 
+/// The book's module fails.
+fn makes_its_node_when_its_number_is_taken(vm: &mut Vm) -> Result {
+    let first = Module::load_twin("chardev2", "chardev3", &[("char_dev", "char_dex")])?;
+    let major = |path| anyhow::Ok(rustix::fs::major(fs::metadata(path)?.rdev()));
+    assert_eq!(major("/dev/char_dex")?, 100);
+    let second = vm.load("chardev2")?;
+    let other = major(PATH)?;
+    assert!(other != 100 && other != 0, "{other}");
+    // Each has its message; the numbers of the ioctls stay as they are.
+    set(&open()?, b"second")?;
+    assert_eq!(fs::read("/dev/char_dex")?, b"");
+    assert_eq!(fs::read(PATH)?, b"second");
+    second.unload()?;
+    first.unload()
+}
+
 /// Reads `name(a,b)` with as many arguments as there are in it, of which the
 /// first `pointers` are such as C prints them.
 fn arguments(line: &Line, name: &str, pointers: usize) -> Result<Vec<String>> {
@@ -103,7 +120,7 @@ fn says_what_is_done_to_it(vm: &mut Vm) -> Result {
     ioctl(&file, GET_MSG, Argument::Buffer(&mut buffer))?;
     message(&file)?;
     message(&file)?;
-    assert_eq!((&file).read_at(&mut buffer, 5)?, 0);
+    assert_eq!(file.read_at(&mut buffer, 5)?, 0);
     drop(file);
     drop(open()?);
 
@@ -130,7 +147,12 @@ fn says_what_is_done_to_it(vm: &mut Vm) -> Result {
     assert_eq!(arguments(&said[9], "device_release", 2)?[0], released[0]);
     assert_eq!(said.len(), 10);
     let hides = !vm.shows_pointers()?;
-    for pointer in opened.iter().chain(&wrote[..2]).chain(&set[..2]).chain(&released) {
+    for pointer in opened
+        .iter()
+        .chain(&wrote[..2])
+        .chain(&set[..2])
+        .chain(&released)
+    {
         // Hashed: it does not tell where in memory the kernel is, but on a
         // kernel that says of itself that it does.
         let hidden = pointer.starts_with("00000000") || pointer == "(____ptrval____)";
