@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = tests![
     says_when_a_buffer_is_bad,
     many_write_and_read,
     cannot_be_loaded_twice,
+    a_name_that_is_taken_is_an_error,
     open_file_outlives_the_module,
 ];
 
@@ -40,7 +41,8 @@ fn store(text: &[u8]) -> std::result::Result<usize, Errno> {
 fn keeps_a_number(vm: &mut Vm) -> Result {
     let module = vm.load("hello-sysfs")?;
     assert_eq!(module.name(), "hello_sysfs");
-    vm.log().expect("mymodule: initialized")?;
+    let initialized = info("mymodule: initialized");
+    assert_eq!(vm.log().said("hello-sysfs")?, [initialized]);
     assert_eq!(fs::metadata(DIR)?.mode() & 0o7777, 0o755);
     assert_eq!(fs::metadata(PATH)?.mode() & 0o7777, 0o660);
     assert_eq!(fs::read_dir(DIR)?.count(), 1);
@@ -52,7 +54,8 @@ fn keeps_a_number(vm: &mut Vm) -> Result {
     assert_eq!(value()?, "-5\n");
 
     module.unload()?;
-    vm.log().expect("mymodule: Exit success")?;
+    let exit = info("mymodule: Exit success");
+    assert_eq!(vm.log().said("hello-sysfs")?, [initialized, exit]);
     assert!(!Path::new(DIR).exists());
     Ok(())
 }
@@ -166,6 +169,23 @@ fn cannot_be_loaded_twice(vm: &mut Vm) -> Result {
     assert_eq!(vm.log().count("mymodule: initialized")?, 1);
     assert_eq!(value()?, "7\n");
     Ok(())
+}
+
+/// The book's says that it is initialized before it is.
+fn a_name_that_is_taken_is_an_error(vm: &mut Vm) -> Result {
+    let module = vm.load("hello-sysfs")?;
+    fs::write(PATH, "7")?;
+    // To the kernel another module, which wants the same directory.
+    let error = Module::load_twin("hello-sysfs", "hello_twins", &[]).unwrap_err();
+    // EEXIST, in whose place the module core says EBUSY.
+    assert_eq!(errno(&error), Some(Errno::BUSY));
+    assert!(!Path::new("/sys/module/hello_twins").exists());
+    let initialized = info("mymodule: initialized");
+    assert_eq!(vm.log().said("hello-sysfs")?, [initialized]);
+    assert_eq!(value()?, "7\n");
+    // It is the name that was in the way.
+    module.unload()?;
+    Module::load_twin("hello-sysfs", "hello_twins", &[])?.unload()
 }
 
 fn open_file_outlives_the_module(vm: &mut Vm) -> Result {
