@@ -16,6 +16,7 @@ pub const TESTS: &[Test] = tests![
     a_string_can_be_empty_quoted_and_long,
     bad_values_are_refused,
     unknown_parameters_are_ignored,
+    leaks_no_string,
     has_files_with_the_right_modes,
     files_can_be_written,
     bad_writes_change_nothing,
@@ -48,6 +49,7 @@ fn says_the_defaults(vm: &mut Vm) -> Result {
         "Goodbye, world 5",
     ];
     assert_eq!(said(vm, "")?, expected);
+    assert_eq!(vm.log().said("hello-5")?, expected.map(info));
     Ok(())
 }
 
@@ -165,6 +167,17 @@ fn unknown_parameters_are_ignored(vm: &mut Vm) -> Result {
         .expect("hello_5: unknown parameter 'myfloat' ignored")?;
     assert_eq!(said[3], "myint is an integer: 3");
     Ok(())
+}
+
+/// The kernel allocates what a string parameter is given.
+fn leaks_no_string(vm: &mut Vm) -> Result {
+    let long = format!("mystring=one mystring={}", "x".repeat(1000));
+    vm.rounds(|vm| {
+        vm.load_with("hello-5", &long)?.unload()?;
+        let refused = vm.load_fails("hello-5", &format!("{long} myint=x"))?;
+        assert_eq!(refused, Errno::INVAL);
+        Ok(())
+    })
 }
 
 fn has_files_with_the_right_modes(vm: &mut Vm) -> Result {

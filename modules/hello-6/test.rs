@@ -14,25 +14,20 @@ pub const TESTS: &[Test] = tests![
     is_told_of_reads_and_writes,
     is_not_told_of_bad_values,
     is_told_of_each_of_many,
+    leaks_nothing_however_often_it_is_set,
     open_file_outlives_the_module,
     modinfo_lists_the_parameter,
 ];
 
 const WATCHED: &str = "/sys/module/hello_6/parameters/watched";
 
-/// What the module has said since the mark.
-fn said(vm: &mut Vm) -> Result<Vec<String>> {
-    let said = vm.log().said("hello-6")?.into_iter();
-    Ok(said.map(|line| line.text).collect())
-}
-
 fn says_the_default(vm: &mut Vm) -> Result {
     let module = vm.load("hello-6")?;
     assert_eq!(fs::metadata(WATCHED)?.mode() & 0o7777, 0o644);
     module.unload()?;
     assert_eq!(
-        said(vm)?,
-        ["Hello, world 6", "watched starts at 42", "Goodbye, world 6"]
+        vm.log().said("hello-6")?,
+        ["Hello, world 6", "watched starts at 42", "Goodbye, world 6"].map(info)
     );
     Ok(())
 }
@@ -40,13 +35,14 @@ fn says_the_default(vm: &mut Vm) -> Result {
 fn is_told_before_init(vm: &mut Vm) -> Result {
     let module = vm.load_with("hello-6", "watched=6 watched=7")?;
     assert_eq!(
-        said(vm)?,
+        vm.log().said("hello-6")?,
         [
             "watched updated to 6",
             "watched updated to 7",
             "Hello, world 6",
             "watched starts at 7"
         ]
+        .map(info)
     );
     module.unload()
 }
@@ -55,9 +51,12 @@ fn is_told_of_reads_and_writes(vm: &mut Vm) -> Result {
     let module = vm.load_with("hello-6", "watched=7")?;
     vm.log().mark()?;
     assert_eq!(fs::read_to_string(WATCHED)?, "7\n");
-    assert_eq!(said(vm)?, ["watched was read"]);
+    assert_eq!(vm.log().said("hello-6")?, ["watched was read"].map(info));
     fs::write(WATCHED, "21\n")?;
-    assert_eq!(said(vm)?, ["watched was read", "watched updated to 21"]);
+    assert_eq!(
+        vm.log().said("hello-6")?,
+        ["watched was read", "watched updated to 21"].map(info)
+    );
     assert_eq!(module.param("watched")?, "21");
     module.unload()
 }
@@ -93,6 +92,20 @@ fn is_told_of_each_of_many(vm: &mut Vm) -> Result {
     assert_eq!(vm.log().count("watched was read")?, 2 * TIMES);
     assert_eq!(vm.log().count("watched updated to 5")?, 2 * TIMES);
     Ok(())
+}
+
+fn leaks_nothing_however_often_it_is_set(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| {
+        let module = vm.load_with("hello-6", "watched=1 watched=2")?;
+        fs::write(WATCHED, "3")?;
+        fs::read(WATCHED)?;
+        module.unload()?;
+        assert_eq!(
+            vm.load_fails("hello-6", "watched=1 watched=x")?,
+            Errno::INVAL
+        );
+        Ok(())
+    })
 }
 
 fn open_file_outlives_the_module(vm: &mut Vm) -> Result {

@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = tests![
     bad_addresses_change_nothing,
     many_write_and_read,
     not_even_root_writes_to_the_blob,
+    knows_no_ioctl,
     an_open_file_keeps_the_module,
 ];
 
@@ -35,15 +36,17 @@ fn writer() -> io::Result<File> {
 
 fn has_two_files(vm: &mut Vm) -> Result {
     let module = vm.load("hello-debugfs-file")?;
-    vm.log()
-        .expect("debugfs file example registered under /sys/kernel/debug/lkmpg_debugfs_file")?;
+    let text = "debugfs file example registered under /sys/kernel/debug/lkmpg_debugfs_file";
+    let registered = info(text);
+    assert_eq!(vm.log().said("hello-debugfs-file")?, [registered]);
     assert_eq!(fs::read_dir(DIR)?.count(), 2);
     assert_eq!(fs::metadata(MESSAGE)?.mode() & 0o7777, 0o600);
     assert_eq!(fs::metadata(BLOB)?.mode() & 0o7777, 0o400);
     assert_eq!(fs::read_to_string(MESSAGE)?, HELLO);
     assert_eq!(fs::read_to_string(BLOB)?, BLOB_TEXT);
     module.unload()?;
-    vm.log().expect("debugfs file example removed")?;
+    let removed = info("debugfs file example removed");
+    assert_eq!(vm.log().said("hello-debugfs-file")?, [registered, removed]);
     assert!(!Path::new(DIR).exists());
     Ok(())
 }
@@ -148,6 +151,18 @@ fn many_write_and_read(vm: &mut Vm) -> Result {
         }
         threads.into_iter().try_for_each(|it| it.join().unwrap())
     })
+}
+
+fn knows_no_ioctl(vm: &mut Vm) -> Result {
+    let _module = vm.load("hello-debugfs-file")?;
+    for path in [MESSAGE, BLOB] {
+        let file = File::open(path)?;
+        for request in [0, 0x6400, u32::MAX] {
+            let answer = ioctl(&file, request, Argument::BadAddress);
+            assert_eq!(answer, Err(Errno::NOTTY), "{path}: {request:x}");
+        }
+    }
+    Ok(())
 }
 
 fn an_open_file_keeps_the_module(vm: &mut Vm) -> Result {
