@@ -167,6 +167,21 @@ fn bad() -> Result {
     Ok(())
 }
 
+/// Names that others have. The kernel complains.
+fn taken() -> Result {
+    // A class of the kernel's own.
+    let device = chrdev::Registration::new(c"mem", Numbered(9));
+    refused(device, EEXIST)?;
+    refused(KBox::pin_init(drum(c"devices-drum"), GFP_KERNEL), EEXIST)
+}
+
+/// A device whose node would be that of a serial port, if there were none.
+fn serial() -> Result {
+    let device = chrdev::Registration::with_minors(1, c"ttyS", |n| Ok::<_, Error>(Numbered(n)))?;
+    pr_info!("another ttyS0: {}\n", device.major());
+    Ok(())
+}
+
 #[pin_data]
 struct Control {
     #[pin]
@@ -182,6 +197,8 @@ impl Operations for Control {
         src.clone_reader().read_all(&mut command, GFP_KERNEL)?;
         match &command[..] {
             b"bad" => bad()?,
+            b"taken" => taken()?,
+            b"serial" => serial()?,
             b"drop" => {
                 let drum = self.drum.lock().take();
                 drop(drum);

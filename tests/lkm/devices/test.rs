@@ -7,6 +7,8 @@ pub const TESTS: &[Test] = tests![
     each_minor_number_has_its_own_data,
     a_major_number_that_is_taken_is_not_taken_twice,
     what_cannot_be_is_refused,
+    names_that_are_taken_are_refused,
+    a_node_that_is_there_stays,
     a_misc_device_has_private_data,
     a_misc_device_is_waited_for,
     a_misc_device_is_sought_in,
@@ -74,6 +76,38 @@ fn what_cannot_be_is_refused(vm: &mut Vm) -> Result {
     }
     assert!(!Path::new("/sys/class/refused").exists());
     assert!(!fs::read_to_string("/proc/devices")?.contains("refused"));
+    Ok(())
+}
+
+fn names_that_are_taken_are_refused(vm: &mut Vm) -> Result {
+    let _module = vm.load("devices")?;
+    let devices = fs::read_to_string("/proc/devices")?;
+    let misc = fs::read_to_string("/proc/misc")?;
+    fs::write(CONTROL, "taken")?;
+    for path in ["/class/mem", "/devices/virtual/misc/devices-drum"] {
+        let trouble = format!("cannot create duplicate filename '{path}'");
+        vm.log().expect_trouble(&trouble)?;
+    }
+    vm.log().expect_trouble("kobject_add_internal failed for")?;
+    // Nothing is left of what was refused, or taken from who has the name.
+    assert_eq!(fs::read_to_string("/proc/devices")?, devices);
+    assert_eq!(fs::read_to_string("/proc/misc")?, misc);
+    assert_eq!(vm.log().count("9 is gone")?, 1);
+    assert!(Path::new("/sys/class/mem/null").exists());
+    assert_eq!(drum()?.write(b"beat")?, 4);
+    Ok(())
+}
+
+/// The kernel makes no node where one is, and says nothing.
+fn a_node_that_is_there_stays(vm: &mut Vm) -> Result {
+    let _module = vm.load("devices")?;
+    let node = || anyhow::Ok(fs::metadata("/dev/ttyS0")?.rdev());
+    let before = node()?;
+    fs::write(CONTROL, "serial")?;
+    let line = vm.log().expect("another ttyS0: ")?;
+    assert!(!line.ends_with(&format!(": {}", rustix::fs::major(before))));
+    assert_eq!(node()?, before);
+    assert!(!Path::new("/sys/class/ttyS").exists());
     Ok(())
 }
 
