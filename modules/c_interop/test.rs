@@ -43,6 +43,8 @@ fn c_and_rust_mean_the_same_item(vm: &mut Vm) -> Result {
         let said = said(vm, params)?;
         assert_eq!(said[..3], expected);
         assert_eq!(said[3], "no more cool items");
+        let lines = vm.log().said("c_interop")?;
+        assert!(lines.iter().all(|line| line.level == 6), "{lines:?}");
     }
     Ok(())
 }

@@ -7,25 +7,18 @@ pub const DEMO: &[&str] = &["dmesg | grep example_bh_work:"];
 pub const TESTS: &[Test] = tests![runs_once_in_softirq_context, unloading_at_once];
 
 fn check(vm: &mut Vm) -> Result {
-    let said = vm.log().said("example_bh_work")?;
-    let mut said: Vec<_> = said.into_iter().map(|line| line.text).collect();
-    assert_eq!(
-        said.first().map(String::as_str),
-        Some("BH work example init")
-    );
-    assert_eq!(
-        said.last().map(String::as_str),
-        Some("BH work example exit")
-    );
+    let mut said = vm.log().said("example_bh_work")?;
+    assert_eq!(said[0], info("BH work example init"));
+    assert_eq!(said[said.len() - 1], info("BH work example exit"));
     // It may run before init goes on, or on its way.
-    said.sort();
+    said.sort_by(|a, b| a.text.cmp(&b.text));
     let expected = [
         "BH work example exit",
         "BH work example init",
         "Example BH work init continues...",
         "Example BH work runs in softirq context",
     ];
-    assert_eq!(said, expected);
+    assert_eq!(said, expected.map(info));
     Ok(())
 }
 

@@ -7,18 +7,10 @@ pub const TESTS: &[Test] = tests![locks_once];
 fn locks_once(vm: &mut Vm) -> Result {
     let module = vm.load("example_mutex")?;
     let lines = ["example_mutex init", "mutex is locked", "mutex is unlocked"];
-    assert_eq!(said(vm)?, lines);
+    assert_eq!(vm.log().said("example_mutex")?, lines.map(info));
 
     module.unload()?;
-    assert_eq!(said(vm)?[3..], ["example_mutex exit"]);
+    let exit = info("example_mutex exit");
+    assert_eq!(vm.log().said("example_mutex")?[3..], [exit]);
     Ok(())
-}
-
-/// What the module has said.
-fn said(vm: &mut Vm) -> Result<Vec<String>> {
-    let lines = vm.log().lines()?.iter().map(|line| &line.text);
-    let said = lines.filter_map(|text| text.strip_prefix("example_mutex: "));
-    // The kernel speaks in the same way of the first such module that it loads.
-    let said = said.filter(|text| !text.ends_with("taints kernel."));
-    Ok(said.map(str::to_owned).collect())
 }

@@ -13,18 +13,10 @@ fn reads_then_writes(vm: &mut Vm) -> Result {
         "Write Locked",
         "Write Unlocked",
     ];
-    assert_eq!(said(vm)?, lines);
+    assert_eq!(vm.log().said("example_rwlock")?, lines.map(info));
 
     module.unload()?;
-    assert_eq!(said(vm)?[5..], ["example_rwlock exit"]);
+    let exit = info("example_rwlock exit");
+    assert_eq!(vm.log().said("example_rwlock")?[5..], [exit]);
     Ok(())
-}
-
-/// What the module has said.
-fn said(vm: &mut Vm) -> Result<Vec<String>> {
-    let lines = vm.log().lines()?.iter().map(|line| &line.text);
-    let said = lines.filter_map(|text| text.strip_prefix("example_rwlock: "));
-    // The kernel speaks in the same way of the first such module that it loads.
-    let said = said.filter(|text| !text.ends_with("taints kernel."));
-    Ok(said.map(str::to_owned).collect())
 }

@@ -7,11 +7,9 @@ pub const TESTS: &[Test] = tests![says_hello_and_goodbye];
 fn says_hello_and_goodbye(vm: &mut Vm) -> Result {
     let module = vm.load("hello-1")?;
     assert_eq!(module.name(), "hello_1");
-    vm.log().expect("Hello world 1.")?;
-    assert_eq!(vm.log().count("Goodbye world 1.")?, 0);
-
+    assert_eq!(vm.log().said("hello-1")?, [info("Hello world 1.")]);
     module.unload()?;
-    vm.log().expect("Goodbye world 1.")?;
-    assert_eq!(vm.log().count("Hello world 1.")?, 1);
+    let both = ["Hello world 1.", "Goodbye world 1."].map(info);
+    assert_eq!(vm.log().said("hello-1")?, both);
     Ok(())
 }

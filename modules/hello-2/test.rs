@@ -6,8 +6,9 @@ pub const TESTS: &[Test] = tests![says_hello_and_goodbye];
 
 fn says_hello_and_goodbye(vm: &mut Vm) -> Result {
     let module = vm.load("hello-2")?;
-    vm.log().expect("Hello, world 2")?;
+    assert_eq!(vm.log().said("hello-2")?, [info("Hello, world 2")]);
     module.unload()?;
-    vm.log().expect("Goodbye, world 2")?;
+    let both = ["Hello, world 2", "Goodbye, world 2"].map(info);
+    assert_eq!(vm.log().said("hello-2")?, both);
     Ok(())
 }

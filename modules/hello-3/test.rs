@@ -16,9 +16,10 @@ const DATA: &str = "HELLO3_DATA";
 
 fn says_hello_and_goodbye(vm: &mut Vm) -> Result {
     let module = vm.load("hello-3")?;
-    vm.log().expect("Hello, world 3")?;
+    assert_eq!(vm.log().said("hello-3")?, [info("Hello, world 3")]);
     module.unload()?;
-    vm.log().expect("Goodbye, world 3")?;
+    let both = ["Hello, world 3", "Goodbye, world 3"].map(info);
+    assert_eq!(vm.log().said("hello-3")?, both);
     Ok(())
 }
 

@@ -30,8 +30,8 @@ const ENABLED_PARAM: &str = "/sys/module/hello_debugfs/parameters/debug_enabled"
 
 fn has_two_files(vm: &mut Vm) -> Result {
     let module = vm.load("hello-debugfs")?;
-    vm.log()
-        .expect("debugfs interface registered under /sys/kernel/debug/lkmpg_debugfs")?;
+    let registered = info("debugfs interface registered under /sys/kernel/debug/lkmpg_debugfs");
+    assert_eq!(vm.log().said("hello-debugfs")?, [registered]);
     assert_eq!(fs::read_dir(DIR)?.count(), 2);
     for (path, text) in [
         (VALUE, "42\n"),
@@ -43,7 +43,8 @@ fn has_two_files(vm: &mut Vm) -> Result {
         assert_eq!(fs::read_to_string(path)?, text, "{path}");
     }
     module.unload()?;
-    vm.log().expect("debugfs example removed")?;
+    let removed = info("debugfs example removed");
+    assert_eq!(vm.log().said("hello-debugfs")?, [registered, removed]);
     assert!(!Path::new(DIR).exists());
     Ok(())
 }

@@ -33,7 +33,8 @@ const FILE: TextFile = TextFile {
 
 fn makes_its_file(vm: &mut Vm) -> Result {
     let module = vm.load("procfs2")?;
-    vm.log().expect("/proc/buffer1k created")?;
+    let created = info("/proc/buffer1k created");
+    assert_eq!(vm.log().said("procfs2")?, [created]);
     let file = fs::metadata(PATH)?;
     assert!(file.is_file());
     assert_eq!(
@@ -41,7 +42,8 @@ fn makes_its_file(vm: &mut Vm) -> Result {
         (0o644, 0, 0)
     );
     module.unload()?;
-    vm.log().expect("/proc/buffer1k removed")?;
+    let removed = info("/proc/buffer1k removed");
+    assert_eq!(vm.log().said("procfs2")?, [created, removed]);
     assert!(!Path::new(PATH).exists());
     Ok(())
 }

@@ -28,7 +28,11 @@ fn makes_its_file(vm: &mut Vm) -> Result {
     assert!(!Path::new(PATH).exists());
     // The kernel's `pr_debug!` says nothing unless it was built to.
     let removed = (7, "/proc/iter removed");
-    let expected = if vm.prints_debug()? { &[removed][..] } else { &[] };
+    let expected = if vm.prints_debug()? {
+        &[removed][..]
+    } else {
+        &[]
+    };
     assert_eq!(vm.log().said("procfs4")?, expected);
     Ok(())
 }

@@ -13,9 +13,8 @@ pub const TESTS: &[Test] = tests![
 
 const EXIT: &str = "Rust work queue sample (exit)";
 
-fn said(vm: &mut Vm) -> Result<Vec<String>> {
-    let said = vm.log().said("rust_delayed_work")?;
-    Ok(said.into_iter().map(|line| line.text).collect())
+fn said(vm: &mut Vm) -> Result<Vec<Line>> {
+    vm.log().said("rust_delayed_work")
 }
 
 /// After how many milliseconds the work ran, as its line says.
@@ -34,7 +33,7 @@ fn runs_when_the_delay_is_over(vm: &mut Vm) -> Result {
         let passed = passed(line).context("a number of milliseconds")?;
         assert!(passed >= delay, "{line}, not after {delay}");
         module.unload()?;
-        assert_eq!(said(vm)?, [line, EXIT]);
+        assert_eq!(said(vm)?, [line, EXIT].map(info));
     }
     let module = vm.load("rust_delayed_work")?;
     assert_eq!(module.param("delay_ms")?, "100");
@@ -47,7 +46,7 @@ fn unloading_cancels_it(vm: &mut Vm) -> Result {
         vm.log().mark()?;
         vm.load_with("rust_delayed_work", "delay_ms=4294967295")?
             .unload()?;
-        assert_eq!(said(vm)?, ["Cancelled", EXIT]);
+        assert_eq!(said(vm)?, ["Cancelled", EXIT].map(info));
         Ok(())
     })
 }
@@ -62,8 +61,8 @@ fn unloading_when_the_delay_ends(vm: &mut Vm) -> Result {
         module.unload()?;
         let said = said(vm)?;
         assert_eq!(said.len(), 2, "{said:?}");
-        assert!(said[0] == "Cancelled" || passed(&said[0]).is_some());
-        assert_eq!(said[1], EXIT);
+        assert!(said[0].text == "Cancelled" || passed(&said[0].text).is_some());
+        assert_eq!(said[1], info(EXIT));
         Ok(())
     })
 }

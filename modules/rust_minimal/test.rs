@@ -10,13 +10,12 @@ fn keeps_its_numbers_until_it_goes(vm: &mut Vm) -> Result {
     assert_eq!(vm.log().count("My numbers")?, 0);
     module.unload()?;
 
-    let said = vm.log().said("rust_minimal")?.into_iter();
     let expected = [
         "Rust minimal sample (init)",
         "Am I built-in? false",
         "My numbers are [72, 108, 200]",
         "Rust minimal sample (exit)",
     ];
-    assert_eq!(said.map(|line| line.text).collect::<Vec<_>>(), expected);
+    assert_eq!(vm.log().said("rust_minimal")?, expected.map(info));
     Ok(())
 }

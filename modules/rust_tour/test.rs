@@ -22,6 +22,8 @@ fn said(vm: &mut Vm, part: &str) -> Result<Vec<String>> {
 fn functions_can_be_left_out(vm: &mut Vm) -> Result {
     let expected = ["full squares 7 to 49", "sparse has no square"];
     assert_eq!(said(vm, "vtable")?, expected);
+    let said = vm.log().said("rust_tour")?;
+    assert!(said.iter().all(|line| line.level == 6), "{said:?}");
     Ok(())
 }
 

@@ -53,6 +53,7 @@ fn each_kind_runs_where_it_should(vm: &mut Vm) -> Result {
     vm.load("rust_workq_kinds")?.unload()?;
     let said = vm.log().said("rust_workq_kinds")?;
     assert_eq!(said.len(), KINDS.len() + 1, "{said:?}");
+    assert!(said.iter().all(|line| line.level == 6), "{said:?}");
     for (name, kind) in KINDS {
         let line = said.iter().find_map(|line| {
             let rest = line.text.strip_prefix(name)?.strip_prefix(": ")?;

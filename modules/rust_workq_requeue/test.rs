@@ -9,17 +9,9 @@ pub const TESTS: &[Test] = tests![counts_to_ten, unloading_at_any_count];
 const EXIT: &str = "Rust work queue sample (exit)";
 
 /// The lines of the module, when it was unloaded after `count`.
-fn lines(count: usize) -> Vec<String> {
-    let mut lines: Vec<_> = (0..=count)
-        .map(|n| format!("Called with count={n}"))
-        .collect();
-    lines.push(EXIT.to_owned());
-    lines
-}
-
-fn said(vm: &mut Vm) -> Result<Vec<String>> {
-    let said = vm.log().said("rust_workq_requeue")?;
-    Ok(said.into_iter().map(|line| line.text).collect())
+fn lines(count: usize) -> Vec<(u8, String)> {
+    let lines = (0..=count).map(|n| format!("Called with count={n}"));
+    lines.chain([EXIT.to_owned()]).map(info).collect()
 }
 
 fn counts_to_ten(vm: &mut Vm) -> Result {
@@ -28,7 +20,7 @@ fn counts_to_ten(vm: &mut Vm) -> Result {
         let module = vm.load("rust_workq_requeue")?;
         vm.log().expect("Called with count=10")?;
         module.unload()?;
-        assert_eq!(said(vm)?, lines(10));
+        assert_eq!(vm.log().said("rust_workq_requeue")?, lines(10));
     }
     Ok(())
 }
@@ -37,9 +29,9 @@ fn unloading_at_any_count(vm: &mut Vm) -> Result {
     vm.rounds(|vm| {
         vm.log().mark()?;
         vm.load("rust_workq_requeue")?.unload()?;
-        let said = said(vm)?;
+        let said = vm.log().said("rust_workq_requeue")?;
         match said.len() {
-            1 => assert_eq!(said, [EXIT]),
+            1 => assert_eq!(said, [info(EXIT)]),
             n => assert_eq!(said, lines(n - 2)),
         }
         Ok(())

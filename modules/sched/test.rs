@@ -16,9 +16,7 @@ fn the_work_runs_once(vm: &mut Vm) -> Result {
     let module = vm.load("sched")?;
     vm.log().expect(LINE)?;
     module.unload()?;
-    let lines = vm.log().said("sched")?;
-    let lines: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
-    assert_eq!(lines, [LINE]);
+    assert_eq!(vm.log().said("sched")?, [info(LINE)]);
     Ok(())
 }
 

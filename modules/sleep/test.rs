@@ -102,7 +102,11 @@ fn tells_its_last_input(vm: &mut Vm) -> Result {
     module.unload()?;
     assert!(!Path::new(PATH).exists());
     let removed = (7, "/proc/sleep removed");
-    let rest = if vm.prints_debug()? { &[removed][..] } else { &[] };
+    let rest = if vm.prints_debug()? {
+        &[removed][..]
+    } else {
+        &[]
+    };
     assert_eq!(vm.log().said("sleep")?[1..], *rest);
     Ok(())
 }
