@@ -177,7 +177,9 @@ fn taken() -> Result {
 
 /// A device whose node would be that of a serial port, if there were none.
 fn serial() -> Result {
-    let device = chrdev::Registration::with_minors(1, c"ttyS", |n| Ok::<_, Error>(Numbered(n)))?;
+    type Chrdev = chrdev::Registration<Numbered>;
+
+    let device = Chrdev::with_minors(1, c"ttyS", |n| Ok::<_, Error>(Numbered(n)))?;
     pr_info!("another ttyS0: {}\n", device.major());
     Ok(())
 }
