@@ -3,6 +3,9 @@
 //! In which context code runs, and so what it may do.
 //!
 //! C header: [`include/linux/preempt.h`](srctree/include/linux/preempt.h)
+//!
+//! Nothing is registered here, and nobody keeps what is returned: it concerns
+//! unloading in no way.
 
 use crate::bindings;
 use kernel::{

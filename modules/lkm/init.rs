@@ -4,6 +4,9 @@
 //! their memory when the module is loaded.
 //!
 //! C header: [`include/linux/init.h`](srctree/include/linux/init.h)
+//!
+//! Nothing is registered here, so nothing can be called when the module is
+//! unloaded: what this is about is gone long before.
 
 use crate::bindings;
 use core::{

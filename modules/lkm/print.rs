@@ -2,6 +2,11 @@
 
 //! What the `kernel` crate's printing has not.
 //!
+//! C header: [`include/linux/sprintf.h`](srctree/include/linux/sprintf.h)
+//!
+//! Nothing is registered here: the kernel copies what is printed, and has nothing
+//! of the module's afterwards.
+//!
 //! Reference: <https://docs.kernel.org/core-api/printk-formats.html>
 
 use crate::bindings;

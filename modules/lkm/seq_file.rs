@@ -98,6 +98,12 @@ pub trait Sequence: Send + Sync + Sized + 'static {
 /// It can be read, also by `pread(2)`, and has a position, but not one that
 /// counts from the end; writing it is `EIO`.
 ///
+/// # Unloading
+///
+/// *Unregister waits*, as for any [`procfs::Entry`](crate::procfs::Entry): no
+/// pass goes on when the entry is gone, and a file that is still open then
+/// answers `EIO`. A pass must come to its end, or `rmmod` waits forever.
+///
 /// # Examples
 ///
 /// ```ignore

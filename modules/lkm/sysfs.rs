@@ -163,6 +163,10 @@ pub fn parse<N: FromStr>(text: &[u8]) -> Result<N> {
 /// A directory in `/sys/kernel` with attributes, there for as long as this
 /// value lives.
 ///
+/// It can be nowhere else in `/sys`. The kernel is asked for the directory, and
+/// then for one file after the other: who looks in between sees a part of them.
+/// Nobody is told of them by an event, either.
+///
 /// # Unloading
 ///
 /// *Unregister waits*: `kobject_del()` removes the directory and returns when

@@ -3,6 +3,11 @@
 //! A file in /proc with a size and an owner of its own, which any number of
 //! processes may read and write at once.
 //!
+//! The size is the book's, and a lesson: `ls -l` shows the 80 bytes that were
+//! said, not how long the text is, and nobody is kept from writing more. What
+//! the module says it says with `pr_debug!`, which prints only where the kernel
+//! was built with debug assertions.
+//!
 //! Book: 7.3 Manage /proc file metadata and access hooks
 
 use kernel::{new_mutex, prelude::*, sync::Mutex};

@@ -49,6 +49,11 @@ macro_rules! new_irq_rwlock {
 /// Guards must be dropped in the reverse order of their making, as those of an
 /// [`IrqSpinLock`](crate::sync::IrqSpinLock), which says what happens otherwise.
 ///
+/// # Unloading
+///
+/// As for an [`IrqSpinLock`](crate::sync::IrqSpinLock): nobody has a pointer to
+/// it but who borrows it.
+///
 /// # Invariants
 ///
 /// `lock` is initialised. `data` is only accessed by who holds `lock`, and only

@@ -45,6 +45,11 @@ macro_rules! new_irq_spinlock {
 /// an interrupt handler can then spin forever for a lock that its own CPU holds.
 /// That is a deadlock; the data is still only accessed by the lock's owner.
 ///
+/// # Unloading
+///
+/// Nobody has a pointer to it but who borrows it. An interrupt handler that does
+/// is to be waited for by what unregisters it.
+///
 /// # Examples
 ///
 /// ```ignore
