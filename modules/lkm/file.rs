@@ -59,6 +59,10 @@ pub use kernel::{
 ///
 /// The methods run in process context and may sleep, several at a time.
 ///
+/// What `read(2)` and `write(2)` answer for a file without [`read`](Self::read)
+/// or [`write`](Self::write) depends on where the file is: `EIO` in `/proc`,
+/// `EINVAL` elsewhere.
+///
 /// # Unloading
 ///
 /// The operations are the module's, and what makes the file says how it keeps
@@ -81,10 +85,6 @@ pub use kernel::{
 ///     }
 /// }
 /// ```
-///
-/// What `read(2)` and `write(2)` answer for a file without [`read`](Self::read)
-/// or [`write`](Self::write) depends on where the file is: `EIO` in `/proc`,
-/// `EINVAL` elsewhere.
 #[vtable]
 pub trait Operations: Send + Sync + Sized + 'static {
     /// What each opening of the file has of its own, C's `private_data`. It is
