@@ -200,6 +200,7 @@ impl Kept {
 }
 
 impl Drop for Kept {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariants; nobody uses the pointer after this.
         unsafe { (self.release)(self.data) };
@@ -216,6 +217,7 @@ unsafe impl Send for Dentry {}
 unsafe impl Sync for Dentry {}
 
 impl Drop for Dentry {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the invariants of `Dir` this is a directory of ours, or an
         // error, with which this does nothing.

@@ -675,6 +675,7 @@ type PollFn =
 pub(crate) struct Openers;
 
 impl Drop for Openers {
+    #[inline]
     fn drop(&mut self) {
         let module = &raw mut bindings::__this_module;
         // The one reference is that of init itself.
