@@ -17,9 +17,7 @@ const LINES: [&str; 4] = [
 ];
 
 fn check(vm: &mut Vm) -> Result {
-    let said = vm.log().said("completions")?;
-    let said: Vec<_> = said.iter().map(|line| line.text.as_str()).collect();
-    assert_eq!(said, LINES);
+    assert_eq!(vm.log().said("completions")?, LINES.map(info));
     Ok(())
 }
 

@@ -39,7 +39,8 @@ use kernel::{
 /// there for as long as this value lives.
 ///
 /// A node has mode `0600`. Opening it calls the operations of `T` with the
-/// device's data.
+/// device's data. Where another device has a node of that name the kernel makes
+/// none, and does not say so.
 ///
 /// # Unloading
 ///

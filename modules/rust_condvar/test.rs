@@ -23,22 +23,17 @@ const ROOM: usize = 2;
 fn follow(vm: &mut Vm) -> Result<(usize, usize)> {
     let (mut put, mut taken) = (0, 0);
     for line in vm.log().said("rust_condvar")? {
-        if line.text == EXIT {
+        if line == info(EXIT) {
             continue;
         }
-        if line.text.starts_with("put ") {
+        let expected = if line.text.starts_with("put ") {
             put += 1;
-            assert_eq!(
-                line.text,
-                format!("put {}, {} in the buffer", put - 1, put - taken)
-            );
+            format!("put {}, {} in the buffer", put - 1, put - taken)
         } else {
             taken += 1;
-            assert_eq!(
-                line.text,
-                format!("took {}, {} in the buffer", taken - 1, put - taken)
-            );
-        }
+            format!("took {}, {} in the buffer", taken - 1, put - taken)
+        };
+        assert_eq!(line, info(expected));
         assert!(put - taken <= ROOM, "{}", line.text);
     }
     Ok((put, taken))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use crate::{Line, prelude::*};
+use crate::prelude::*;
 
 pub const DEMO: &[&str] = &["sleep 1", "dmesg | grep tick"];
 
@@ -22,9 +22,9 @@ fn tick(number: usize) -> String {
 fn ticks(vm: &mut Vm) -> Result<Vec<Line>> {
     let mut said = vm.log().said("rust_hrtimer")?;
     let last = said.pop().context("nothing was said")?;
-    assert_eq!(last.text, EXIT);
+    assert_eq!(last, info(EXIT));
     for (line, number) in said.iter().zip(1..) {
-        assert_eq!(line.text, tick(number));
+        assert_eq!(*line, info(tick(number)));
     }
     Ok(said)
 }

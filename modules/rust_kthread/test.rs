@@ -79,11 +79,11 @@ fn one_on_each_cpu(vm: &mut Vm) -> Result {
     module.unload()?;
     assert!(threads()?.is_empty());
     expected.extend((0..cpus).map(|cpu| format!("rust_kthread/{cpu} stops")));
-    let said = vm.log().said("rust_kthread")?;
-    let mut said: Vec<_> = said.into_iter().map(|line| line.text).collect();
+    let mut said = vm.log().said("rust_kthread")?;
     // Each in its own time.
-    said.sort();
+    said.sort_by(|a, b| a.text.cmp(&b.text));
     expected.sort();
+    let expected: Vec<_> = expected.into_iter().map(info).collect();
     assert_eq!(said, expected);
     Ok(())
 }
