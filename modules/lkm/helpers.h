@@ -3,6 +3,7 @@
 #include <linux/completion.h>
 #include <linux/interrupt.h>
 #include <linux/kthread.h>
+#include <linux/net.h>
 #include <linux/preempt.h>
 #include <linux/proc_fs.h>
 #include <linux/sched.h>
@@ -26,6 +27,13 @@ void lkm_reinit_completion(struct completion *completion);
 void lkm_rwlock_init(rwlock_t *lock, const char *name,
 		     struct lock_class_key *key);
 void lkm_sema_init(struct semaphore *sem, unsigned int permits);
+
+bool lkm_sock_keepalive(struct socket *sock);
+unsigned int lkm_sock_poll(struct socket *sock);
+int lkm_sock_setsockopt(struct socket *sock, int level, int name, int value);
+bool lkm_tcp_nodelay(struct socket *sock);
+int lkm_tcp_set_nodelay(struct socket *sock, bool nodelay);
+
 unsigned long lkm_spin_lock_irqsave(spinlock_t *lock);
 bool lkm_spin_trylock_irqsave(spinlock_t *lock, unsigned long *flags);
 void lkm_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags);

@@ -48,6 +48,8 @@ pub mod interop;
 pub mod kthread;
 pub mod message;
 pub mod miscdevice;
+#[cfg(CONFIG_INET)]
+pub mod net;
 pub mod params;
 pub mod print;
 pub mod procfs;
