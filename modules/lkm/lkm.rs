@@ -45,6 +45,7 @@ pub mod debugfs;
 pub mod file;
 pub mod init;
 pub mod interop;
+pub mod kasync;
 pub mod kthread;
 pub mod message;
 pub mod miscdevice;

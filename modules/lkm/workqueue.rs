@@ -200,6 +200,15 @@ impl OwnedQueue {
         Ok(())
     }
 
+    pub(crate) fn as_ptr(&self) -> *mut bindings::workqueue_struct {
+        self.queue.as_ptr()
+    }
+
+    /// Whether items run in softirq context.
+    pub(crate) fn is_bh(&self) -> bool {
+        self.bh
+    }
+
     /// Waits until all that is in the queue has run; what is enqueued meanwhile
     /// is not waited for. May sleep.
     ///
@@ -323,7 +332,7 @@ pub enum Queue {
 impl Queue {
     fn as_ptr(&self) -> *mut bindings::workqueue_struct {
         match self {
-            Self::Owned(queue) => queue.queue.as_ptr(),
+            Self::Owned(queue) => queue.as_ptr(),
             Self::System(queue) => queue.as_ptr(),
         }
     }
@@ -331,7 +340,7 @@ impl Queue {
     /// Whether items run in softirq context.
     fn is_bh(&self) -> bool {
         match self {
-            Self::Owned(queue) => queue.bh,
+            Self::Owned(queue) => queue.is_bh(),
             Self::System(queue) => matches!(queue, SystemQueue::Bh | SystemQueue::BhHighpri),
         }
     }
