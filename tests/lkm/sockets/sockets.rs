@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Test only: `lkm::net`. A file in /proc is a connection: what is written to it
+//! is sent, what is received is read from it.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use kernel::{
+    ioctl::_IO,
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+use lkm::{
+    file::{self, Argument, File, Offset, Opened, Operations, Reader, Writer},
+    kthread::KThread,
+    net::{Shutdown, TcpListener, TcpStream},
+    procfs,
+    sync::Completion,
+};
+
+module! {
+    type: Sockets,
+    name: "sockets",
+    authors: ["lkmpg-rs"],
+    description: "Test only: lkm::net",
+    license: "GPL",
+}
+
+/// Listens at a port, which is returned, of this machine ...
+const LISTEN: u32 = _IO(b's' as u32, 0);
+/// ... by IPv6 ...
+const LISTEN_V6: u32 = _IO(b's' as u32, 1);
+/// ... by both ...
+const LISTEN_ALL: u32 = _IO(b's' as u32, 2);
+/// ... or of another one.
+const LISTEN_ELSEWHERE: u32 = _IO(b's' as u32, 3);
+/// Listens no more.
+const CLOSE_LISTENER: u32 = _IO(b's' as u32, 4);
+/// Waits for a connection, of which the file is one end from then on.
+const ACCEPT: u32 = _IO(b's' as u32, 5);
+const CLOSE: u32 = _IO(b's' as u32, 6);
+/// Shuts down reading, writing or both.
+const SHUTDOWN: u32 = _IO(b's' as u32, 7);
+/// The ports of both sides, or 0 if the addresses are not of this machine.
+const LOCAL_PORT: u32 = _IO(b's' as u32, 8);
+const PEER_PORT: u32 = _IO(b's' as u32, 9);
+const LISTENER_PORT: u32 = _IO(b's' as u32, 10);
+const SET_NODELAY: u32 = _IO(b's' as u32, 11);
+const NODELAY: u32 = _IO(b's' as u32, 12);
+const SET_KEEPALIVE: u32 = _IO(b's' as u32, 13);
+const KEEPALIVE: u32 = _IO(b's' as u32, 14);
+/// Reads into no room, and writes nothing.
+const READ_NOTHING: u32 = _IO(b's' as u32, 15);
+const WRITE_NOTHING: u32 = _IO(b's' as u32, 16);
+/// Accepts, reads or writes without end in a thread, which is stopped some time
+/// later, and returns the number of the error with which that ended.
+const STOP_ACCEPT: u32 = _IO(b's' as u32, 17);
+const STOP_READ: u32 = _IO(b's' as u32, 18);
+const STOP_WRITE: u32 = _IO(b's' as u32, 19);
+
+struct Machine;
+
+/// What an open file has.
+#[pin_data]
+struct Ends {
+    #[pin]
+    listener: Mutex<Option<Arc<TcpListener>>>,
+    #[pin]
+    stream: Mutex<Option<Arc<TcpStream>>>,
+}
+
+impl Ends {
+    fn listen(&self, addr: SocketAddr) -> Result<u32> {
+        let listener = TcpListener::bind(addr, 16)?;
+        let port = listener.local_addr()?.port();
+        *self.listener.lock() = Some(Arc::new(listener, GFP_KERNEL)?);
+        Ok(port.into())
+    }
+
+    fn listener(&self) -> Result<Arc<TcpListener>> {
+        self.listener.lock().clone().ok_or(ENODEV)
+    }
+
+    fn stream(&self) -> Result<Arc<TcpStream>> {
+        self.stream.lock().clone().ok_or(ENODEV)
+    }
+}
+
+fn local_port(addr: SocketAddr) -> u32 {
+    let ip = addr.ip().to_canonical();
+    u32::from(addr.port()) * u32::from(ip.is_loopback())
+}
+
+/// The error of a thread that does `what` again and again until it is stopped.
+fn stopped(what: impl Fn() -> Result + Send + 'static) -> Result<u32> {
+    let began = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+    let tell = began.clone();
+    let thread = KThread::spawn(c"sockets", move |this| {
+        tell.complete();
+        loop {
+            match what() {
+                Err(error) if this.should_stop() => return Err(error),
+                // What fails before has no chance to be interrupted.
+                result => result.map_err(|_| EINVAL)?,
+            }
+        }
+    })?;
+    began.wait();
+    fsleep(Delta::from_millis(20));
+    match thread.stop() {
+        Ok(()) => Ok(0),
+        Err(error) => Ok(error.to_errno().unsigned_abs()),
+    }
+}
+
+#[vtable]
+impl Operations for Machine {
+    type Private = Ends;
+
+    fn open(&self, _file: &File) -> impl PinInit<Ends, Error> {
+        try_pin_init!(Ends {
+            listener <- new_mutex!(None),
+            stream <- new_mutex!(None),
+        })
+    }
+
+    fn read(&self, file: &Opened<Self>, _pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        let mut buffer = KVVec::from_elem(0, dst.len().min(1 << 20), GFP_KERNEL)?;
+        let n = file.private().stream()?.read(&mut buffer)?;
+        dst.write_slice(&buffer[..n])?;
+        Ok(n)
+    }
+
+    fn write(&self, file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        let data = file::take(src, 1 << 17)?;
+        file.private().stream()?.write_all(&data)?;
+        Ok(data.len())
+    }
+
+    fn ioctl(&self, file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
+        let ends = file.private();
+        let number = arg.number();
+        let at = |ip: IpAddr| ends.listen((ip, number as u16).into());
+        match cmd {
+            LISTEN => return at(Ipv4Addr::LOCALHOST.into()),
+            LISTEN_V6 => return at(Ipv6Addr::LOCALHOST.into()),
+            LISTEN_ALL => return at(Ipv6Addr::UNSPECIFIED.into()),
+            LISTEN_ELSEWHERE => return at(Ipv4Addr::new(192, 0, 2, 1).into()),
+            CLOSE_LISTENER => *ends.listener.lock() = None,
+            ACCEPT => {
+                let stream = ends.listener()?.accept()?;
+                *ends.stream.lock() = Some(Arc::new(stream, GFP_KERNEL)?);
+            }
+            CLOSE => *ends.stream.lock() = None,
+            SHUTDOWN => {
+                let how = match number {
+                    0 => Shutdown::Read,
+                    1 => Shutdown::Write,
+                    _ => Shutdown::Both,
+                };
+                ends.stream()?.shutdown(how)?;
+            }
+            LOCAL_PORT => return Ok(local_port(ends.stream()?.local_addr()?)),
+            PEER_PORT => return Ok(local_port(ends.stream()?.peer_addr()?)),
+            LISTENER_PORT => return Ok(local_port(ends.listener()?.local_addr()?)),
+            SET_NODELAY => ends.stream()?.set_nodelay(number != 0)?,
+            NODELAY => return Ok(ends.stream()?.nodelay().into()),
+            SET_KEEPALIVE => ends.stream()?.set_keepalive(number != 0)?,
+            KEEPALIVE => return Ok(ends.stream()?.keepalive().into()),
+            READ_NOTHING => return Ok(ends.stream()?.read(&mut [])? as u32),
+            WRITE_NOTHING => ends.stream()?.write_all(&[])?,
+            STOP_ACCEPT => {
+                let listener = ends.listener()?;
+                return stopped(move || listener.accept().map(drop));
+            }
+            STOP_READ => {
+                let stream = ends.stream()?;
+                return stopped(move || stream.read(&mut [0; 16]).map(drop));
+            }
+            STOP_WRITE => {
+                let stream = ends.stream()?;
+                return stopped(move || stream.write_all(&[0; 1024]));
+            }
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+}
+
+#[pin_data]
+struct Sockets {
+    #[pin]
+    machine: procfs::Entry<Machine>,
+}
+
+impl kernel::InPlaceModule for Sockets {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            machine <- procfs::Entry::new(c"sockets", 0o600, Machine),
+        })
+    }
+}

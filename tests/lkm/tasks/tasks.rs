@@ -1,0 +1,579 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Test only: `lkm::kasync`.
+
+use core::{
+    future::{
+        pending,
+        Future, //
+    },
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use kernel::{
+    ioctl::_IO,
+    new_mutex,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta,
+        Instant,
+        Monotonic, //
+    },
+};
+use lkm::{
+    context,
+    file::{Argument, Opened, Operations},
+    kasync::{
+        net::{TcpListener, TcpStream},
+        select, sleep, Either, Executor, JoinHandle, Sleep, Spawner,
+    },
+    net::Shutdown,
+    procfs,
+    sync::{
+        new_irq_spinlock,
+        Completion,
+        IrqSpinLock, //
+    },
+    workqueue::{
+        flags::{WQ_BH, WQ_PERCPU, WQ_UNBOUND},
+        OwnedQueue, //
+    },
+};
+
+module! {
+    type: Module,
+    name: "tasks",
+    authors: ["lkmpg-rs"],
+    description: "Test only: lkm::kasync",
+    license: "GPL",
+}
+
+/// Makes an executor, after dropping the one there was: 0 on a queue with
+/// `WQ_UNBOUND`, 1 with `WQ_PERCPU`, 2 with `WQ_BH`.
+const NEW: u32 = _IO(b't' as u32, 0);
+const DROP: u32 = _IO(b't' as u32, 1);
+/// Spawns as many tasks that own memory: that are over at once, that never are,
+/// or that wait for the signal.
+const SPAWN_SHORT: u32 = _IO(b't' as u32, 2);
+const SPAWN_ENDLESS: u32 = _IO(b't' as u32, 3);
+const SPAWN_WAITING: u32 = _IO(b't' as u32, 4);
+/// How many futures own memory, and outputs.
+const OWNED: u32 = _IO(b't' as u32, 5);
+/// How many tasks of all were polled to their end.
+const ENDED: u32 = _IO(b't' as u32, 6);
+/// Whether a future was ever polled or dropped in another context than that of a
+/// process.
+const MISPLACED: u32 = _IO(b't' as u32, 7);
+/// Cancels all tasks there are handles of, then drops these.
+const CANCEL: u32 = _IO(b't' as u32, 8);
+const DROP_HANDLES: u32 = _IO(b't' as u32, 9);
+/// How many handles are of tasks that are over.
+const FINISHED: u32 = _IO(b't' as u32, 10);
+/// Wakes all who wait for the signal: in process context, with interrupts off, or
+/// in softirq context; and drops the wakers there.
+const SIGNAL: u32 = _IO(b't' as u32, 11);
+const SIGNAL_IRQS_OFF: u32 = _IO(b't' as u32, 12);
+const SIGNAL_SOFTIRQ: u32 = _IO(b't' as u32, 13);
+/// A sum, to which tasks that are spawned by tasks contribute, as deep as the
+/// argument says.
+const SUM: u32 = _IO(b't' as u32, 14);
+/// What joining a cancelled task gives: the number of the error.
+const JOIN_CANCELLED: u32 = _IO(b't' as u32, 15);
+/// Sleeps for as many milliseconds, and returns how many passed.
+const SLEEP: u32 = _IO(b't' as u32, 16);
+/// Which of two is over first: the low half of the argument and the high half are
+/// milliseconds to sleep, 0xffff is for ever.
+const SELECT: u32 = _IO(b't' as u32, 17);
+/// Spawns with the spawner that the last executor left: the number of the error.
+const SPAWN_LATE: u32 = _IO(b't' as u32, 18);
+/// Spawns tasks that sleep for up to as many milliseconds.
+const SPAWN_SLEEPING: u32 = _IO(b't' as u32, 19);
+/// Listens at a port, which is returned, and does with each connection what
+/// `serve` says for the argument.
+const SERVE: u32 = _IO(b't' as u32, 20);
+/// As above, by IPv6.
+const SERVE_V6: u32 = _IO(b't' as u32, 21);
+/// A task that wakes itself without end.
+const SPAWN_RESTLESS: u32 = _IO(b't' as u32, 22);
+
+struct Counts {
+    owned: Atomic<u32>,
+    ended: Atomic<u32>,
+    misplaced: Atomic<u32>,
+}
+
+/// What a future or its output owns: memory, that is counted. It minds where it
+/// is dropped.
+struct Owned {
+    _memory: KVec<u8>,
+    counts: Arc<Counts>,
+}
+
+impl Owned {
+    fn new(counts: &Arc<Counts>) -> Result<Self> {
+        let memory = KVec::from_elem(0, 1000, GFP_KERNEL)?;
+        counts.owned.fetch_add(1, Relaxed);
+        Ok(Self {
+            _memory: memory,
+            counts: counts.clone(),
+        })
+    }
+
+    fn check_context(&self) {
+        if context::Context::current() != context::Context::Process {
+            self.counts.misplaced.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.check_context();
+        self.counts.owned.fetch_add(u32::MAX, Relaxed);
+    }
+}
+
+/// Something that happens, and those who wait for it.
+#[pin_data]
+struct Signal {
+    #[pin]
+    wakers: IrqSpinLock<KVec<Waker>>,
+    number: Atomic<u32>,
+}
+
+/// Waits for the signal.
+struct Signalled {
+    signal: Arc<Signal>,
+    since: u32,
+    owned: Owned,
+}
+
+impl Future for Signalled {
+    type Output = Owned;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Owned> {
+        self.owned.check_context();
+        // Its waker outlives it, whatever happens to it.
+        let mut room = KVec::with_capacity(1, GFP_KERNEL).unwrap_or_default();
+        let waker = context.waker().clone();
+        let mut wakers = self.signal.wakers.lock();
+        if self.signal.number.load(Relaxed) != self.since {
+            drop(wakers);
+            return Owned::new(&self.owned.counts).map_or(Poll::Pending, Poll::Ready);
+        }
+        if wakers.len() < wakers.capacity() {
+            let _ = wakers.push_within_capacity(waker);
+        } else {
+            // Memory is allocated without the lock.
+            let capacity = wakers.capacity() * 2 + 16;
+            drop(wakers);
+            if room.reserve(capacity, GFP_KERNEL).is_ok() {
+                let mut wakers = self.signal.wakers.lock();
+                for old in wakers.drain_all() {
+                    let _ = room.push_within_capacity(old);
+                }
+                core::mem::swap(&mut *wakers, &mut room);
+                let _ = wakers.push_within_capacity(waker);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Is never over, and never lets its worker rest.
+struct Restless(Owned);
+
+impl Future for Restless {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.check_context();
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Both directions of a connection at once.
+async fn copy(stream: Arc<TcpStream>) -> Result {
+    let mut buffer = [0; 64];
+    loop {
+        let n = stream.read(&mut buffer).await?;
+        if n == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..n]).await?;
+    }
+}
+
+async fn serve(kind: usize, stream: TcpStream, executor: Spawner) -> Result {
+    let stream = Arc::new(stream, GFP_KERNEL)?;
+    match kind {
+        // An echo by four tasks that all read from the same connection.
+        0 => {
+            let mut tasks = KVec::new();
+            for _ in 0..4 {
+                tasks.push(executor.spawn(copy(stream.clone()))?, GFP_KERNEL)?;
+            }
+            while let Some(task) = tasks.pop() {
+                task.await??;
+            }
+            Ok(())
+        }
+        // Says "late" as long as nothing comes.
+        1 => loop {
+            let mut buffer = [0; 64];
+            let read = stream.read(&mut buffer);
+            match select(read, sleep(Duration::from_millis(50))).await {
+                Either::Left(Ok(n)) if n > 0 => stream.write_all(&buffer[..n]).await?,
+                Either::Left(result) => return result.map(drop),
+                Either::Right(()) => stream.write_all(b"late").await?,
+            }
+        },
+        // Says who it is, and no more; then says what it has got to hear.
+        2 => {
+            stream.set_nodelay(true)?;
+            stream.set_keepalive(true)?;
+            let known = stream.nodelay()
+                && stream.keepalive()
+                && stream.local_addr()?.ip().is_loopback()
+                && stream.peer_addr()?.ip().is_loopback();
+            stream
+                .write_all(if known { b"known" } else { b"stranger" })
+                .await?;
+            stream.shutdown(Shutdown::Write)?;
+            let mut buffer = [0; 64];
+            while stream.read(&mut buffer).await? > 0 {}
+            match stream.write(b"x").await {
+                Err(error) if error == EPIPE => Ok(()),
+                _ => Err(EINVAL),
+            }
+        }
+        // A reader that is cancelled does not take anything with it.
+        _ => {
+            let reader = executor.spawn(copy(stream.clone()))?;
+            sleep(Duration::from_millis(50)).await;
+            reader.cancel();
+            let cancelled = reader.await;
+            stream
+                .write_all(if cancelled.is_err() { b"gone" } else { b"here" })
+                .await?;
+            copy(stream).await
+        }
+    }
+}
+
+async fn listen(kind: usize, listener: TcpListener, executor: Spawner) -> Result {
+    loop {
+        let stream = listener.accept().await?;
+        executor.spawn(serve(kind, stream, executor.clone()))?;
+    }
+}
+
+/// Adds up the numbers from `depth` down, each in a task of its own.
+fn sum(executor: Spawner, depth: u32) -> Result<JoinHandle<u32>> {
+    let also = executor.clone();
+    executor.spawn(async move {
+        match depth {
+            0 => 0,
+            _ => match sum(also, depth - 1) {
+                Ok(task) => depth + task.await.unwrap_or(1_000_000),
+                Err(_) => 2_000_000,
+            },
+        }
+    })
+}
+
+#[pin_data]
+struct Tasks {
+    #[pin]
+    executor: Mutex<Option<Executor>>,
+    /// Of the last executor.
+    #[pin]
+    spawner: Mutex<Option<Spawner>>,
+    #[pin]
+    handles: Mutex<KVec<JoinHandle<Owned>>>,
+    counts: Arc<Counts>,
+    signal: Arc<Signal>,
+    softirqs: Arc<OwnedQueue>,
+}
+
+impl Tasks {
+    fn spawner(&self) -> Result<Spawner> {
+        self.spawner.lock().clone().ok_or(ENODEV)
+    }
+
+    /// Spawns `count` tasks that end with an output, and keeps their handles.
+    fn spawn<F>(&self, count: usize, mut new: impl FnMut(Owned) -> F) -> Result
+    where
+        F: Future<Output = Owned> + Send + 'static,
+    {
+        let spawner = self.spawner()?;
+        for _ in 0..count {
+            let future = new(Owned::new(&self.counts)?);
+            let counts = self.counts.clone();
+            let handle = spawner.spawn(async move {
+                let output = future.await;
+                counts.ended.fetch_add(1, Relaxed);
+                output
+            })?;
+            self.handles.lock().push(handle, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what a task gives.
+    fn wait<T: Send + Unpin + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
+        let done = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+        let output = Arc::pin_init(new_mutex!(None), GFP_KERNEL)?;
+        let (tell, into): (_, Arc<Mutex<Option<T>>>) = (done.clone(), output.clone());
+        self.spawner()?.spawn(async move {
+            let value = future.await;
+            // An output is not pinned.
+            *into.lock().as_mut().get_mut() = Some(value);
+            tell.complete();
+        })?;
+        done.wait_interruptible()?;
+        let value = output.lock().as_mut().get_mut().take();
+        value.ok_or(EINVAL)
+    }
+
+    fn serve(&self, kind: usize, addr: SocketAddr) -> Result<u32> {
+        let listener = TcpListener::bind(addr, 100)?;
+        let port = listener.local_addr()?.port();
+        let spawner = self.spawner()?;
+        spawner.spawn(listen(kind, listener, spawner.clone()))?;
+        Ok(port.into())
+    }
+
+    fn restart(&self, kind: usize) -> Result {
+        // Without the lock: tasks end meanwhile.
+        let old = self.executor.lock().take();
+        drop(old);
+        let flags = [WQ_UNBOUND, WQ_PERCPU, WQ_BH | WQ_PERCPU];
+        let queue = OwnedQueue::new(c"lkm_tasks", flags[kind.min(2)], 0)?;
+        let executor = Executor::new(queue)?;
+        *self.spawner.lock() = Some(executor.spawner());
+        *self.executor.lock() = Some(executor);
+        Ok(())
+    }
+}
+
+fn errno<T>(result: Result<T>) -> u32 {
+    result.map_or_else(|error| error.to_errno().unsigned_abs(), |_| 0)
+}
+
+#[vtable]
+impl Operations for Tasks {
+    type Private = ();
+
+    fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
+        let number = arg.number();
+        let ms = |number: usize| Duration::from_millis(number as u64);
+        match cmd {
+            NEW => self.restart(number)?,
+            DROP => {
+                let old = self.executor.lock().take();
+                drop(old);
+            }
+            SPAWN_SHORT => self.spawn(number, |owned| async move { owned })?,
+            SPAWN_ENDLESS => self.spawn(number, |owned| async move {
+                pending::<()>().await;
+                owned
+            })?,
+            SPAWN_WAITING => self.spawn(number, |owned| Signalled {
+                signal: self.signal.clone(),
+                since: self.signal.number.load(Relaxed),
+                owned,
+            })?,
+            SPAWN_SLEEPING => {
+                let mut left = number;
+                self.spawn(number, |owned| {
+                    left -= 1;
+                    let duration = ms(left);
+                    async move {
+                        sleep(duration).await;
+                        owned
+                    }
+                })?
+            }
+            SPAWN_RESTLESS => {
+                let owned = Owned::new(&self.counts)?;
+                self.spawner()?.spawn(Restless(owned))?;
+            }
+            OWNED => return Ok(self.counts.owned.load(Relaxed)),
+            ENDED => return Ok(self.counts.ended.load(Relaxed)),
+            MISPLACED => return Ok(self.counts.misplaced.load(Relaxed)),
+            CANCEL => {
+                for handle in &*self.handles.lock() {
+                    handle.cancel();
+                }
+            }
+            DROP_HANDLES => {
+                let handles = core::mem::take(&mut *self.handles.lock());
+                drop(handles);
+            }
+            FINISHED => {
+                let handles = self.handles.lock();
+                return Ok(handles.iter().filter(|h| h.is_finished()).count() as u32);
+            }
+            SIGNAL => {
+                self.signal.number.fetch_add(1, Relaxed);
+                let wakers = core::mem::take(&mut *self.signal.wakers.lock());
+                for waker in wakers {
+                    waker.wake();
+                }
+            }
+            SIGNAL_IRQS_OFF => {
+                self.signal.number.fetch_add(1, Relaxed);
+                for waker in self.signal.wakers.lock().drain_all() {
+                    waker.wake();
+                }
+            }
+            SIGNAL_SOFTIRQ => {
+                let signal = self.signal.clone();
+                self.softirqs.spawn(GFP_KERNEL, move || {
+                    signal.number.fetch_add(1, Relaxed);
+                    for waker in signal.wakers.lock().drain_all() {
+                        waker.wake_by_ref();
+                        drop(waker);
+                    }
+                })?;
+                self.softirqs.flush();
+            }
+            SUM => {
+                let spawner = self.spawner()?;
+                let depth = number as u32;
+                return self.wait(async move {
+                    match sum(spawner, depth) {
+                        Ok(task) => task.await.unwrap_or(3_000_000),
+                        Err(_) => 4_000_000,
+                    }
+                });
+            }
+            JOIN_CANCELLED => {
+                let owned = Owned::new(&self.counts)?;
+                let spawner = self.spawner()?;
+                return self.wait(async move {
+                    let task = spawner.spawn(async move {
+                        pending::<()>().await;
+                        drop(owned);
+                    });
+                    let Ok(task) = task else { return 0 };
+                    sleep(Duration::from_millis(20)).await;
+                    task.cancel();
+                    errno(task.await)
+                });
+            }
+            SLEEP => {
+                let begin = Instant::<Monotonic>::now();
+                self.wait(sleep(ms(number)))?;
+                return Ok(begin.elapsed().as_millis() as u32);
+            }
+            SELECT => {
+                let time = |number| match number {
+                    0xffff => Duration::MAX,
+                    _ => ms(number),
+                };
+                let (a, b) = (sleep(time(number & 0xffff)), sleep(time(number >> 16)));
+                return self.wait(async move {
+                    match select(a, b).await {
+                        Either::Left(()) => 1,
+                        Either::Right(()) => 2,
+                    }
+                });
+            }
+            SPAWN_LATE => {
+                let owned = Owned::new(&self.counts)?;
+                let spawner = self.spawner()?;
+                return Ok(errno(spawner.spawn(async move { drop(owned) })));
+            }
+            SERVE => return self.serve(number, (Ipv4Addr::LOCALHOST, 0).into()),
+            SERVE_V6 => return self.serve(number, (Ipv6Addr::LOCALHOST, 0).into()),
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+}
+
+/// The kernel keeps pointers into it, so safe code must not be able to move one:
+/// this does not compile when it is `Unpin`.
+const _: fn() = {
+    trait Pinned<Marker> {
+        fn ambiguous_if_unpin() {}
+    }
+    impl<T> Pinned<()> for T {}
+    struct Unpinned;
+    impl<T: Unpin> Pinned<Unpinned> for T {}
+    fn future_of<T>(_: impl FnOnce(&'static TcpStream) -> T) {
+        <T as Pinned<_>>::ambiguous_if_unpin();
+    }
+    || {
+        <Sleep as Pinned<_>>::ambiguous_if_unpin();
+        future_of(|stream| stream.write(&[]));
+    }
+};
+
+#[pin_data(PinnedDrop)]
+struct Module {
+    #[pin]
+    tasks: procfs::Entry<Tasks>,
+}
+
+impl kernel::InPlaceModule for Module {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let signal = pin_init!(Signal {
+            wakers <- new_irq_spinlock!(KVec::new()),
+            number: Atomic::new(0),
+        });
+        let tasks = try_pin_init!(Tasks {
+            executor <- new_mutex!(None),
+            spawner <- new_mutex!(None),
+            handles <- new_mutex!(KVec::new()),
+            counts: Arc::new(
+                Counts {
+                    owned: Atomic::new(0),
+                    ended: Atomic::new(0),
+                    misplaced: Atomic::new(0),
+                },
+                GFP_KERNEL,
+            )?,
+            signal: Arc::pin_init(signal, GFP_KERNEL)?,
+            softirqs: OwnedQueue::new(c"lkm_softirqs", WQ_BH | WQ_PERCPU, 0)?,
+        });
+        try_pin_init!(Self {
+            tasks <- procfs::Entry::new(c"tasks", 0o600, tasks),
+            _: { tasks.data().restart(0)?; },
+        })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Module {
+    fn drop(self: Pin<&mut Self>) {
+        let tasks = self.tasks.data();
+        let old = tasks.executor.lock().take();
+        drop(old);
+        // Wakers of tasks that are gone, in all contexts.
+        fsleep(Delta::from_millis(1));
+        for waker in tasks.signal.wakers.lock().drain_all() {
+            waker.wake();
+        }
+        if tasks.counts.misplaced.load(Relaxed) > 0 {
+            pr_warn!("WARNING: a future was where it must not be\n");
+        }
+    }
+}
