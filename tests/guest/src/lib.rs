@@ -10,6 +10,7 @@
 mod checks;
 mod command;
 mod demo;
+mod echo_server;
 mod harness;
 mod kmemleak;
 mod log;
