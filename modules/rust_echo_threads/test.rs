@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use std::net::TcpStream;
+
+use crate::{prelude::*, slabs::Slabs};
+
+pub const DEMO: &[&str] = &[
+    "echo hello | nc 127.0.0.1 8080",
+    "echo_client connections 1000 count 5",
+];
+
+pub const TESTS: &[Test] = tests![
+    sends_back_every_byte,
+    goes_on_after_half_a_close,
+    a_client_that_never_reads_is_waited_for,
+    clients_disappear,
+    serves_a_thousand_at_once,
+    a_port_that_is_taken,
+    parameters,
+    connections_leave_nothing,
+    does_nothing_while_nothing_happens,
+    unloads_with_a_thousand_clients,
+    threads_that_have_ended_are_gone,
+];
+
+const SERVER: EchoServer = EchoServer {
+    module: "rust_echo_threads",
+};
+
+fn sends_back_every_byte(vm: &mut Vm) -> Result {
+    SERVER.sends_back_every_byte(vm)
+}
+
+fn goes_on_after_half_a_close(vm: &mut Vm) -> Result {
+    SERVER.goes_on_after_half_a_close(vm)
+}
+
+fn a_client_that_never_reads_is_waited_for(vm: &mut Vm) -> Result {
+    SERVER.a_client_that_never_reads_is_waited_for(vm)
+}
+
+fn clients_disappear(vm: &mut Vm) -> Result {
+    SERVER.clients_disappear(vm)
+}
+
+fn serves_a_thousand_at_once(vm: &mut Vm) -> Result {
+    SERVER.serves_a_thousand_at_once(vm)
+}
+
+fn a_port_that_is_taken(vm: &mut Vm) -> Result {
+    SERVER.a_port_that_is_taken(vm)
+}
+
+fn parameters(vm: &mut Vm) -> Result {
+    SERVER.parameters(vm)
+}
+
+fn connections_leave_nothing(vm: &mut Vm) -> Result {
+    SERVER.connections_leave_nothing(vm)
+}
+
+fn does_nothing_while_nothing_happens(vm: &mut Vm) -> Result {
+    SERVER.does_nothing_while_nothing_happens(vm)
+}
+
+fn unloads_with_a_thousand_clients(vm: &mut Vm) -> Result {
+    let longest = SERVER.unloads_with_a_thousand_clients(vm, 5)?;
+    // Each has to be woken to end.
+    assert!(longest < 20.0, "{longest} s");
+    Ok(())
+}
+
+/// Not when the module is unloaded, or when the next client comes, but soon.
+fn threads_that_have_ended_are_gone(vm: &mut Vm) -> Result {
+    let _module = vm.load("rust_echo_threads")?;
+    let before = Slabs::count()?;
+    let more = || -> Result<bool> {
+        let now = Slabs::count()?;
+        let grown = now.grown(&before, 80);
+        Ok(grown.iter().any(|(cache, _)| *cache == "task_struct"))
+    };
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect("127.0.0.1:8080")?;
+        stream.write_all(b"x")?;
+        stream.read_exact(&mut [0])?;
+        streams.push(stream);
+    }
+    assert!(more()?);
+    drop(streams);
+    vm.wait_for("the threads to go", || more().is_ok_and(|more| !more))
+}
