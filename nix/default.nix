@@ -76,6 +76,9 @@ in
     inherit (rooms) lkm sizes;
     modules = rooms.join modules;
     initramfs = callPackage ./initramfs.nix { extraModules = builtins.attrValues modules; };
+    echo-bench = callPackage ./echo-bench.nix {
+      inherit (modules) rust_echo_server rust_echo_threads;
+    };
     default = scope.lkmpg;
   };
 

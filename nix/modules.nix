@@ -143,6 +143,7 @@ in
     buildAll
     buildRustModule
     find
+    inC
     join
     lkm
     sizes
