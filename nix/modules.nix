@@ -50,9 +50,21 @@ let
     build {
       pname = name;
       inherit lkm passthru;
+      # Without what others need of it: its tests, its programs and its page.
       room =
         if builtins.pathExists (src + "/${name}.rs") then
-          src
+          builtins.path {
+            name = "room";
+            path = src;
+            filter =
+              path: _:
+              !builtins.elem (baseNameOf path) [
+                "test.rs"
+                "user"
+                "vm-test.py"
+              ]
+              && builtins.match ".*\\.md" path == null;
+          }
         else
           throw "there is no ${name}.rs in ${toString src}: a module is a folder with a file of its name";
       postConfigure = "cp -r --no-preserve=mode,timestamps $room ${name}";
