@@ -15,7 +15,7 @@ use rustix::{
 };
 
 /// How long [`Log::expect`] waits.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the kernel says of the first of our modules that it loads.
 const TAINTS: &str = "loading out-of-tree module taints kernel.";
@@ -122,7 +122,7 @@ impl Log {
         Ok(lines.cloned().collect())
     }
 
-    /// Waits up to 20 s for a line since the mark that contains `text`, and
+    /// Waits up to a minute for a line since the mark that contains `text`, and
     /// returns that line.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use crate::{Log, Module, module, slabs, syscalls::errno};
 
 /// How long [`Vm::wait_for`] waits: long, for a VM that shares its CPU with many.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The machine that a test runs on.
 pub struct Vm {
@@ -142,7 +142,7 @@ impl Vm {
         slabs::rounds(rounds, || round(self))
     }
 
-    /// Waits up to a minute until `condition` holds; `what` names it in the error.
+    /// Waits up to two minutes until `condition` holds; `what` names it in the error.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::{process::Pid, thread::gettid};
 
 /// How long a thread may take to wait, or to end.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A thread that waits in a system call, or is to.
 pub struct Waiter<T> {
@@ -33,7 +33,7 @@ impl<T: Send + 'static> Waiter<T> {
         Self { id, thread }
     }
 
-    /// Begins a thread that does `what`, and waits up to 40 s until it waits
+    /// Begins a thread that does `what`, and waits up to two minutes until it waits
     /// in one of `syscalls`: libraries differ in which they make.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl<T: Send + 'static> Waiter<T> {
         Ok(waiter)
     }
 
-    /// Waits up to 40 s until the thread waits in one of `syscalls`.
+    /// Waits up to two minutes until the thread waits in one of `syscalls`.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl<T: Send + 'static> Waiter<T> {
         waits_in(&self.proc("syscall"), syscalls)
     }
 
-    /// Waits up to 40 s until the thread sleeps, whether signals wake it (`S`)
+    /// Waits up to two minutes until the thread sleeps, whether signals wake it (`S`)
     /// or not (`D`), and makes sure that for half a second nothing wakes it.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl<T: Send + 'static> Waiter<T> {
         self.thread.is_finished()
     }
 
-    /// What the thread returned, for which this waits up to 40 s.
+    /// What the thread returned, for which this waits up to two minutes.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl<T: Send + 'static> Waiter<T> {
     }
 }
 
-/// Waits up to 40 s until the process `id` waits in one of `syscalls`.
+/// Waits up to two minutes until the process `id` waits in one of `syscalls`.
 ///
 /// # Errors
 ///

@@ -42,7 +42,7 @@ impl Kernel {
     /// it may have to share its CPU with many.
     pub fn timeout(self) -> Duration {
         match self {
-            Self::Base | Self::Gdb => Duration::from_secs(300),
+            Self::Base | Self::Gdb => Duration::from_secs(600),
             Self::Debug => Duration::from_secs(1800),
         }
     }
@@ -52,11 +52,11 @@ impl Kernel {
     pub fn jobs(self, cpus: usize, memory: u64) -> usize {
         match self {
             Self::Base | Self::Gdb => cpus.min(4),
-            // Most of their time is waiting: with DEBUG_KOBJECT_RELEASE each
-            // unload takes seconds. With KASAN they fill their memory.
+            // Three quarters of their time are waiting: with DEBUG_KOBJECT_RELEASE
+            // each unload takes seconds. With KASAN they fill their memory.
             Self::Debug => {
                 let fit = usize::try_from(memory / DEBUG_VM).unwrap_or(usize::MAX);
-                (8 * cpus).min(16).min(fit).max(1)
+                (4 * cpus).min(16).min(fit).max(1)
             }
         }
     }
@@ -141,7 +141,7 @@ mod tests {
         const GIB: u64 = 1 << 30;
         assert_eq!(Kernel::Base.jobs(2, GIB), 2);
         assert_eq!(Kernel::Base.jobs(64, GIB), 4);
-        assert_eq!(Kernel::Debug.jobs(1, 64 * GIB), 8);
+        assert_eq!(Kernel::Debug.jobs(1, 64 * GIB), 4);
         assert_eq!(Kernel::Debug.jobs(64, 64 * GIB), 16);
         assert_eq!(Kernel::Debug.jobs(2, 2 * GIB), 5);
         assert_eq!(Kernel::Debug.jobs(2, 0), 1);
