@@ -103,6 +103,8 @@ struct Shared {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(Shared);
+
 /// The thread does not run its closure any more, and may be gone.
 const FINISHED: u32 = 0;
 /// It runs.

@@ -38,6 +38,26 @@ mod bindings {
     include!("bindings_generated.rs");
 }
 
+/// Does not compile when a type is `Unpin`. For those that C keeps pointers
+/// into: no safe code must be able to move one. Parameters of the type come last:
+/// `assert_pinned!(Entry<T> where T: Contents)`.
+macro_rules! assert_pinned {
+    ($type:ty $(where $($parameters:tt)*)?) => {
+        const _: () = {
+            trait Pinned<Marker> {
+                fn ambiguous_if_unpin() {}
+            }
+            impl<T> Pinned<()> for T {}
+            struct Unpinned;
+            impl<T: Unpin> Pinned<Unpinned> for T {}
+            #[allow(dead_code)]
+            fn assert$(<$($parameters)*>)?() {
+                <$type as Pinned<_>>::ambiguous_if_unpin();
+            }
+        };
+    };
+}
+
 pub mod chrdev;
 pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]

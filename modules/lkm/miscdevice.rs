@@ -73,6 +73,8 @@ pub struct Registration<T: Operations> {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(Registration<T> where T: Operations);
+
 // SAFETY: The device may be unregistered by any thread, and `T` is `Send` and
 // `Sync`.
 unsafe impl<T: Operations> Send for Registration<T> {}

@@ -74,6 +74,8 @@ pub struct Entry<T: Contents> {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(Entry<T> where T: Contents);
+
 // SAFETY: `entry` is only used to remove the file, which may be done from any
 // thread, and `T` is `Send`.
 unsafe impl<T: Contents> Send for Entry<T> {}

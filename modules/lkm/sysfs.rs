@@ -206,6 +206,8 @@ pub struct Directory<T: Send + Sync + 'static> {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(Directory<T> where T: Send + Sync + 'static);
+
 impl<T: Send + Sync + 'static> Directory<T> {
     /// Creates `/sys/kernel/<name>` with `attributes`, which must be a
     /// `static`.

@@ -63,6 +63,8 @@ pub struct Tasklet<T: Handler> {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(Tasklet<T> where T: Handler);
+
 // SAFETY: A tasklet may be scheduled and dropped in any thread that may sleep, and
 // `T` is `Send`.
 unsafe impl<T: Handler> Send for Tasklet<T> {}

@@ -449,6 +449,8 @@ pub struct Work<T: WorkItem> {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(Work<T> where T: WorkItem);
+
 // SAFETY: An item may be enqueued and dropped in any thread, and `T` is `Send`.
 unsafe impl<T: WorkItem> Send for Work<T> {}
 

@@ -247,6 +247,8 @@ struct Task<F: Future> {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(Task<F> where F: Future);
+
 // SAFETY: The future is used by one thread at a time, and dropped in any; what
 // it gives is sent to who joins.
 unsafe impl<F: Future + Send> Send for Task<F> where F::Output: Send {}

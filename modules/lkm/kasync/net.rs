@@ -164,6 +164,8 @@ struct Entry {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(Entry);
+
 // SAFETY: An entry may be put into a queue and taken out in any thread.
 unsafe impl Send for Entry {}
 

@@ -81,6 +81,8 @@ pub struct Sleep {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(Sleep);
+
 // SAFETY: A timer may be set and stopped in any thread.
 unsafe impl Send for Sleep {}
 

@@ -67,6 +67,8 @@ pub struct Completion {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(Completion);
+
 // SAFETY: A completion may be used and given up on any thread.
 unsafe impl Send for Completion {}
 

@@ -86,6 +86,8 @@ pub struct IrqRwLock<T> {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(IrqRwLock<T> where T);
+
 // SAFETY: The lock is of no thread, so it can be sent when its data can.
 unsafe impl<T: Send> Send for IrqRwLock<T> {}
 

@@ -57,6 +57,8 @@ pub struct Semaphore {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(Semaphore);
+
 // SAFETY: A semaphore may be used and given up on any thread.
 unsafe impl Send for Semaphore {}
 

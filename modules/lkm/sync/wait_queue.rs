@@ -98,6 +98,8 @@ pub struct WaitQueue {
     _pin: PhantomPinned,
 }
 
+assert_pinned!(WaitQueue);
+
 // SAFETY: A wait queue may be used and given up on any thread.
 unsafe impl Send for WaitQueue {}
 

@@ -32,18 +32,6 @@ module! {
     license: "GPL",
 }
 
-/// The kernel has a pointer to a miscellaneous device: this does not compile
-/// when one is `Unpin`.
-const _: fn() = {
-    trait Pinned<Marker> {
-        fn ambiguous_if_unpin() {}
-    }
-    impl<T> Pinned<()> for T {}
-    struct Unpinned;
-    impl<T: Unpin> Pinned<Unpinned> for T {}
-    <miscdevice::Registration<Drum> as Pinned<_>>::ambiguous_if_unpin
-};
-
 /// A device that says its minor number.
 struct Numbered(u32);
 

@@ -83,18 +83,6 @@ impl Operations for Slow {
     }
 }
 
-/// The kernel keeps a pointer into an entry, so safe code must not be able to
-/// move one: this does not compile when `Entry<Slow>` is `Unpin`.
-const _: fn() = {
-    trait Pinned<Marker> {
-        fn ambiguous_if_unpin() {}
-    }
-    impl<T> Pinned<()> for T {}
-    struct Unpinned;
-    impl<T: Unpin> Pinned<Unpinned> for T {}
-    <procfs::Entry<Slow> as Pinned<_>>::ambiguous_if_unpin
-};
-
 #[pin_data(PinnedDrop)]
 struct ProcfsOps {
     #[pin]

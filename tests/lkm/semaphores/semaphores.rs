@@ -93,18 +93,6 @@ impl Operations for Room {
     }
 }
 
-/// The kernel keeps pointers into it, so safe code must not be able to move it:
-/// this does not compile when it is `Unpin`.
-const _: fn() = {
-    trait Pinned<Marker> {
-        fn ambiguous_if_unpin() {}
-    }
-    impl<T> Pinned<()> for T {}
-    struct Unpinned;
-    impl<T: Unpin> Pinned<Unpinned> for T {}
-    || <Semaphore as Pinned<_>>::ambiguous_if_unpin()
-};
-
 #[pin_data(PinnedDrop)]
 struct Semaphores {
     #[pin]

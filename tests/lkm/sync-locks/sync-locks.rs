@@ -87,21 +87,6 @@ const _: fn() = {
     <IrqRwLock<Cell<u32>> as NotSync<_>>::ambiguous_if_sync
 };
 
-/// Lock debugging may know a lock by its address: this does not compile when
-/// one is `Unpin`.
-const _: fn() = {
-    trait Pinned<Marker> {
-        fn ambiguous_if_unpin() {}
-    }
-    impl<T> Pinned<()> for T {}
-    struct Unpinned;
-    impl<T: Unpin> Pinned<Unpinned> for T {}
-    || {
-        <IrqSpinLock<u32> as Pinned<_>>::ambiguous_if_unpin();
-        <IrqRwLock<u32> as Pinned<_>>::ambiguous_if_unpin();
-    }
-};
-
 /// What the locks protect, and how often they were taken for it.
 #[pin_data]
 struct Shared {

@@ -126,18 +126,6 @@ static SAME_NAMES: [Attribute<Data>; 3] = [
     Attribute::write_only(c"one", 0o200, Data::store_length),
 ];
 
-/// The kernel keeps a pointer into a directory, so safe code must not be able
-/// to move one: this does not compile when `Directory<Data>` is `Unpin`.
-const _: fn() = {
-    trait Pinned<Marker> {
-        fn ambiguous_if_unpin() {}
-    }
-    impl<T> Pinned<()> for T {}
-    struct Unpinned;
-    impl<T: Unpin> Pinned<Unpinned> for T {}
-    <Directory<Data> as Pinned<_>>::ambiguous_if_unpin
-};
-
 #[pin_data(PinnedDrop)]
 struct SysfsAttributes {
     #[pin]

@@ -125,18 +125,6 @@ impl Operations for Control {
     }
 }
 
-/// The kernel keeps pointers into it, so safe code must not be able to move it:
-/// this does not compile when it is `Unpin`.
-const _: fn() = {
-    trait Pinned<Marker> {
-        fn ambiguous_if_unpin() {}
-    }
-    impl<T> Pinned<()> for T {}
-    struct Unpinned;
-    impl<T: Unpin> Pinned<Unpinned> for T {}
-    || <Tasklet<Counter> as Pinned<_>>::ambiguous_if_unpin()
-};
-
 #[pin_data]
 struct Tasklets {
     #[pin]

@@ -36,7 +36,7 @@ use lkm::{
     file::{Argument, Opened, Operations},
     kasync::{
         net::{TcpListener, TcpStream},
-        select, sleep, Either, Executor, JoinHandle, Sleep, Spawner,
+        select, sleep, Either, Executor, JoinHandle, Spawner,
     },
     net::Shutdown,
     procfs,
@@ -508,24 +508,6 @@ impl Operations for Tasks {
         Ok(0)
     }
 }
-
-/// The kernel keeps pointers into it, so safe code must not be able to move one:
-/// this does not compile when it is `Unpin`.
-const _: fn() = {
-    trait Pinned<Marker> {
-        fn ambiguous_if_unpin() {}
-    }
-    impl<T> Pinned<()> for T {}
-    struct Unpinned;
-    impl<T: Unpin> Pinned<Unpinned> for T {}
-    fn future_of<T>(_: impl FnOnce(&'static TcpStream) -> T) {
-        <T as Pinned<_>>::ambiguous_if_unpin();
-    }
-    || {
-        <Sleep as Pinned<_>>::ambiguous_if_unpin();
-        future_of(|stream| stream.write(&[]));
-    }
-};
 
 #[pin_data(PinnedDrop)]
 struct Module {

@@ -131,21 +131,6 @@ impl Operations for Event {
     }
 }
 
-/// The kernel keeps pointers into both, so safe code must not be able to move
-/// one: this does not compile when one is `Unpin`.
-const _: fn() = {
-    trait Pinned<Marker> {
-        fn ambiguous_if_unpin() {}
-    }
-    impl<T> Pinned<()> for T {}
-    struct Unpinned;
-    impl<T: Unpin> Pinned<Unpinned> for T {}
-    || {
-        <WaitQueue as Pinned<_>>::ambiguous_if_unpin();
-        <Completion as Pinned<_>>::ambiguous_if_unpin();
-    }
-};
-
 #[pin_data(PinnedDrop)]
 struct Waits {
     #[pin]
