@@ -38,14 +38,14 @@ def main(file, lkm, rooms, kernel_source=None):
                 folder = str(pathlib.Path(crate["root_module"]).parent)
                 crate["source"]["include_dirs"].append(folder)
 
-    def add(root_module, dependencies):
+    def add(root_module, dependencies, to_be_checked=True):
         name = root_module.stem.replace("-", "_")
         index[name] = len(crates)
         crates.append(
             {
                 "display_name": name,
                 "root_module": str(root_module),
-                "is_workspace_member": True,
+                "is_workspace_member": to_be_checked,
                 "deps": [{"crate": index[d], "name": d} for d in dependencies],
                 "cfg": [*kernel["cfg"], "MODULE"],
                 "edition": "2021",
@@ -55,6 +55,8 @@ def main(file, lkm, rooms, kernel_source=None):
 
     # What scripts/Makefile.build gives a module.
     dependencies = ["core", "kernel", "pin_init", "zerocopy", "zerocopy_derive"]
+    add(pathlib.Path(__file__).with_suffix(".rs").resolve(), ["core", "kernel"], False)
+    dependencies.append("rust_project")
     add(lkm / "lkm.rs", dependencies)
     for room in sorted(rooms.glob("*/*.rs")):
         if room.stem == room.parent.name and room.parent != lkm:

@@ -115,7 +115,7 @@ impl kernel::Module for RustEchoThreads {
             all <- new_mutex!(KVec::new()),
             one_is_over,
         });
-        let connections = Arc::pin_init(connections, GFP_KERNEL)?;
+        let connections: Arc<Connections> = Arc::pin_init(connections, GFP_KERNEL)?;
 
         let reaped = connections.clone();
         let reaper = KThread::spawn(c"rust_echo_reaper", move |this| reaped.reap(this))?;

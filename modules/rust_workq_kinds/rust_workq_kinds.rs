@@ -55,7 +55,8 @@ impl kernel::Module for RustQueues {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let mut works = KVec::new();
         for queue in QUEUES {
-            let work = KBox::pin_init(new_work!(queue, Example(queue)), GFP_KERNEL)?;
+            let work: Pin<KBox<Work<_>>> =
+                KBox::pin_init(new_work!(queue, Example(queue)), GFP_KERNEL)?;
             work.enqueue();
             works.push(work, GFP_KERNEL)?;
         }

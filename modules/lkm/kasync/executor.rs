@@ -140,7 +140,7 @@ impl Spawner {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let task = Arc::pin_init(Task::new(self.0.clone(), future), GFP_KERNEL)?;
+        let task: Arc<Task<F>> = Arc::pin_init(Task::new(self.0.clone(), future), GFP_KERNEL)?;
         self.0.add(task.clone())?;
         // Unless it was aborted by now.
         task.enqueue();
