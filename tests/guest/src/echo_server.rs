@@ -22,6 +22,17 @@ pub struct EchoServer {
     pub module: &'static str,
 }
 
+/// Defines tests of a room that are [`EchoServer`]'s, under their own names:
+/// `echo_server_tests![SERVER: sends_back_every_byte, clients_disappear];`.
+#[macro_export]
+macro_rules! echo_server_tests {
+    ($server:ident: $($test:ident),* $(,)?) => {
+        $(fn $test(vm: &mut $crate::Vm) -> ::anyhow::Result<()> {
+            $server.$test(vm)
+        })*
+    };
+}
+
 impl EchoServer {
     /// Every byte comes back, whatever it is and however many there are.
     pub fn sends_back_every_byte(&self, vm: &mut Vm) -> Result {

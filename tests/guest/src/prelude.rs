@@ -23,6 +23,7 @@ pub use rustix::io::Errno;
 pub use crate::{
     Line, Log, Module, Room, Test, Vm, Waiter,
     echo_server::EchoServer,
+    echo_server_tests,
     log::info,
     modinfo::{Modinfo, modinfo},
     module::file as module_file,
