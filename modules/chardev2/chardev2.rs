@@ -54,9 +54,7 @@ impl Operations for CharDev {
     }
 
     fn read(&self, file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
-        let message = self.message.lock();
-        let read = dst.write_slice_file(&message, pos)?;
-        message.seen_by(file.private());
+        let read = self.message.read(file.private(), pos, dst)?;
         if read > 0 {
             pr_info!("Read {read} bytes, {} left\n", dst.len());
         }

@@ -353,11 +353,13 @@ fn polls(vm: &mut Vm) -> Result {
     let (one, two) = (open()?, open()?);
     // No message yet.
     assert_eq!(polled(&one)?, WRITABLE);
-    // A new message is news to each, until it has read it.
+    // A new message is news to each, until it has read all of it.
     set(&one, b"news")?;
     for file in [&one, &two] {
         assert_eq!(polled(file)?, READABLE | WRITABLE);
     }
+    assert_eq!(one.read_at(&mut [0; 3], 0)?, 3);
+    assert_eq!(polled(&one)?, READABLE | WRITABLE);
     assert_eq!(message(&one)?, b"news");
     assert_eq!(polled(&one)?, WRITABLE);
     assert_eq!(polled(&two)?, READABLE | WRITABLE);

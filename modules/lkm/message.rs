@@ -11,7 +11,9 @@ use crate::{
             EPOLLIN,
             EPOLLOUT, //
         },
-        PollTable, //
+        Offset,
+        PollTable,
+        Writer, //
     },
     sync::WaitQueue, //
 };
@@ -73,10 +75,7 @@ macro_rules! new_message {
 ///     }
 ///
 ///     fn read(&self, file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
-///         let notice = self.notice.lock();
-///         let read = dst.write_slice_file(&notice, pos)?;
-///         notice.seen_by(file.private());
-///         Ok(read)
+///         self.notice.read(file.private(), pos, dst)
 ///     }
 ///
 ///     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
@@ -128,6 +127,23 @@ impl Message {
         latest.number += 1;
         self.arrived.wake_up_all();
         len
+    }
+
+    /// Copies the message from `pos` on to user space, moves `pos`, and returns
+    /// how many bytes that were; 0 at its end. When all was read that there is,
+    /// the message is no news to `seen` any more. For
+    /// [`Operations::read`](crate::file::Operations::read).
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`: a bad address; bytes before it may have been written.
+    pub fn read(&self, seen: &Seen, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        let message = self.lock();
+        let read = dst.write_slice_file(&message, pos)?;
+        if *pos >= message.len() as Offset {
+            message.seen_by(seen);
+        }
+        Ok(read)
     }
 
     /// The message, which stays as it is until what this returns is dropped.
