@@ -4,13 +4,11 @@
 //!
 //! Book: 8 sysfs: Interacting with your module
 
-use core::fmt::Write;
 use kernel::{
     prelude::*,
-    str::Formatter,
     sync::atomic::{Atomic, Relaxed},
 };
-use lkm::sysfs;
+use lkm::sysfs::{self, Page};
 
 module! {
     type: HelloSysfs,
@@ -32,9 +30,8 @@ static ATTRIBUTES: [sysfs::Attribute<MyVariable>; 1] = [sysfs::Attribute::read_w
 struct MyVariable(Atomic<i32>);
 
 impl MyVariable {
-    fn show(&self, page: &mut Formatter<'_>) -> Result {
-        writeln!(page, "{}", self.0.load(Relaxed))?;
-        Ok(())
+    fn show(&self, page: &mut Page<'_>) -> Result {
+        writeln!(page, "{}", self.0.load(Relaxed))
     }
 
     fn store(&self, text: &[u8]) -> Result {

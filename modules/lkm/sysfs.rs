@@ -10,19 +10,16 @@ use crate::{
     file::is_name, //
 };
 use core::{
+    fmt,
     marker::PhantomPinned,
     mem::ManuallyDrop,
-    ptr::NonNull,
-    str::FromStr, //
+    ptr::NonNull, //
 };
 use kernel::{
     error::to_result,
     page::PAGE_SIZE,
     prelude::*,
-    str::{
-        CStr,
-        Formatter, //
-    },
+    str::CStr,
     sync::LockClassKey, //
 };
 
@@ -30,11 +27,7 @@ use kernel::{
 /// execute.
 const MODES: u16 = 0o664;
 
-/// How many bytes an attribute can show: the kernel takes a full page for an
-/// overrun.
-const SHOW_MAX: usize = PAGE_SIZE - 1;
-
-type Show<T> = fn(&T, &mut Formatter<'_>) -> Result;
+type Show<T> = fn(&T, &mut Page<'_>) -> Result;
 type Store<T> = fn(&T, &[u8]) -> Result;
 
 /// A file of a [`Directory`]: what reading and writing it does with the
@@ -50,8 +43,7 @@ type Store<T> = fn(&T, &[u8]) -> Result;
 /// for it: it must end when the module wants to leave, and must not itself drop
 /// its directory, nor wait for who does, or both wait forever.
 ///
-/// - *show* writes what there is to see. That is less than a page: one byte
-///   more, and reading the file fails with `EOVERFLOW`. It is called once for
+/// - *show* writes what there is to see to a [`Page`]. It is called once for
 ///   all that is read from one open file up to the end, and again when reading
 ///   starts over.
 /// - *store* is given what one `write(2)` wrote, at least one byte and at most a
@@ -121,17 +113,11 @@ impl<T> Attribute<T> {
     }
 
     /// Shows the attribute in `page`. Returns what the C function would.
-    fn show(&self, data: &T, page: &mut [u8]) -> isize {
-        let Some(show) = self.show else {
-            return EIO.to_errno() as isize;
-        };
-        let len = page.len();
-        let mut page = Formatter::new(page);
-        let result = show(data, &mut page);
-        match (page.bytes_written(), result) {
-            (written, _) if written > len => EOVERFLOW.to_errno() as isize,
-            (written, Ok(())) => written as isize,
-            (_, Err(error)) => error.to_errno() as isize,
+    fn show(&self, data: &T, page: &mut Page<'_>) -> isize {
+        let result = self.show.map_or(Err(EIO), |show| show(data, page));
+        match result.and_then(|()| page.len()) {
+            Ok(len) => len as isize,
+            Err(error) => error.to_errno() as isize,
         }
     }
 
@@ -142,8 +128,50 @@ impl<T> Attribute<T> {
     }
 }
 
-/// The value that `text`, as a store function is given it, is a decimal number
-/// or another text of; one newline at its end is ignored.
+/// What an attribute shows, to be written with `write!` and `writeln!`.
+///
+/// There is room for a page but for one byte. Where that is exceeded writing
+/// fails with `EOVERFLOW`, and so does reading the file, whatever *show* makes of
+/// the error.
+///
+/// # Invariants
+///
+/// `end` bytes were to be written, if as many fit.
+pub struct Page<'a> {
+    page: &'a mut [u8; PAGE_SIZE],
+    end: usize,
+}
+
+impl Page<'_> {
+    /// Writes `text` behind what was written before: what `write!` calls.
+    pub fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> Result {
+        let rest = self.page.get_mut(self.end..).unwrap_or_default();
+        // SAFETY: `rest` can be written to, and as much as there is. The format
+        // takes a pointer to such arguments.
+        let len = unsafe {
+            bindings::snprintf(
+                rest.as_mut_ptr().cast(),
+                rest.len(),
+                c"%pA".as_char_ptr(),
+                (&raw const text).cast::<kernel::ffi::c_void>(),
+            )
+        };
+        // What there is no room for is counted, too.
+        self.end = self.end.saturating_add(len as usize);
+        self.len().map(drop)
+    }
+
+    /// How many bytes were written. The NUL behind them has to fit, too.
+    fn len(&self) -> Result<usize> {
+        match self.end < PAGE_SIZE {
+            true => Ok(self.end),
+            false => Err(EOVERFLOW),
+        }
+    }
+}
+
+/// The decimal number that `text`, as a store function is given it, is; one
+/// newline at its end is ignored.
 ///
 /// Everything else is `EINVAL`: nothing at all, blanks, more text after it, a
 /// number that `N` has no room for.
@@ -154,10 +182,25 @@ impl<T> Attribute<T> {
 /// assert_eq!(sysfs::parse(b"-7\n"), Ok(-7));
 /// assert_eq!(sysfs::parse::<u8>(b"256"), Err(EINVAL));
 /// ```
-pub fn parse<N: FromStr>(text: &[u8]) -> Result<N> {
+pub fn parse<N: TryFrom<i128>>(text: &[u8]) -> Result<N> {
+    decimal(text)
+        .and_then(|number| number.try_into().ok())
+        .ok_or(EINVAL)
+}
+
+fn decimal(text: &[u8]) -> Option<i128> {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
-    let text = core::str::from_utf8(text).map_err(|_| EINVAL)?;
-    text.parse().map_err(|_| EINVAL)
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    let (first, rest) = digits.split_first()?;
+    let digit = |byte: u8| char::from(byte).to_digit(10).map(u64::from);
+    let number = rest.iter().try_fold(digit(*first)?, |number, byte| {
+        number.checked_mul(10)?.checked_add(digit(*byte)?)
+    })?;
+    let number = i128::from(number);
+    Some(if negative { -number } else { number })
 }
 
 /// A directory in `/sys/kernel` with attributes, there for as long as this
@@ -186,7 +229,7 @@ pub fn parse<N: FromStr>(text: &[u8]) -> Result<N> {
 /// static ATTRIBUTES: [sysfs::Attribute<Atomic<u32>>; 1] = [sysfs::Attribute::read_only(
 ///     c"answer",
 ///     0o444,
-///     |answer, page| Ok(writeln!(page, "{}", answer.load(Relaxed))?),
+///     |answer, page| writeln!(page, "{}", answer.load(Relaxed)),
 /// )];
 ///
 /// let directory = KBox::pin_init(
@@ -287,7 +330,7 @@ impl<T: Send + Sync + 'static> File<T> {
         let mut raw = bindings::kobj_attribute {
             show: Some(Self::show),
             store: Some(Self::store),
-            ..Default::default()
+            ..pin_init::zeroed()
         };
         raw.attr.name = attribute.name.as_char_ptr();
         raw.attr.mode = attribute.mode;
@@ -318,8 +361,8 @@ impl<T: Send + Sync + 'static> File<T> {
             ((*file).attribute, &*(*file).data)
         };
         // SAFETY: By this function's contract.
-        let page = unsafe { core::slice::from_raw_parts_mut(page.cast::<u8>(), SHOW_MAX) };
-        attribute.show(data, page)
+        let page = unsafe { &mut *page.cast() };
+        attribute.show(data, &mut Page { page, end: 0 })
     }
 
     /// # Safety

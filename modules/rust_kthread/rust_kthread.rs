@@ -5,12 +5,10 @@
 //!
 //! Write-up: kernel thread
 
-use core::fmt::Write;
 use kernel::{
     cpu::CpuId,
     new_mutex,
     prelude::*,
-    str::Formatter,
     sync::{
         atomic::{Atomic, Relaxed},
         Arc, Mutex,
@@ -20,7 +18,7 @@ use kernel::{
 use lkm::{
     context::CurrentName,
     kthread::{online_cpus, KThread, ThisThread},
-    sysfs,
+    sysfs::{self, Page},
 };
 
 module! {
@@ -78,16 +76,15 @@ impl Threads {
         }))
     }
 
-    fn show_counts(&self, page: &mut Formatter<'_>) -> Result {
+    fn show_counts(&self, page: &mut Page<'_>) -> Result {
         for counter in &self.counters {
             writeln!(page, "{}", counter.count.load(Relaxed))?;
         }
         Ok(())
     }
 
-    fn show_parked(&self, page: &mut Formatter<'_>) -> Result {
-        writeln!(page, "{}", u8::from(*self.parked.lock()))?;
-        Ok(())
+    fn show_parked(&self, page: &mut Page<'_>) -> Result {
+        writeln!(page, "{}", u8::from(*self.parked.lock()))
     }
 
     fn park(&self, text: &[u8]) -> Result {

@@ -2,13 +2,13 @@
 
 //! Test only: everything that `lkm::sysfs` does.
 
-use core::fmt::Write;
+use core::fmt::Debug;
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     str::{
-        CStr,
-        Formatter, //
+        BStr,
+        CStr, //
     },
     sync::{
         atomic::{
@@ -25,7 +25,8 @@ use kernel::{
 use lkm::sysfs::{
     self,
     Attribute,
-    Directory, //
+    Directory,
+    Page, //
 };
 
 module! {
@@ -50,9 +51,8 @@ impl Data {
         }
     }
 
-    fn show_length(&self, page: &mut Formatter<'_>) -> Result {
-        writeln!(page, "{}", self.length.load(Relaxed))?;
-        Ok(())
+    fn show_length(&self, page: &mut Page<'_>) -> Result {
+        writeln!(page, "{}", self.length.load(Relaxed))
     }
 
     fn store_length(&self, text: &[u8]) -> Result {
@@ -61,25 +61,23 @@ impl Data {
     }
 
     /// As much as fits: a page without its last byte.
-    fn show_full(&self, page: &mut Formatter<'_>) -> Result {
-        write!(page, "{:x>1$}", "", PAGE_SIZE - 1)?;
-        Ok(())
+    fn show_full(&self, page: &mut Page<'_>) -> Result {
+        write!(page, "{:x>1$}", "", PAGE_SIZE - 1)
     }
 
-    fn show_too_much(&self, page: &mut Formatter<'_>) -> Result {
-        write!(page, "{:x>1$}", "", PAGE_SIZE)?;
-        Ok(())
+    fn show_too_much(&self, page: &mut Page<'_>) -> Result {
+        write!(page, "{:x>1$}", "", PAGE_SIZE)
     }
 
     /// Goes on when there is no room, as if there were.
-    fn show_far_too_much(&self, page: &mut Formatter<'_>) -> Result {
+    fn show_far_too_much(&self, page: &mut Page<'_>) -> Result {
         for _ in 0..PAGE_SIZE {
             let _ = writeln!(page, "line after line");
         }
         Ok(())
     }
 
-    fn show_error(&self, page: &mut Formatter<'_>) -> Result {
+    fn show_error(&self, page: &mut Page<'_>) -> Result {
         write!(page, "not seen")?;
         Err(EBUSY)
     }
@@ -88,7 +86,7 @@ impl Data {
         Err(ENOSPC)
     }
 
-    fn show_slowly(&self, page: &mut Formatter<'_>) -> Result {
+    fn show_slowly(&self, page: &mut Page<'_>) -> Result {
         pr_info!("slow show begins\n");
         fsleep(Delta::from_millis(500));
         write!(page, "slow")?;
@@ -205,10 +203,28 @@ fn refuses_what_cannot_be() -> Result {
         pr_err!("the data's error is lost\n");
     }
 
-    if sysfs::parse(b"-7\n") != Ok(-7) || sysfs::parse::<u8>(b"256") != Err(EINVAL) {
-        pr_err!("numbers are not parsed\n");
+    parses::<i32>(b"-7\n", Ok(-7));
+    parses::<i32>(b"+7", Ok(7));
+    parses::<i32>(b"-0", Ok(0));
+    for bad in ["0x10", "", "-\n", "+-7", " 7", "7 ", "7\n\n", "7\0"] {
+        parses::<i32>(bad.as_bytes(), Err(EINVAL));
     }
+    parses::<u8>(b"255", Ok(255));
+    parses::<u8>(b"256", Err(EINVAL));
+    parses::<u8>(b"-1", Err(EINVAL));
+    parses::<i64>(b"-9223372036854775808", Ok(i64::MIN));
+    parses::<i64>(b"-9223372036854775809", Err(EINVAL));
+    parses::<u64>(b"0000000000018446744073709551615", Ok(u64::MAX));
+    parses::<u64>(b"18446744073709551616", Err(EINVAL));
+    parses::<u64>(&[b'9'; 100], Err(EINVAL));
     Ok(())
+}
+
+fn parses<N: TryFrom<i128> + PartialEq + Debug>(text: &[u8], expected: Result<N>) {
+    let number = sysfs::parse(text);
+    if number != expected {
+        pr_err!("{} is {number:?}\n", BStr::from_bytes(text));
+    }
 }
 
 /// One byte too long for a name.
