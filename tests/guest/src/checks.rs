@@ -23,8 +23,11 @@ use crate::{
     snapshot::{self, Snapshot},
 };
 
-/// How often `reload` loads the module.
-const RELOADS: u32 = 10;
+/// How often `reload` loads the module; where there is kmemleak, which tells of
+/// each object, and an unload takes seconds, not so often.
+fn reloads() -> u32 {
+    if kmemleak::available() { 3 } else { 10 }
+}
 
 /// The note on a module that makes no files.
 const NO_NODES: &str = "no nodes";
@@ -116,8 +119,9 @@ fn nothing_left(before: &Snapshot) -> Result<()> {
 
 fn reload(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
     let room = &subject.room;
-    for round in 1..=RELOADS {
-        let again = || format!("round {round} of {RELOADS}");
+    let rounds = reloads();
+    for round in 1..=rounds {
+        let again = || format!("round {round} of {rounds}");
         let module = Module::load(room.name, room.params).with_context(again)?;
         module.unload_soon().with_context(again)?;
     }
