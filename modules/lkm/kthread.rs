@@ -44,6 +44,9 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
+mod group;
+pub use group::Group;
+
 /// A kernel thread, which runs a closure once.
 ///
 /// It gets no signals from user space, not even `SIGKILL`. It ends when its
@@ -59,6 +62,7 @@ use kernel::{
 /// when it has left the module for good and its closure was dropped. So a closure
 /// must not go on for ever without asking whether it is to stop, nor be in a wait
 /// that nothing ends, and must not drop its own thread: it would wait for itself.
+/// For threads that nobody waits for there is the [`Group`].
 ///
 /// # Invariants
 ///
@@ -257,6 +261,11 @@ impl KThread {
         // Unload rule, unregister waits: this returns when the thread has left
         // the kernel's function that called `main`, or never calls it.
         to_result(unsafe { bindings::kthread_stop(self.task.as_ptr()) })
+    }
+
+    /// Whether this is the thread that asks.
+    fn is_current(&self) -> bool {
+        self.task.as_ptr() == Task::current_raw()
     }
 
     /// Whether the closure has returned. In any context.

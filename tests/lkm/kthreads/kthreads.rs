@@ -23,7 +23,7 @@ use kernel::{
 };
 use lkm::{
     file::{Argument, Opened, Operations},
-    kthread::{online_cpus, KThread, ThisThread},
+    kthread::{online_cpus, Group, KThread, ThisThread},
     procfs,
     sync::Completion, //
 };
@@ -55,6 +55,10 @@ const COMPLETE: u32 = _IO(b't' as u32, 9);
 const STOP_AT_ONCE: u32 = _IO(b't' as u32, 10);
 /// How many CPUs are online.
 const CPUS: u32 = _IO(b't' as u32, 11);
+/// Makes a thread in the group that does what the argument says.
+const JOIN_GROUP: u32 = _IO(b't' as u32, 12);
+/// Drops the group, and makes another one.
+const DROP_GROUP: u32 = _IO(b't' as u32, 13);
 
 // What a thread does.
 /// Returns at once.
@@ -143,18 +147,24 @@ impl Shared {
 struct Control {
     #[pin]
     thread: Mutex<Option<KThread>>,
+    #[pin]
+    group: Mutex<Group>,
     shared: Arc<Shared>,
     owned: Arc<Atomic<u32>>,
 }
 
 impl Control {
-    fn spawn(&self, cpu: Option<CpuId>, what: usize) -> Result<KThread> {
+    fn closure(&self, what: usize) -> Result<impl FnOnce(&ThisThread) -> Result + Send> {
         let shared = self.shared.clone();
         let owned = Owned::new(&self.owned)?;
-        let closure = move |this: &ThisThread| {
+        Ok(move |this: &ThisThread| {
             let _owned = owned;
             shared.run(this, what)
-        };
+        })
+    }
+
+    fn spawn(&self, cpu: Option<CpuId>, what: usize) -> Result<KThread> {
+        let closure = self.closure(what)?;
         match cpu {
             None => KThread::spawn(c"lkm_thread", closure),
             Some(cpu) => KThread::spawn_on(cpu, c"lkm_thread", closure),
@@ -196,6 +206,14 @@ impl Operations for Control {
             COMPLETE => self.shared.event.complete(),
             STOP_AT_ONCE => self.spawn(Some(CpuId::current()), arg)?.stop()?,
             CPUS => return Ok(online_cpus().count() as u32),
+            JOIN_GROUP => {
+                let closure = self.closure(arg)?;
+                self.group.lock().spawn(c"lkm_thread", closure)?;
+            }
+            DROP_GROUP => {
+                let new = Group::new()?;
+                drop(core::mem::replace(&mut *self.group.lock(), new));
+            }
             _ => return Err(ENOTTY),
         }
         Ok(0)
@@ -212,6 +230,7 @@ impl kernel::InPlaceModule for KThreads {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let control = try_pin_init!(Control {
             thread <- new_mutex!(None),
+            group <- new_mutex!(Group::new()?),
             shared: Arc::pin_init(
                 pin_init!(Shared {
                     runs: Atomic::new(0),

@@ -24,6 +24,9 @@ pub const TESTS: &[Test] = tests![
     unloading_while_it_waits,
     unloading_while_it_is_parked,
     unloading_while_it_ends,
+    threads_of_a_group_end,
+    dropping_a_group_stops_its_threads,
+    unloading_while_a_group_ends,
 ];
 
 const fn command(number: u32) -> u32 {
@@ -42,6 +45,8 @@ const OWNED: u32 = command(8);
 const COMPLETE: u32 = command(9);
 const STOP_AT_ONCE: u32 = command(10);
 const CPUS: u32 = command(11);
+const JOIN_GROUP: u32 = command(12);
+const DROP_GROUP: u32 = command(13);
 
 const RETURN: usize = 0;
 const FAIL: usize = 1;
@@ -366,6 +371,55 @@ fn unloading_while_it_ends(vm: &mut Vm) -> Result {
     vm.rounds(|vm| {
         let module = vm.load("kthreads")?;
         Threads::open()?.spawn(RETURN)?;
+        module.unload()
+    })
+}
+
+/// By themselves, and nothing is left of them but for the last one.
+fn threads_of_a_group_end(vm: &mut Vm) -> Result {
+    let _module = vm.load("kthreads")?;
+    let threads = Threads::open()?;
+    vm.rounds(|vm| {
+        for what in [RETURN, FAIL, TAKE_TIME, RETURN] {
+            threads.call(JOIN_GROUP, what)?;
+        }
+        vm.wait_for("the threads", || statuses("lkm_thread").is_empty())?;
+        assert_eq!(threads.owned(), 0);
+        Ok(())
+    })?;
+    assert_eq!(threads.call(DROP_GROUP, 0), Ok(0));
+    Ok(())
+}
+
+fn dropping_a_group_stops_its_threads(vm: &mut Vm) -> Result {
+    let _module = vm.load("kthreads")?;
+    let threads = Threads::open()?;
+    vm.rounds(|vm| {
+        let before = threads.runs();
+        for what in [SLEEP, WAIT, SLEEP_LONG] {
+            threads.call(JOIN_GROUP, what)?;
+        }
+        vm.wait_for("the threads", || threads.runs() == before + 3)?;
+        assert_eq!(threads.owned(), 3);
+        // While these end or begin.
+        for what in [TAKE_TIME, RETURN, RETURN, SLEEP] {
+            threads.call(JOIN_GROUP, what)?;
+        }
+        assert_eq!(threads.call(DROP_GROUP, 0), Ok(0));
+        assert_eq!(statuses("lkm_thread").len(), 0);
+        assert_eq!(threads.owned(), 0);
+        Ok(())
+    })
+}
+
+fn unloading_while_a_group_ends(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| {
+        let module = vm.load("kthreads")?;
+        let threads = Threads::open()?;
+        for what in [RETURN, SLEEP, RETURN, RETURN, WAIT, RETURN] {
+            threads.call(JOIN_GROUP, what)?;
+        }
+        drop(threads);
         module.unload()
     })
 }
