@@ -22,6 +22,7 @@ pub const TESTS: &[Test] = tests![
     nothing_takes_no_time,
     signals_end_waits,
     threads_that_are_stopped_end_their_waits,
+    only_so_many_wait_to_be_accepted,
     a_listener_that_goes_ends_what_nobody_accepted,
     nothing_is_left,
 ];
@@ -313,6 +314,22 @@ fn threads_that_are_stopped_end_their_waits(vm: &mut Vm) -> Result {
         assert_eq!(end.call(STOP_WRITE, 0)?, ERESTARTSYS);
         Ok(())
     })
+}
+
+/// The backlog of the module's listeners is 16.
+fn only_so_many_wait_to_be_accepted(vm: &mut Vm) -> Result {
+    let _module = vm.load("sockets")?;
+    let (end, port) = End::listening()?;
+    let addr = (Ipv4Addr::LOCALHOST, port).into();
+    let mut streams = Vec::new();
+    for _ in 0..=16 {
+        streams.push(TcpStream::connect_timeout(&addr, Duration::from_secs(60))?);
+    }
+    let more = || TcpStream::connect_timeout(&addr, Duration::from_millis(500));
+    assert_eq!(more().unwrap_err().kind(), io::ErrorKind::TimedOut);
+    end.call(ACCEPT, 0)?;
+    TcpStream::connect_timeout(&addr, Duration::from_secs(60))?;
+    Ok(())
 }
 
 fn a_listener_that_goes_ends_what_nobody_accepted(vm: &mut Vm) -> Result {

@@ -5,6 +5,7 @@
 use core::{
     future::{
         pending,
+        poll_fn,
         Future, //
     },
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -106,6 +107,11 @@ const SERVE: u32 = _IO(b't' as u32, 20);
 const SERVE_V6: u32 = _IO(b't' as u32, 21);
 /// A task that wakes itself without end.
 const SPAWN_RESTLESS: u32 = _IO(b't' as u32, 22);
+/// As SIGNAL, but the wakers stay.
+const SIGNAL_AND_KEEP: u32 = _IO(b't' as u32, 23);
+/// Which of two is over first: a short sleep that one task has begun and another
+/// one goes on with, or a sleep of ten seconds.
+const SLEEP_MOVED: u32 = _IO(b't' as u32, 24);
 
 struct Counts {
     owned: Atomic<u32>,
@@ -191,6 +197,15 @@ impl Future for Signalled {
     }
 }
 
+/// Polls a future once, in whatever task, before it is moved to another.
+async fn begin(mut future: Pin<&mut impl Future>) {
+    poll_fn(|context| {
+        let _ = future.as_mut().poll(context);
+        Poll::Ready(())
+    })
+    .await
+}
+
 /// Is never over, and never lets its worker rest.
 struct Restless(Owned);
 
@@ -258,6 +273,21 @@ async fn serve(kind: usize, stream: TcpStream, executor: Spawner) -> Result {
                 Err(error) if error == EPIPE => Ok(()),
                 _ => Err(EINVAL),
             }
+        }
+        // A read that one task has begun and another one goes on with.
+        3 => {
+            let reader = stream.clone();
+            let mut once = KBox::pin(
+                async move {
+                    let mut buffer = [0; 64];
+                    let n = reader.read(&mut buffer).await?;
+                    reader.write_all(&buffer[..n]).await
+                },
+                GFP_KERNEL,
+            )?;
+            begin(once.as_mut()).await;
+            stream.write_all(b"moved").await?;
+            executor.spawn(once)?.await?
         }
         // A reader that is cancelled does not take anything with it.
         _ => {
@@ -437,6 +467,12 @@ impl Operations for Tasks {
                     waker.wake();
                 }
             }
+            SIGNAL_AND_KEEP => {
+                self.signal.number.fetch_add(1, Relaxed);
+                for waker in &*self.signal.wakers.lock() {
+                    waker.wake_by_ref();
+                }
+            }
             SIGNAL_IRQS_OFF => {
                 self.signal.number.fetch_add(1, Relaxed);
                 for waker in self.signal.wakers.lock().drain_all() {
@@ -482,6 +518,20 @@ impl Operations for Tasks {
                 let begin = Instant::<Monotonic>::now();
                 self.wait(sleep(ms(number)))?;
                 return Ok(begin.elapsed().as_millis() as u32);
+            }
+            SLEEP_MOVED => {
+                let spawner = self.spawner()?;
+                let mut short = KBox::pin(sleep(ms(100)), GFP_KERNEL)?;
+                return self.wait(async move {
+                    begin(short.as_mut()).await;
+                    match spawner.spawn(short) {
+                        Ok(task) => match select(task, sleep(ms(10_000))).await {
+                            Either::Left(_) => 1,
+                            Either::Right(()) => 2,
+                        },
+                        Err(_) => 3,
+                    }
+                });
             }
             SELECT => {
                 let time = |number| match number {

@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = tests![
     joining_a_cancelled_task,
     tasks_are_woken_in_any_context,
     wakers_outlive_their_tasks,
+    outputs_do_not_wait_for_wakers,
     tasks_spawn_and_join_tasks,
     an_executor_that_is_gone_takes_no_task,
     an_executor_cannot_be_in_softirqs,
@@ -21,6 +22,7 @@ pub const TESTS: &[Test] = tests![
     a_read_with_a_time_limit,
     options_and_half_a_connection,
     a_cancelled_read_takes_nothing,
+    futures_go_on_in_other_tasks,
     unloading_while_tasks_wait,
     unloading_while_tasks_sleep,
     unloading_while_tasks_talk,
@@ -56,6 +58,8 @@ const SPAWN_SLEEPING: u32 = command(19);
 const SERVE: u32 = command(20);
 const SERVE_V6: u32 = command(21);
 const SPAWN_RESTLESS: u32 = command(22);
+const SIGNAL_AND_KEEP: u32 = command(23);
+const SLEEP_MOVED: u32 = command(24);
 
 /// The kinds of queue that an executor can have.
 const KINDS: [usize; 2] = [0, 1];
@@ -225,6 +229,25 @@ fn wakers_outlive_their_tasks(vm: &mut Vm) -> Result {
     Ok(())
 }
 
+/// Who drops the last waker of a task is in a context that an output minds.
+fn outputs_do_not_wait_for_wakers(vm: &mut Vm) -> Result {
+    let _module = vm.load("tasks")?;
+    let tasks = Tasks::open()?;
+    for kind in KINDS {
+        tasks.call(NEW, kind)?;
+        tasks.call(SPAWN_WAITING, 10)?;
+        thread::sleep(Duration::from_millis(50));
+        tasks.call(SIGNAL_AND_KEEP, 0)?;
+        vm.wait_for("the tasks", || tasks.get(FINISHED) == 10)?;
+        assert_eq!(tasks.get(OWNED), 10);
+        tasks.call(DROP_HANDLES, 0)?;
+        assert_eq!(tasks.get(OWNED), 0);
+        tasks.call(SIGNAL_IRQS_OFF, 0)?;
+        assert_eq!(tasks.get(MISPLACED), 0);
+    }
+    Ok(())
+}
+
 fn tasks_spawn_and_join_tasks(vm: &mut Vm) -> Result {
     let _module = vm.load("tasks")?;
     let tasks = Tasks::open()?;
@@ -354,13 +377,33 @@ fn options_and_half_a_connection(vm: &mut Vm) -> Result {
 fn a_cancelled_read_takes_nothing(vm: &mut Vm) -> Result {
     let _module = vm.load("tasks")?;
     let tasks = Tasks::open()?;
-    let mut stream = tasks.serve(3)?;
+    let mut stream = tasks.serve(4)?;
     let mut text = [0; 4];
     stream.read_exact(&mut text)?;
     assert_eq!(&text, b"gone");
     stream.write_all(b"ping")?;
     stream.read_exact(&mut text)?;
     assert_eq!(&text, b"ping");
+    Ok(())
+}
+
+/// With the wakers of these.
+fn futures_go_on_in_other_tasks(vm: &mut Vm) -> Result {
+    let _module = vm.load("tasks")?;
+    let tasks = Tasks::open()?;
+    for kind in KINDS {
+        tasks.call(NEW, kind)?;
+        assert_eq!(tasks.get(SLEEP_MOVED), 1);
+        let mut stream = tasks.serve(3)?;
+        let mut text = [0; 5];
+        stream.read_exact(&mut text)?;
+        assert_eq!(&text, b"moved");
+        // By then the other task waits.
+        thread::sleep(Duration::from_millis(50));
+        stream.write_all(b"hello")?;
+        stream.read_exact(&mut text)?;
+        assert_eq!(&text, b"hello");
+    }
     Ok(())
 }
 
