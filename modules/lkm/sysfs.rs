@@ -115,7 +115,8 @@ impl<T> Attribute<T> {
     /// Shows the attribute in `page`. Returns what the C function would.
     fn show(&self, data: &T, page: &mut Page<'_>) -> isize {
         let result = self.show.map_or(Err(EIO), |show| show(data, page));
-        match result.and_then(|()| page.len()) {
+        // What does not fit is an error whatever `show` says.
+        match page.len().and_then(|len| result.map(|()| len)) {
             Ok(len) => len as isize,
             Err(error) => error.to_errno() as isize,
         }

@@ -9,16 +9,8 @@ pub const DEMO: &[&str] = &[
     "echo_client connections 1000 count 5",
 ];
 
-pub const TESTS: &[Test] = tests![
-    sends_back_every_byte,
-    goes_on_after_half_a_close,
-    a_client_that_never_reads_is_waited_for,
-    clients_disappear,
-    serves_a_thousand_at_once,
-    a_port_that_is_taken,
-    parameters,
-    connections_leave_nothing,
-    does_nothing_while_nothing_happens,
+pub const TESTS: &[Test] = echo_server_tests![
+    SERVER:
     unloads_with_a_thousand_clients,
     threads_that_have_ended_are_gone,
 ];
@@ -26,19 +18,6 @@ pub const TESTS: &[Test] = tests![
 const SERVER: EchoServer = EchoServer {
     module: "rust_echo_threads",
 };
-
-echo_server_tests![
-    SERVER:
-    sends_back_every_byte,
-    goes_on_after_half_a_close,
-    a_client_that_never_reads_is_waited_for,
-    clients_disappear,
-    serves_a_thousand_at_once,
-    a_port_that_is_taken,
-    parameters,
-    connections_leave_nothing,
-    does_nothing_while_nothing_happens,
-];
 
 fn unloads_with_a_thousand_clients(vm: &mut Vm) -> Result {
     let longest = SERVER.unloads_with_a_thousand_clients(vm, 5)?;

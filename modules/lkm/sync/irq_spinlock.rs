@@ -67,6 +67,8 @@ macro_rules! new_irq_spinlock {
 /// ```
 pub type IrqSpinLock<T> = Lock<T, IrqSpinLockBackend>;
 
+assert_pinned!(IrqSpinLock<T> where T);
+
 /// What locking an [`IrqSpinLock`] returns: access to the data, until it is
 /// dropped. It cannot be sent to another thread.
 pub type IrqSpinLockGuard<'a, T> = Guard<'a, T, IrqSpinLockBackend>;

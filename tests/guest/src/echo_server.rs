@@ -22,14 +22,29 @@ pub struct EchoServer {
     pub module: &'static str,
 }
 
-/// Defines tests of a room that are [`EchoServer`]'s, under their own names:
-/// `echo_server_tests![SERVER: sends_back_every_byte, clients_disappear];`.
+/// Lists the tests of a room whose module is an [`EchoServer`]: those that each
+/// must pass, and the room's own: `echo_server_tests![SERVER: counts_its_clients]`.
 #[macro_export]
 macro_rules! echo_server_tests {
-    ($server:ident: $($test:ident),* $(,)?) => {
-        $(fn $test(vm: &mut $crate::Vm) -> ::anyhow::Result<()> {
-            $server.$test(vm)
-        })*
+    ($server:ident: $($own:ident),* $(,)?) => {
+        $crate::echo_server_tests![
+            @ $server: [$($own),*]
+            sends_back_every_byte,
+            goes_on_after_half_a_close,
+            a_client_that_never_reads_is_waited_for,
+            clients_disappear,
+            serves_a_thousand_at_once,
+            a_port_that_is_taken,
+            parameters,
+            connections_leave_nothing,
+            does_nothing_while_nothing_happens
+        ]
+    };
+    (@ $server:ident: [$($own:ident),*] $($test:ident),*) => {
+        &[
+            $($crate::Test { name: stringify!($test), run: |vm| $server.$test(vm) },)*
+            $($crate::Test { name: stringify!($own), run: $own },)*
+        ]
     };
 }
 

@@ -65,8 +65,12 @@ impl Data {
         write!(page, "{:x>1$}", "", PAGE_SIZE - 1)
     }
 
+    /// Makes an error of its own of that.
     fn show_too_much(&self, page: &mut Page<'_>) -> Result {
-        write!(page, "{:x>1$}", "", PAGE_SIZE)
+        if write!(page, "{:x>1$}", "", PAGE_SIZE) != Err(EOVERFLOW) {
+            pr_err!("there is room for a whole page\n");
+        }
+        Err(EBUSY)
     }
 
     /// Goes on when there is no room, as if there were.
