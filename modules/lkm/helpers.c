@@ -72,6 +72,11 @@ void lkm_sema_init(struct semaphore *sem, unsigned int permits)
 }
 
 #ifdef CONFIG_INET
+void lkm_sock_hold_net(struct socket *sock)
+{
+	sk_net_refcnt_upgrade(sock->sk);
+}
+
 bool lkm_sock_keepalive(struct socket *sock)
 {
 	return sock_flag(sock->sk, SOCK_KEEPOPEN);

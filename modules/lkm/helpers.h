@@ -28,6 +28,7 @@ void lkm_rwlock_init(rwlock_t *lock, const char *name,
 		     struct lock_class_key *key);
 void lkm_sema_init(struct semaphore *sem, unsigned int permits);
 
+void lkm_sock_hold_net(struct socket *sock);
 bool lkm_sock_keepalive(struct socket *sock);
 unsigned int lkm_sock_poll(struct socket *sock);
 int lkm_sock_setsockopt(struct socket *sock, int level, int name, int value);

@@ -64,8 +64,8 @@ impl Socket {
             SocketAddr::V6(_) => bindings::AF_INET6,
         };
         let mut socket = ptr::null_mut();
-        // SAFETY: The namespace is there for as long as the kernel runs, so that
-        // the socket need not hold it; `socket` can be written to.
+        // SAFETY: The namespace is there for as long as the kernel runs, and so
+        // when the socket does not hold it yet; `socket` can be written to.
         to_result(unsafe {
             bindings::sock_create_kern(
                 &raw mut bindings::init_net,
@@ -78,6 +78,13 @@ impl Socket {
         })?;
         // INVARIANT: It was created just now.
         let socket = Self(NonNull::new(socket).ok_or(ENOMEM)?);
+        // What was lost of the last words of a socket that does not hold its
+        // namespace is never sent again, and it stays for good: for the sake of
+        // namespaces that end, tcp_close() stops its timers.
+        // SAFETY: By the type invariants, and it does not hold it yet. What it
+        // accepts holds it as it does.
+        // Unload rule, unregister waits: for nothing. The timers are TCP's own.
+        unsafe { bindings::lkm_sock_hold_net(socket.as_ptr()) };
         socket.set_option(bindings::SO_REUSEADDR, 1)?;
         let (mut addr, len) = to_c(addr);
         // SAFETY: By the type invariants. The address is as long as it says, and
@@ -404,9 +411,9 @@ impl TcpListener {
 /// Several threads may have it, for instance one that reads and one that
 /// writes.
 ///
-/// Dropping it ends the connection, when what was written is sent. If something
-/// was received that nobody has read, the other side is told so: it gets
-/// `ECONNRESET`.
+/// Dropping it ends the connection and does not wait: what was written is still
+/// sent, and again when it is lost, even when the module is gone. If something was
+/// received that nobody has read, the other side is told so: it gets `ECONNRESET`.
 ///
 /// # Unloading
 ///

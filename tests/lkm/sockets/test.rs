@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpStream},
+    process::Command,
     sync::Arc,
 };
 
@@ -18,6 +19,7 @@ pub const TESTS: &[Test] = tests![
     addresses_that_cannot_be,
     what_is_shut_down,
     the_other_side_disappears,
+    what_is_lost_is_sent_again,
     options,
     nothing_takes_no_time,
     signals_end_waits,
@@ -239,6 +241,33 @@ fn the_other_side_disappears(vm: &mut Vm) -> Result {
     // It is said once; then it is over.
     assert_eq!(raw(end.write(b"x")), Some(Errno::PIPE));
     assert_eq!(end.read(10)?, b"");
+    Ok(())
+}
+
+/// Even when the module is gone: what it wrote, and the end.
+fn what_is_lost_is_sent_again(vm: &mut Vm) -> Result {
+    for _ in 0..3 {
+        let module = vm.load("sockets")?;
+        let (end, mut stream) = End::connected()?;
+        loopback("down")?;
+        let written = end.write(b"last words");
+        let unloaded = module.unload();
+        loopback("up")?;
+        (written?, unloaded?);
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        assert_eq!(text, "last words");
+    }
+    Ok(())
+}
+
+/// Takes away the device through which all that is sent here comes back, or
+/// brings it back.
+fn loopback(state: &str) -> Result {
+    let status = Command::new("ip")
+        .args(["link", "set", "lo", state])
+        .status()?;
+    ensure!(status.success(), "lo {state}: {status}");
     Ok(())
 }
 
