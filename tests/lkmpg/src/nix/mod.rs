@@ -12,7 +12,7 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitStatus, Stdio},
     thread,
     time::Duration,
@@ -199,13 +199,17 @@ impl Outcome {
     }
 }
 
-/// Whether a build that has ended left its outputs.
+/// Whether a build that has ended made its outputs: those of one that failed can
+/// be there, too, but are not valid.
 fn is_made(build: &Build) -> bool {
     let mut query = Command::new("nix-store");
     query.args(["--query", "--outputs", &build.derivation]);
     query.output().is_ok_and(|answer| {
         let outputs = String::from_utf8_lossy(&answer.stdout);
-        answer.status.success() && outputs.lines().all(|output| Path::new(output).exists())
+        let mut check = Command::new("nix-store");
+        check.arg("--check-validity").args(outputs.lines());
+        check.stderr(Stdio::null());
+        answer.status.success() && check.status().is_ok_and(|status| status.success())
     })
 }
 
