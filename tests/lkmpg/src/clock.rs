@@ -14,14 +14,25 @@ const SPAN: Duration = Duration::from_millis(20);
 pub fn tsc_khz() -> Option<u64> {
     static KHZ: OnceLock<Option<u64>> = OnceLock::new();
     *KHZ.get_or_init(|| {
-        let (since, first) = (Instant::now(), counter()?);
+        let (begin, first) = moment()?;
         thread::sleep(SPAN);
-        let (span, last) = (since.elapsed(), counter()?);
-        let nanos = u64::try_from(span.as_nanos()).ok()?;
+        let (end, last) = moment()?;
+        let nanos = u64::try_from((end - begin).as_nanos()).ok()?;
         last.checked_sub(first)?
             .checked_mul(1_000_000)?
             .checked_div(nanos)
     })
+}
+
+/// The time, and the counter at that time: of several tries that with the least
+/// in between, as a process can be interrupted anywhere.
+fn moment() -> Option<(Instant, u64)> {
+    let tries = (0..8).filter_map(|_| {
+        let (before, now, after) = (counter()?, Instant::now(), counter()?);
+        Some((after.wrapping_sub(before), now, before))
+    });
+    let (_, now, count) = tries.min_by_key(|(between, ..)| *between)?;
+    Some((now, count))
 }
 
 #[cfg(target_arch = "x86_64")]
