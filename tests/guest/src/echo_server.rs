@@ -247,14 +247,16 @@ impl EchoServer {
         }
         // What comes after a connection is made is over by then.
         thread::sleep(Duration::from_secs(1));
-        let with = Used::in_five_seconds()?;
         // A hundredth of both CPUs, and less than a wait that ends ten times a
-        // second.
-        assert!(with.ticks <= without.ticks + 10, "{without:?}, {with:?}");
-        assert!(
-            with.switches <= without.switches + 50,
-            "{without:?}, {with:?}"
-        );
+        // second. The machine may have something else to do, but not each time.
+        let nothing = |with: &Used| {
+            with.ticks <= without.ticks + 10 && with.switches <= without.switches + 50
+        };
+        let mut with = Vec::new();
+        while !with.last().is_some_and(nothing) {
+            assert!(with.len() < 5, "{without:?}, {with:?}");
+            with.push(Used::in_five_seconds()?);
+        }
         Ok(())
     }
 }
