@@ -34,15 +34,8 @@ fn the_crank_before_the_flywheel(vm: &mut Vm) -> Result {
 fn the_threads_end_by_themselves(vm: &mut Vm) -> Result {
     let module = vm.load("completions")?;
     vm.log().expect(LINES[2])?;
-    let threads = || -> usize {
-        let Ok(list) = fs::read_dir("/proc") else {
-            return 0;
-        };
-        let names = list.flatten().map(|entry| entry.path().join("comm"));
-        let names = names.filter_map(|path| fs::read_to_string(path).ok());
-        names.filter(|name| name.starts_with("KThread ")).count()
-    };
-    vm.wait_for("the threads", || threads() == 0)?;
+    let threads = || live_tasks(|name| name.starts_with("KThread "));
+    vm.wait_for("the threads", || threads().is_empty())?;
     module.unload()?;
     check(vm)
 }

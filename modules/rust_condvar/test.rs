@@ -64,12 +64,8 @@ fn all_items_in_order(vm: &mut Vm) -> Result {
 
 /// The thread called `name`, once it sleeps.
 fn sleeps(vm: &mut Vm, name: &str) -> Result {
-    let is_asleep = || {
-        let list = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let mut stats = list.filter_map(|p| fs::read_to_string(p.path().join("stat")).ok());
-        stats.any(|stat| stat.contains(&format!("({name}) S ")))
-    };
-    vm.wait_for(name, is_asleep)
+    let is_asleep = |task: &Task| task.field("State") == "S (sleeping)";
+    vm.wait_for(name, || live_tasks(|n| n == name).iter().any(is_asleep))
 }
 
 fn a_full_buffer_is_waited_for(vm: &mut Vm) -> Result {

@@ -40,23 +40,8 @@ fn all_go_on(vm: &mut Vm, before: &[u64]) -> Result {
     vm.wait_for("each thread", || counts().is_ok_and(more))
 }
 
-/// For each thread its state, as in proc_pid_stat(5), and on which CPUs it may
-/// run.
-fn threads() -> Result<Vec<(String, String)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let Ok(status) = fs::read_to_string(entry.path().join("status")) else {
-            continue;
-        };
-        let of = |field: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(field));
-            line.unwrap_or_default().trim().to_owned()
-        };
-        if of("Name:").starts_with("rust_kthread/") {
-            found.push((of("State:"), of("Cpus_allowed_list:")));
-        }
-    }
-    Ok(found)
+fn threads() -> Vec<Task> {
+    live_tasks(|name| name.starts_with("rust_kthread/"))
 }
 
 fn one_on_each_cpu(vm: &mut Vm) -> Result {
@@ -68,15 +53,19 @@ fn one_on_each_cpu(vm: &mut Vm) -> Result {
         vm.log().expect(&line)?;
         expected.push(line);
     }
-    let mut allowed: Vec<_> = threads()?.into_iter().map(|(_, cpus)| cpus).collect();
-    allowed.sort();
+    let threads_on = threads();
+    let mut allowed: Vec<_> = threads_on
+        .iter()
+        .map(|t| t.field("Cpus_allowed_list"))
+        .collect();
+    allowed.sort_unstable();
     let numbers: Vec<_> = (0..cpus).map(|cpu| cpu.to_string()).collect();
     assert_eq!(allowed, numbers);
     assert_eq!(fs::metadata(COUNTS)?.mode() & 0o7777, 0o444);
     assert_eq!(fs::metadata(PARKED)?.mode() & 0o7777, 0o644);
 
     module.unload()?;
-    assert!(threads()?.is_empty());
+    assert!(threads().is_empty());
     expected.extend((0..cpus).map(|cpu| format!("rust_kthread/{cpu} stops")));
     let mut said = vm.log().said("rust_kthread")?;
     // Each in its own time.
@@ -101,7 +90,7 @@ fn parked_threads_do_not_count(vm: &mut Vm) -> Result {
         fs::write(PARKED, "1\n")?;
         assert_eq!(fs::read_to_string(PARKED)?, "1\n");
         let before = counts()?;
-        assert!(threads()?.iter().all(|(state, _)| state == "P (parked)"));
+        assert!(threads().iter().all(|t| t.field("State") == "P (parked)"));
         thread::sleep(Duration::from_millis(100));
         assert_eq!(counts()?, before);
         // They are already.

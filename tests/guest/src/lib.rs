@@ -13,6 +13,7 @@ mod demo;
 mod echo_server;
 mod harness;
 mod kmemleak;
+mod live_tasks;
 mod log;
 mod modinfo;
 mod module;

@@ -24,6 +24,7 @@ pub use crate::{
     Line, Log, Module, Room, Test, Vm, Waiter,
     echo_server::EchoServer,
     echo_server_tests,
+    live_tasks::{Task, live_tasks},
     log::info,
     modinfo::{Modinfo, modinfo},
     module::file as module_file,

@@ -88,24 +88,15 @@ impl Threads {
     }
 }
 
-/// What /proc says of the threads called `name`: of each the fields of its
-/// status.
-fn statuses(name: &str) -> Vec<String> {
-    let list = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let texts = list.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok());
-    let wanted = format!("Name:\t{name}\n");
-    texts.filter(|text| text.starts_with(&wanted)).collect()
-}
-
-fn field<'a>(status: &'a str, name: &str) -> &'a str {
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    line.unwrap_or_default().trim()
+/// The module's threads that belong to no CPU.
+fn tasks() -> Vec<Task> {
+    live_tasks(|name| name == "lkm_thread")
 }
 
 /// The state of the one thread.
 fn state() -> String {
-    match &statuses("lkm_thread")[..] {
-        [status] => field(status, "State:").to_owned(),
+    match &tasks()[..] {
+        [task] => task.field("State").to_owned(),
         several => format!("{} threads", several.len()),
     }
 }
@@ -114,9 +105,9 @@ fn a_thread_has_a_name(vm: &mut Vm) -> Result {
     let _module = vm.load("kthreads")?;
     let threads = Threads::open()?;
     threads.spawn(SLEEP)?;
-    assert_eq!(statuses("lkm_thread").len(), 1);
+    assert_eq!(tasks().len(), 1);
     threads.call(STOP, 0)?;
-    assert_eq!(statuses("lkm_thread").len(), 0);
+    assert_eq!(tasks().len(), 0);
     Ok(())
 }
 
@@ -127,9 +118,9 @@ fn a_thread_belongs_to_a_cpu(vm: &mut Vm) -> Result {
     assert!(cpus > 1, "{cpus}");
     for cpu in 0..cpus {
         threads.call(SPAWN_ON, SLEEP | (cpu << 32))?;
-        let statuses = statuses(&format!("lkm_thread/{cpu}"));
-        assert_eq!(statuses.len(), 1);
-        let allowed = field(&statuses[0], "Cpus_allowed_list:");
+        let tasks = live_tasks(|name| name == format!("lkm_thread/{cpu}"));
+        assert_eq!(tasks.len(), 1);
+        let allowed = tasks[0].field("Cpus_allowed_list");
         assert_eq!(allowed, cpu.to_string());
         threads.call(STOP, 0)?;
     }
@@ -158,7 +149,7 @@ fn a_thread_returns_by_itself(vm: &mut Vm) -> Result {
     for (what, answer) in [(RETURN, Ok(0)), (FAIL, Err(Errno::NOSPC))] {
         threads.spawn(what)?;
         vm.wait_for("the thread", || threads.has_finished())?;
-        vm.wait_for("its end", || statuses("lkm_thread").is_empty())?;
+        vm.wait_for("its end", || tasks().is_empty())?;
         assert_eq!(threads.owned(), 0);
         assert_eq!(threads.call(STOP, 0), answer);
     }
@@ -177,7 +168,7 @@ fn a_thread_is_stopped(vm: &mut Vm) -> Result {
         vm.wait_for("the thread", || threads.runs() > before)?;
         assert!(!threads.has_finished());
         assert_eq!(threads.call(STOP, 0), Ok(0), "{what}");
-        assert_eq!(statuses("lkm_thread").len(), 0);
+        assert_eq!(tasks().len(), 0);
         assert_eq!(threads.call(STOP, 0), Err(Errno::NOENT));
     }
     Ok(())
@@ -237,7 +228,7 @@ fn joining_waits_for_the_end(vm: &mut Vm) -> Result {
         threads.spawn(TAKE_TIME)?;
         assert_eq!(threads.call(JOIN, 0), Ok(0));
         assert_eq!(threads.runs(), before + 2);
-        assert_eq!(statuses("lkm_thread").len(), 0);
+        assert_eq!(tasks().len(), 0);
     }
     threads.spawn(FAIL)?;
     assert_eq!(threads.call(JOIN, 0), Err(Errno::NOSPC));
@@ -325,7 +316,7 @@ fn signals_are_no_matter(vm: &mut Vm) -> Result {
     let threads = Threads::open()?;
     threads.spawn(WAIT)?;
     vm.wait_for("its wait", || state() == "S (sleeping)")?;
-    let pid = field(&statuses("lkm_thread")[0], "Pid:").parse()?;
+    let pid = tasks()[0].field("Pid").parse()?;
     let pid = Pid::from_raw(pid).context("a process")?;
     for signal in [Signal::KILL, Signal::TERM, Signal::USR1] {
         kill_process(pid, signal)?;
@@ -383,7 +374,7 @@ fn threads_of_a_group_end(vm: &mut Vm) -> Result {
         for what in [RETURN, FAIL, TAKE_TIME, RETURN] {
             threads.call(JOIN_GROUP, what)?;
         }
-        vm.wait_for("the threads", || statuses("lkm_thread").is_empty())?;
+        vm.wait_for("the threads", || tasks().is_empty())?;
         assert_eq!(threads.owned(), 0);
         Ok(())
     })?;
@@ -406,7 +397,7 @@ fn dropping_a_group_stops_its_threads(vm: &mut Vm) -> Result {
             threads.call(JOIN_GROUP, what)?;
         }
         assert_eq!(threads.call(DROP_GROUP, 0), Ok(0));
-        assert_eq!(statuses("lkm_thread").len(), 0);
+        assert_eq!(tasks().len(), 0);
         assert_eq!(threads.owned(), 0);
         Ok(())
     })

@@ -97,16 +97,6 @@ impl Queues {
     }
 }
 
-/// The names of all threads, as `ps` shows them.
-fn names() -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let path = entry?.path().join("comm");
-        names.extend(fs::read_to_string(path));
-    }
-    Ok(names)
-}
-
 fn an_item_runs_once_for_each_time(vm: &mut Vm) -> Result {
     let _module = vm.load("workqueues")?;
     let queues = Queues::open()?;
@@ -205,11 +195,10 @@ fn workers_show_the_queue(vm: &mut Vm) -> Result {
     ];
     for (item, queue, unbound) in all {
         queues.hold(vm, item)?;
-        let names = names()?;
-        let end = format!("+{queue}\n");
-        let worker = names.iter().find(|name| name.ends_with(&end));
-        let worker = worker.with_context(|| format!("no {end} in {names:?}"))?;
-        assert_eq!(worker.starts_with("kworker/u"), unbound, "{worker}");
+        let end = format!("+{queue}");
+        let workers = live_tasks(|name| name.ends_with(&end));
+        let name = &workers.first().with_context(|| format!("no {end}"))?.name;
+        assert_eq!(name.starts_with("kworker/u"), unbound, "{name}");
         queues.item(RELEASE, item);
         queues.item(FLUSH, item);
     }
