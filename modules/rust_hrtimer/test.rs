@@ -7,6 +7,7 @@ pub const DEMO: &[&str] = &["sleep 1", "dmesg | grep tick"];
 pub const TESTS: &[Test] = tests![
     ticks_so_often,
     never_ticks_early,
+    ticks_in_time,
     unloading_before_the_first_tick,
     unloading_while_it_ticks,
     bad_values,
@@ -64,6 +65,25 @@ fn never_ticks_early(vm: &mut Vm) -> Result {
     // The first may have been as late as it likes.
     assert!(span + SLACK >= 8 * INTERVAL * 1000, "{span} us");
     Ok(())
+}
+
+/// Unless the machine has something else to do, each time.
+fn ticks_in_time(vm: &mut Vm) -> Result {
+    let mut spans = Vec::new();
+    for _ in 0..10 {
+        vm.log().mark()?;
+        let module = vm.load("rust_hrtimer")?;
+        vm.log().expect(&tick(5))?;
+        module.unload()?;
+        let ticks = ticks(vm)?;
+        let span = ticks[4].micros - ticks[0].micros;
+        // Four intervals of 100 ms.
+        if span < 600_000 {
+            return Ok(());
+        }
+        spans.push(span);
+    }
+    bail!("from the first tick to the fifth: {spans:?} us")
 }
 
 /// The timer of a module that is gone would go off in nothing.

@@ -61,7 +61,8 @@ module! {
 }
 
 /// Makes an executor, after dropping the one there was: 0 on a queue with
-/// `WQ_UNBOUND`, 1 with `WQ_PERCPU`, 2 with `WQ_BH`.
+/// `WQ_UNBOUND`, 1 with `WQ_PERCPU`, 2 with `WQ_BH`, 3 on one that runs one task
+/// at a time.
 const NEW: u32 = _IO(b't' as u32, 0);
 const DROP: u32 = _IO(b't' as u32, 1);
 /// Spawns as many tasks that own memory: that are over at once, that never are,
@@ -231,6 +232,9 @@ async fn copy(stream: Arc<TcpStream>) -> Result {
     }
 }
 
+/// How many bytes a task reads one at a time.
+const MANY: u32 = 4096;
+
 async fn serve(kind: usize, stream: TcpStream, executor: Spawner) -> Result {
     let stream = Arc::new(stream, GFP_KERNEL)?;
     match kind {
@@ -288,6 +292,19 @@ async fn serve(kind: usize, stream: TcpStream, executor: Spawner) -> Result {
             begin(once.as_mut()).await;
             stream.write_all(b"moved").await?;
             executor.spawn(once)?.await?
+        }
+        // Reads byte by byte what has all come, and says how much of it was read
+        // when another task got its turn.
+        4 => {
+            stream.read(&mut [0]).await?;
+            let count = Arc::new(Atomic::new(1), GFP_KERNEL)?;
+            let seen = count.clone();
+            let other = executor.spawn(async move { seen.load(Relaxed) })?;
+            while count.load(Relaxed) < MANY {
+                stream.read(&mut [0]).await?;
+                count.fetch_add(1, Relaxed);
+            }
+            stream.write_all(&u32::to_le_bytes(other.await?)).await
         }
         // A reader that is cancelled does not take anything with it.
         _ => {
@@ -394,7 +411,10 @@ impl Tasks {
         let old = self.executor.lock().take();
         drop(old);
         let flags = [WQ_UNBOUND, WQ_PERCPU, WQ_BH | WQ_PERCPU];
-        let queue = OwnedQueue::new(c"lkm_tasks", flags[kind.min(2)], 0)?;
+        let queue = match flags.get(kind) {
+            Some(flags) => OwnedQueue::new(c"lkm_tasks", *flags, 0)?,
+            None => OwnedQueue::new_ordered(c"lkm_tasks", 0)?,
+        };
         let executor = Executor::new(queue)?;
         *self.spawner.lock() = Some(executor.spawner());
         *self.executor.lock() = Some(executor);

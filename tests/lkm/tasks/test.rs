@@ -23,6 +23,7 @@ pub const TESTS: &[Test] = tests![
     options_and_half_a_connection,
     a_cancelled_read_takes_nothing,
     futures_go_on_in_other_tasks,
+    who_never_waits_lets_others_run,
     unloading_while_tasks_wait,
     unloading_while_tasks_sleep,
     unloading_while_tasks_talk,
@@ -377,7 +378,7 @@ fn options_and_half_a_connection(vm: &mut Vm) -> Result {
 fn a_cancelled_read_takes_nothing(vm: &mut Vm) -> Result {
     let _module = vm.load("tasks")?;
     let tasks = Tasks::open()?;
-    let mut stream = tasks.serve(4)?;
+    let mut stream = tasks.serve(5)?;
     let mut text = [0; 4];
     stream.read_exact(&mut text)?;
     assert_eq!(&text, b"gone");
@@ -404,6 +405,24 @@ fn futures_go_on_in_other_tasks(vm: &mut Vm) -> Result {
         stream.read_exact(&mut text)?;
         assert_eq!(&text, b"hello");
     }
+    Ok(())
+}
+
+/// A task whose bytes are all there, where one task runs at a time.
+fn who_never_waits_lets_others_run(vm: &mut Vm) -> Result {
+    const MANY: u32 = 4096;
+    let _module = vm.load("tasks")?;
+    let tasks = Tasks::open()?;
+    tasks.call(NEW, 3)?;
+    let mut stream = tasks.serve(4)?;
+    stream.write_all(&[0; MANY as usize])?;
+    let mut seen = [0; 4];
+    stream.read_exact(&mut seen)?;
+    let seen = u32::from_le_bytes(seen);
+    assert!(
+        (1..MANY).contains(&seen),
+        "another ran after {seen} of {MANY}"
+    );
     Ok(())
 }
 
