@@ -56,7 +56,7 @@ let
     ''
       def ${function}() -> None:
           print(machine.succeed("lkmpg-guest test --modules ${installed} ${name}", timeout=600))
-          machine.succeed("dmesg -c; echo the tests of ${name} are over >/dev/kmsg")
+          machine.succeed("dmesg -c >/dev/null; echo the tests of ${name} are over >/dev/kmsg")
           machine.wait_for_console_text("the tests of ${name} are over")
       ${builtins.replaceStrings [ "\n" ] [ "\n    " ] ("\n" + lines)}
 

@@ -86,12 +86,19 @@ class Machine:
             raise RuntimeError("the machine has ended; what its console said is above")
         return line.decode().strip()
 
+    def _piece(self):
+        """A line of the answer to a command; asks for the next one."""
+        piece = self._answer()
+        self.shell.sendall(b"\n")
+        return piece
+
     def execute(self, command, check_return=True, check_output=True, timeout=900):
         self.start()
         limit = FOREVER if timeout is None else timeout
         self.shell.settimeout(limit + GRACE)
         self.shell.sendall(b"%d %s\n" % (limit, base64.b64encode(command.encode())))
-        status, _, output = self._answer().partition(" ")
+        status = self._piece()
+        output = "".join(iter(self._piece, ""))
         text = base64.b64decode(output).decode(errors="replace") if check_output else ""
         return int(status) if check_return else -1, text
 
