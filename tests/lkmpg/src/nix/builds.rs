@@ -58,11 +58,20 @@ impl Build {
         let told: Vec<_> = self.log.iter().filter(|line| !is_noise(line)).collect();
         let error = told.iter().position(|line| is_error(line));
         let shown = match error {
-            Some(first) => &told[first..told.len().min(first + SHOWN)],
+            Some(first) => &told[first..],
             None => &told[told.len().saturating_sub(SHOWN_BLINDLY)..],
         };
         let lines: Vec<_> = shown.iter().map(|line| line.as_str()).collect();
-        lines.join("\n").trim_end().to_owned()
+        // What looked like an error need not be what ended the build.
+        let text = match lines.len().checked_sub(SHOWN) {
+            None | Some(0) => lines.join("\n"),
+            Some(more) => {
+                let (first, rest) = lines.split_at(SHOWN - SHOWN_BLINDLY);
+                let note = format!("[{more} lines are left out]");
+                [first.join("\n"), note, rest[more..].join("\n")].join("\n")
+            }
+        };
+        text.trim_end().to_owned()
     }
 }
 
@@ -207,6 +216,23 @@ mod tests {
              error: aborting due to 1 previous error"
         );
         assert_eq!(failed.compiled, 1);
+    }
+
+    #[test]
+    fn of_a_long_log_the_end_is_shown_too() {
+        let mut builds = Builds::default();
+        let mut log = vec!["machine # cat: read error: as it should"];
+        log.extend([""; 500]);
+        log.push("RuntimeError: what ended it");
+        run(&mut builds, 2, &log, true);
+        let reason = builds.failed().next().unwrap().reason();
+        assert!(reason.starts_with(log[0]), "{reason}");
+        assert!(reason.contains("\n[302 lines are left out]\n"), "{reason}");
+        assert!(
+            reason.ends_with("\nRuntimeError: what ended it"),
+            "{reason}"
+        );
+        assert_eq!(reason.lines().count(), SHOWN + 1);
     }
 
     #[test]
