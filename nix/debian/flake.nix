@@ -13,7 +13,17 @@
       packages.${system} = project.packages // {
         inherit (pkgs) toolchain qemu deadnix;
       };
-      checks.${system} = project.checks;
+      checks.${system} = project.checks // {
+        testers = pkgs.testers.runNixOSTest {
+          name = "testers";
+          nodes.machine = _: {
+            boot.kernelPackages.kernel = project.legacyPackages.kernel-nixos;
+            boot.extraModulePackages = [ ];
+            environment.systemPackages = [ ];
+          };
+          testScript = builtins.readFile ./testers/test.py;
+        };
+      };
       devShells.${system} = project.devShells;
       legacyPackages.${system} = project.legacyPackages // {
         # `nix develop` takes its shell from the flake nixpkgs: let it be this.
