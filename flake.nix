@@ -21,9 +21,13 @@
       crane,
     }:
     let
+      # Those that have a machine to boot.
+      systems = map (nixpkgs.lib.removeSuffix ".nix") (
+        builtins.attrNames (builtins.readDir ./nix/machines)
+      );
       projectFor = system: (nixpkgs.legacyPackages.${system}.extend self.overlays.default).lkmpg-rs;
     in
-    flake-utils.lib.eachSystem [ "x86_64-linux" ] (system: {
+    flake-utils.lib.eachSystem systems (system: {
       inherit (projectFor system)
         packages
         checks

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Turns the kernel's rust-project.json into one for lkm and the rooms.
+"""Turns the kernel's rust-project.json into one for lkm and the examples.
 
-usage: rust-project.py FILE LKM ROOMS [KERNEL_SOURCE]
+usage: rust-project.py FILE LKM EXAMPLES [KERNEL_SOURCE]
 
 FILE is what the kernel's own `make rust-analyzer` wrote, and is changed in
-place. LKM is the folder of the crate lkm, ROOMS the folder of the rooms.
+place. LKM is the folder of the crate lkm, EXAMPLES that of the chapters.
 KERNEL_SOURCE, when given, is a whole source tree in place of one whose Rust
 files were removed.
 """
@@ -15,11 +15,11 @@ import pathlib
 import sys
 
 
-def main(file, lkm, rooms, kernel_source=None):
+def main(file, lkm, examples, kernel_source=None):
     file = pathlib.Path(file)
     project = json.loads(file.read_text())
     lkm = pathlib.Path(lkm).resolve()
-    rooms = pathlib.Path(rooms).resolve()
+    examples = pathlib.Path(examples).resolve()
 
     # The kernel's generator looks for crates in a module's folder too, by
     # rules that are not ours; those of the kernel have absolute paths.
@@ -38,8 +38,8 @@ def main(file, lkm, rooms, kernel_source=None):
                 folder = str(pathlib.Path(crate["root_module"]).parent)
                 crate["source"]["include_dirs"].append(folder)
 
-    def add(root_module, dependencies, to_be_checked=True):
-        name = root_module.stem.replace("-", "_")
+    def add(root_module, dependencies, name=None, to_be_checked=True):
+        name = name or root_module.stem.replace("-", "_")
         index[name] = len(crates)
         crates.append(
             {
@@ -55,12 +55,13 @@ def main(file, lkm, rooms, kernel_source=None):
 
     # What scripts/Makefile.build gives a module.
     dependencies = ["core", "kernel", "pin_init", "zerocopy", "zerocopy_derive"]
-    add(pathlib.Path(__file__).with_suffix(".rs").resolve(), ["core", "kernel"], False)
+    this = pathlib.Path(__file__).with_suffix(".rs").resolve()
+    add(this, ["core", "kernel"], to_be_checked=False)
     dependencies.append("rust_project")
-    add(lkm / "lkm.rs", dependencies)
-    for room in sorted(rooms.glob("*/*.rs")):
-        if room.stem == room.parent.name and room.parent != lkm:
-            add(room, [*dependencies, "lkm"])
+    add(lkm / "lib.rs", dependencies, name="lkm")
+    for source in sorted(examples.glob("*/*/*.rs")):
+        if source.stem == source.parent.name and lkm not in source.parents:
+            add(source, [*dependencies, "lkm"])
 
     project["crates"] = crates
     file.write_text(json.dumps(project, indent=1))

@@ -9,7 +9,7 @@
   gdb,
   python3,
   kernel,
-  rooms,
+  modules,
 }:
 let
   # The kernel's Rust sources, of which a build tree need not keep any.
@@ -56,15 +56,15 @@ in
         }
       )
       ''
-        cp -r --no-preserve=mode ${rooms.sources} modules
+        cp -r --no-preserve=mode ${modules.sources} modules
         export HOME=$NIX_BUILD_TOP
         make -C modules rust-analyzer
         rust-analyzer diagnostics modules
         goto() {
           python3 ${../tests/develop/goto-definition.py} modules "$@"
         }
-        goto hello-1/hello-1.rs '^impl kernel::(Module)' $KERNEL_SOURCE/rust/kernel/lib.rs
-        goto procfs1/procfs1.rs '(procfs)::' /modules/lkm/procfs.rs
+        goto 04-hello-world/hello-1/hello-1.rs '^impl kernel::(Module)' $KERNEL_SOURCE/rust/kernel/lib.rs
+        goto 07-proc/procfs1/procfs1.rs '(procfs)::' /modules/lkm/procfs.rs
         goto lkm/procfs.rs 'use core::\{?[^;]*?(PhantomPinned)' /core/src/marker.rs
         touch $out
       '';

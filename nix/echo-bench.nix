@@ -10,15 +10,19 @@
   qemu,
   kernel,
   initramfs,
-  rooms,
+  machine,
+  modules,
   rust_echo_server,
   rust_echo_threads,
 }:
 let
-  modules = runCommand "echo-servers" { } ''
+  inherit (machine.accelerators) tcg;
+  smp = builtins.replaceStrings [ "{cpus}" ] [ (toString machine.cpus) ] machine.smp;
+
+  servers = runCommand "echo-servers" { } ''
     mkdir $out
     cp ${rust_echo_server}/lib/modules/*/extra/*.ko ${rust_echo_threads}/lib/modules/*/extra/*.ko \
-      ${rooms.inC}/kecho.ko $out/
+      ${modules.inC}/kecho.ko $out/
   '';
 
   # What the VM's first process does: it prints a line for each measurement.
@@ -54,7 +58,7 @@ let
         target = "/bench";
       }
       {
-        source = modules;
+        source = servers;
         target = "/echo";
       }
     ];
@@ -62,10 +66,12 @@ let
 in
 runCommand "echo-bench" { nativeBuildInputs = [ qemu ]; } ''
   cat ${initramfs}/initrd ${more}/initrd >initrd
-  qemu-system-x86_64 -machine q35 -accel tcg -cpu qemu64 -m 512 -smp cpus=2,sockets=2 \
-    -nodefaults -no-user-config -display none -no-reboot -serial stdio \
-    -kernel ${kernel.dev}/vmlinux -initrd initrd \
-    -append "console=ttyS0 panic=-1 no_timer_check quiet rdinit=/bin/sh -- /bench" </dev/null | tee log
+  ${machine.qemu} -machine ${machine.machine} -accel tcg -cpu ${tcg.cpu} -m 512 -smp ${smp} \
+    -nodefaults -no-user-config -display none -no-reboot \
+    -chardev stdio,id=console ${toString machine.console.arguments} \
+    -kernel ${kernel.dev}/${machine.kernel.file} -initrd initrd \
+    -append "console=${machine.console.tty} panic=-1 ${tcg.cmdline} quiet rdinit=/bin/sh -- /bench" \
+    </dev/null | tee log
   grep -q ^DONE log
   mkdir $out
   tr -d '\r' <log | sed -n 's/^RESULT //p' >$out/lines

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The VM's whole user space: busybox, its init's two files, the program that
-# tests modules with its links, which are the examples' programs, and in
+# tests modules, with its links, which are the examples' programs, and in
 # /lib/modules the modules named (the CLI adds those that it is asked for by
 # itself).
 {
@@ -9,6 +9,7 @@
   makeInitrdNG,
   busybox,
   lkmpg-guest,
+  machine,
   extraModules ? [ ],
 }:
 let
@@ -25,7 +26,11 @@ let
     done
     chmod 755 $out/bin/busybox $out/bin/lkmpg-guest
     ln -s bin/busybox $out/init
-    cp ${./initramfs/inittab} $out/etc/inittab
+    {
+      echo ::sysinit:/etc/init.d/rcS
+      echo ${machine.console.tty}::once:/bin/lkmpg-guest
+      echo ::ctrlaltdel:/sbin/reboot
+    } >$out/etc/inittab
     cp ${./initramfs/rcS} $out/etc/init.d/rcS
     echo root:x:0:0:root:/root:/bin/sh >$out/etc/passwd
     for module in $extraModules; do

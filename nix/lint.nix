@@ -5,20 +5,21 @@
   runCommand,
   shellcheck,
   deadnix,
-  programs,
-  rooms,
+  modules,
+  tools,
 }:
 {
   checks = {
-    inherit (programs) clippy fmt;
-    inherit (rooms)
+    inherit (tools) clippy fmt;
+    inherit (modules)
       clippy-modules
       doc-lkm
       fmt-modules
+      lacking-options
       make-modules
-      safe-rooms
+      safe-examples
       ;
-    sizes = rooms.sizes-check;
+    sizes = modules.sizes-check;
 
     deadnix = runCommand "deadnix" { nativeBuildInputs = [ deadnix ]; } ''
       deadnix --fail ${./.} ${../flake.nix} ${../template}
@@ -36,6 +37,7 @@
             ../.ci/run
             ../.ci/cli
             ../.ci/flake
+            ../modules/lkm/doctest.sh
             ./initramfs/rcS
             ./debian/apt-root
             ./debian/enter.sh

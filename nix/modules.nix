@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The modules: `lkm` compiled once, then one derivation per room, found by
-# looking. A room sees its own folder, the build files and the compiled `lkm`.
+# The modules: `lkm` compiled once, then one derivation per example, which sees
+# its own folder, the build files and the compiled `lkm`.
 {
   lib,
   stdenv,
   runCommand,
   symlinkJoin,
+  writeText,
   kernel,
+  examples,
+  machine,
 }:
 let
   build =
@@ -40,7 +43,7 @@ let
     installPhase = "cp -r --preserve=timestamps lkm $out";
   };
 
-  # `src` is a folder that holds `name`.rs: one of modules/, or anybody's.
+  # `src` is a folder that holds `name`.rs: an example, or anybody's.
   buildRustModule =
     {
       name,
@@ -51,10 +54,10 @@ let
       pname = name;
       inherit lkm passthru;
       # Without what others need of it: its tests, its programs and its page.
-      room =
+      example =
         if builtins.pathExists (src + "/${name}.rs") then
           builtins.path {
-            name = "room";
+            name = "example";
             path = src;
             filter =
               path: _:
@@ -67,23 +70,18 @@ let
           }
         else
           throw "there is no ${name}.rs in ${toString src}: a module is a folder with a file of its name";
-      postConfigure = "cp -r --no-preserve=mode,timestamps $room ${name}";
+      postConfigure = ''
+        mkdir chapter
+        cp -r --no-preserve=mode,timestamps $example chapter/${name}
+      '';
       installPhase = ''
         install -D -m 644 -t $out/lib/modules/${kernel.modDirVersion}/extra ${name}.ko
+        needs=chapter/${name}/needs.toml
+        [ ! -e $needs ] || install -D -m 644 $needs $out/share/lkmpg/${name}.toml
       '';
     };
 
-  # The rooms in the folder `dir`: their folders by name.
-  find =
-    dir:
-    let
-      isRoom =
-        name: type:
-        type == "directory" && name != "lkm" && builtins.pathExists (dir + "/${name}/${name}.rs");
-    in
-    builtins.mapAttrs (name: _: dir + "/${name}") (lib.filterAttrs isRoom (builtins.readDir dir));
-
-  # Their modules by name; and one output for many.
+  # Modules by name; and one output for many.
   buildAll = builtins.mapAttrs (name: src: buildRustModule { inherit name src; });
   join =
     modules:
@@ -98,11 +96,13 @@ let
     path = ../modules;
     filter =
       path: type:
-      type == "directory" || builtins.match ".*\\.(rs|h|c|toml|py)|.*/(Kbuild|Makefile)" path != null;
+      type == "directory" || builtins.match ".*\\.(rs|h|c|awk|toml|py)|.*/(Kbuild|Makefile)" path != null;
   };
   wholeTree = "cp -r --no-preserve=mode ${sources} modules && cd modules";
 
-  examples = buildAll (find ../modules);
+  folders = examples.onlyFor machine.architecture (examples.find ../modules);
+  names = builtins.attrNames folders;
+  modules = buildAll folders;
 
   # The same modules in C, as far as there is something to compare.
   inC = build {
@@ -133,18 +133,18 @@ let
         rm *.ko
         mv $2/lib/modules/${kernel.modDirVersion}/extra/* $2/
       }
-      installed ${join examples}/lib/modules/${kernel.modDirVersion}/extra rust
+      installed ${join modules}/lib/modules/${kernel.modDirVersion}/extra rust
       installed ${inC} c
     '';
     installPhase = ''
-      printf 'room\tbytes\tc_bytes\tratio\n' >$out
-      for room in ${toString (builtins.attrNames examples)}; do
-        size=$(stat -c %s rust/$room.ko)
-        if [ -e c/$room.ko ]; then
-          c=$(stat -c %s c/$room.ko)
-          printf '%s\t%s\t%s\t%s\n' $room $size $c $(awk "BEGIN { printf \"%.2f\", $size / $c }")
+      printf 'example\tbytes\tc_bytes\tratio\n' >$out
+      for name in ${toString names}; do
+        size=$(stat -c %s rust/$name.ko)
+        if [ -e c/$name.ko ]; then
+          c=$(stat -c %s c/$name.ko)
+          printf '%s\t%s\t%s\t%s\n' $name $size $c $(awk "BEGIN { printf \"%.2f\", $size / $c }")
         else
-          printf '%s\t%s\t\t\n' $room $size
+          printf '%s\t%s\t\t\n' $name $size
         fi
       done >>$out
     '';
@@ -154,7 +154,6 @@ in
   inherit
     buildAll
     buildRustModule
-    find
     inC
     join
     lkm
@@ -167,16 +166,52 @@ in
     pname = "make-modules";
     configurePhase = wholeTree;
     installPhase = ''
-      for room in ${toString (builtins.attrNames examples)}; do
-        cmp $room.ko ${join examples}/lib/modules/${kernel.modDirVersion}/extra/$room.ko
+      for name in ${toString names}; do
+        cmp $name.ko ${join modules}/lib/modules/${kernel.modDirVersion}/extra/$name.ko
       done
+      touch $out
+    '';
+  };
+
+  # A kernel without what some examples need: they are left out, which make says,
+  # and the rest builds.
+  lacking-options = build {
+    pname = "lacking-options";
+    configurePhase = ''
+      ${wholeTree}
+      cp -r --no-preserve=ownership ${kernel.dev}/lib/modules/${kernel.modDirVersion}/build ../kernel
+      chmod -R u+w ../kernel
+      for option in DEBUG_FS INET; do
+        sed -i -E "/CONFIG_$option(=| |$)/d" ../kernel/include/config/auto.conf \
+          ../kernel/include/generated/autoconf.h ../kernel/include/generated/rustc_cfg
+        rm -f ../kernel/include/config/$option
+      done
+      makeFlags="$makeFlags KDIR=$PWD/../kernel"
+    '';
+    buildPhase = ''
+      make $makeFlags >log 2>&1 || { cat log && exit 1; }
+      grep "left out" log | sort >left
+      cat left
+    '';
+    installPhase = ''
+      for name in ${toString names}; do
+        needs=$(echo */$name/needs.toml)
+        if grep -qE 'DEBUG_FS|INET' $needs 2>/dev/null; then
+          test $(grep -c "^ *$name is left out: this kernel is not built with CONFIG_" left) = 1
+          test ! -e $name.ko
+        else
+          test -e $name.ko
+        fi
+      done
+      if make $makeFlags hello-debugfs.ko >log 2>&1; then exit 1; fi
+      grep "hello-debugfs is left out" log
       touch $out
     '';
   };
 
   clippy-modules = build {
     pname = "clippy-modules";
-    configurePhase = "${wholeTree} && cp -r --no-preserve=mode ${../tests/lkm}/* .";
+    configurePhase = "${wholeTree} && cp -r --no-preserve=mode ${../tests/lkm} tests-of-lkm";
     buildFlags = [
       "CLIPPY=1"
       "W=e"
@@ -184,33 +219,52 @@ in
     installPhase = "touch $out";
   };
 
-  # The documentation of lkm, in which rustdoc finds nothing to complain about.
+  # The documentation of lkm: rustdoc has no complaint, the examples compile, and
+  # there is none that need not.
   doc-lkm = build {
     pname = "doc-lkm";
     lkm = ../modules/lkm;
-    buildFlags = [ "doc" ];
+    buildFlags = [
+      "doc"
+      "doctest"
+    ];
+    postBuild = ''
+      if grep -rnE '^ *//[/!] *```.*(ignore|no_run)' lkm --include='*.rs'; then
+        echo "these examples are not compiled" >&2
+        exit 1
+      fi
+    '';
     installPhase = "cp -r lkm/doc $out";
   };
 
-  # No module is more than half as big again as the same in C, but for two that
-  # keep the unload rule for a file with operations of their own.
-  sizes-check = runCommand "sizes-check" { inherit sizes; } ''
-    cat $sizes
-    awk -F '\t' '
-      { most = $1 ~ /^hello-(sysfs|debugfs-file)$/ ? 2.25 : 1.5 }
-      NR > 1 && $3 && $2 > most * $3 { print $1 " is too big"; bad = 1 }
-      END { exit bad }
-    ' $sizes
-    touch $out
-  '';
+  # No module is much bigger than the same in C: as much as its needs.toml says.
+  sizes-check =
+    runCommand "sizes-check"
+      {
+        inherit sizes;
+        limits = writeText "limits" (
+          lib.concatMapStrings (
+            name: "${name}\t${builtins.toJSON (examples.needs folders.${name}).size_limit}\n"
+          ) names
+        );
+      }
+      ''
+        cat $sizes
+        awk -F '\t' '
+          FNR == NR { limit[$1] = $2; next }
+          FNR > 1 && $3 && $2 > limit[$1] * $3 { print $1 " is too big: the limit is " limit[$1]; bad = 1 }
+          END { exit bad }
+        ' $limits $sizes
+        touch $out
+      '';
 
   # All `unsafe` is in lkm; clippy wants a SAFETY comment for each.
-  safe-rooms = stdenv.mkDerivation {
-    name = "safe-rooms";
+  safe-examples = stdenv.mkDerivation {
+    name = "safe-examples";
     src = sources;
     buildPhase = ''
       rm -r lkm
-      ! grep -rnE --include='*.rs' '\<unsafe +(\{|fn|impl|extern|trait)' .
+      if grep -rnE --include='*.rs' '\<unsafe +(\{|fn|impl|extern|trait)' .; then exit 1; fi
     '';
     installPhase = "touch $out";
   };

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Every version that this project pins, and nothing else. The Debian
-# toolchain's packages are pinned in nix/debian/lock.json, crates in
-# tests/Cargo.lock and nix/nixpkgs/bindgen/Cargo.lock, flake inputs in flake.lock.
+# toolchain's packages are pinned in nix/debian/lock.tsv, crates in
+# tools/Cargo.lock and nix/nixpkgs/bindgen/Cargo.lock, flake inputs in flake.lock.
 {
   linux = {
     version = "7.2.6";

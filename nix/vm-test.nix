@@ -1,25 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# VM tests of rooms, which are folders by name.
+# VM tests of examples, which are folders by name.
 {
   lib,
   runCommand,
   testers,
   linuxPackagesFor,
   callPackage,
-  lkmpg,
+  examples,
   kernel,
   kernel-debug,
   kernel-nixos,
-  programs,
-  rooms,
-  roomsFor,
+  lkmpg,
+  modules,
+  modulesFor,
+  tools,
   vmWith,
 }:
 folders:
 let
-  modules = rooms.buildAll folders;
-  guest = programs.guest folders;
+  built = modules.buildAll folders;
+  guest = tools.guest folders;
   initramfs = callPackage ./initramfs.nix { lkmpg-guest = guest; };
 
   # The tests of `modules` in VMs of `kernel`. The output has the log that one
@@ -40,11 +41,11 @@ let
     '';
 
   # For NixOS, modules built for the kernel that it boots.
-  nixosModules = (roomsFor kernel-nixos).buildAll folders;
+  nixosModules = (modulesFor kernel-nixos).buildAll folders;
   installed = "/run/booted-system/kernel-modules/lib/modules/${kernel-nixos.modDirVersion}/extra";
 
   # What is done with the module called `name`: a function of the test script,
-  # so that scripts do not see each other's variables. The room's own lines
+  # so that scripts do not see each other's variables. The example's own lines
   # find the log and the console empty.
   script =
     name:
@@ -66,6 +67,11 @@ let
 
   nixosTest =
     name: names:
+    let
+      needs = map (name: examples.needs folders.${name}) names;
+      words = builtins.filter (word: word != "") (map (need: need.cmdline) needs);
+      most = builtins.foldl' (a: b: if a > b then a else b);
+    in
     testers.runNixOSTest {
       inherit name;
       nodes.machine =
@@ -73,6 +79,7 @@ let
         {
           boot = {
             kernelPackages = linuxPackagesFor kernel-nixos;
+            kernelParams = words;
             extraModulePackages = map (name: nixosModules.${name}) names;
             # All that the VM needs is built in; a module that is named and
             # not there fails the initrd's build.
@@ -90,7 +97,11 @@ let
           virtualisation = {
             diskImage = null;
             graphics = false;
-            memorySize = 1024;
+            memorySize = most 1024 (map (need: need.memory) needs);
+            cores = most 1 (map (need: need.cpus) needs);
+            qemu.options = map (device: "-device ${device}") (
+              lib.unique (lib.concatMap (need: need.devices) needs)
+            );
           };
           environment.systemPackages = [ guest ];
         };
@@ -100,7 +111,7 @@ let
       + lib.concatMapStrings script names;
     };
 
-  nixosTests = lib.mapAttrs (name: _: nixosTest name [ name ]) modules;
+  nixosTests = lib.mapAttrs (name: _: nixosTest name [ name ]) folders;
 in
 {
   # One VM for each module; and all of them on the kernel that finds more,
@@ -112,11 +123,11 @@ in
       inherit kernel;
       modules = module;
     })
-  ) modules;
+  ) built;
   debugTest = vmTest {
     name = "vm-test-debug";
     kernel = kernel-debug;
-    modules = rooms.join ((roomsFor kernel-debug).buildAll folders);
+    modules = modules.join ((modulesFor kernel-debug).buildAll folders);
     options = "--kernel debug";
     # Its many VMs wait most of the time, and can wait for other checks, too.
     command = "nice lkmpg";
@@ -125,5 +136,5 @@ in
   # NixOS with a module, for each; and with all of them in turn, which boots
   # only once.
   inherit nixosTests;
-  nixosTest = nixosTest "lkmpg" (builtins.attrNames modules);
+  nixosTest = nixosTest "lkmpg" (builtins.attrNames folders);
 }

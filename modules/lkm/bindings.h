@@ -5,4 +5,4 @@
  */
 #include <linux/proc_fs.h> /* bind: linux/proc_fs.h */
 
-#include "helpers.h" /* bind: lkm/helpers.h */
+#include "helpers/helpers.h" /* bind: lkm/helpers/helpers.h */

@@ -5,6 +5,27 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/cdev.h`](srctree/include/linux/cdev.h),
 //! [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
+//!
+//! The `kernel` crate has no character devices except miscellaneous ones, and no
+//! device classes.
+//!
+//! # Why there is no `struct cdev` here
+//!
+//! In C a driver often embeds a `struct cdev` in its data, and `open` finds the
+//! data by `container_of(inode->i_cdev, ...)`. That memory must then outlive every
+//! open file: `cdev_del()` does not wait for files that are open, and after the
+//! `release` of such a file the kernel still puts its reference to the `cdev`. So
+//! the registration could not free the data when it is dropped. The `cdev` would
+//! need a parent kobject whose release function frees the data. That function is
+//! the module's, and the kernel may call it when the module is gone: with
+//! `CONFIG_DEBUG_KOBJECT_RELEASE` it does so seconds late.
+//!
+//! Here the kernel allocates and frees the `cdev` itself, in
+//! `__register_chrdev()`. There is one for all minor numbers, and it has no
+//! pointer for a driver's data. So an xarray in the module maps each device number
+//! to the data, and `open` takes a reference to the data under the xarray's lock.
+//! The registration removes its entries when it is dropped. A file that is open
+//! keeps its own reference, so it does not matter which of the two goes first.
 
 use crate::{
     bindings,
@@ -34,30 +55,35 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Character devices of one major number, mostly one of them: a class in
-/// `/sys/class` of the name given, and for each device a node in `/dev`, all
-/// there for as long as this value lives.
+/// One or more character devices with the same major number. There is a class of
+/// the given name in `/sys/class`, and a node in `/dev` for each device, for as
+/// long as this value lives.
 ///
 /// A node has mode `0600`. Opening it calls the operations of `T` with the
-/// device's data. Where another device has a node of that name the kernel makes
-/// none, and does not say so.
+/// device's data. If another device already has a node of that name, the kernel
+/// creates none, and does not report it.
 ///
 /// # Unloading
 ///
-/// *Owner held*: a file that is open keeps the module, so `rmmod` is refused
-/// with `EWOULDBLOCK`. Dropping the registration while the module stays takes
-/// the nodes away; files that are open still work, with their own reference to
-/// the data.
+/// *Owner held*: an open file keeps the module, so `rmmod` is refused with
+/// `EWOULDBLOCK`. If the registration is dropped while the module stays, the
+/// nodes go away; open files still work, with their own reference to the data.
 ///
-/// While init runs the kernel gives such references, too, but when init fails
+/// The kernel gives out such references while init runs, too, but when init fails
 /// it frees the module regardless of them. *We wait* then: dropping the
-/// registration while init runs returns when nobody has a file of the module
-/// open. So make the device last, when nothing can fail any more, or the failure
-/// comes when user space allows it.
+/// registration while init runs returns when no file of the module is open any
+/// more. So create the device last, when nothing else can fail. Otherwise a
+/// failing init waits until user space closes its files.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::{
+///     chrdev,
+///     file::{Offset, Opened, Operations, Writer},
+/// };
+///
 /// struct Answer;
 ///
 /// #[vtable]
@@ -71,9 +97,38 @@ use kernel::{
 ///
 /// let device = chrdev::Registration::new(c"answer", Answer)?;
 /// pr_info!("major {}\n", device.major());
+/// # Ok::<(), Error>(())
 /// ```
-// Dropped in this order: no nodes, no data to be found, no class, no numbers,
-// nobody who opened one when init fails.
+///
+/// Several devices, each with data of its own:
+///
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::{
+///     chrdev,
+///     file::{Offset, Opened, Operations, Writer},
+/// };
+///
+/// struct Letter(u8);
+///
+/// #[vtable]
+/// impl Operations for Letter {
+///     type Private = ();
+///
+///     fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+///         dst.write_slice_file(&[self.0, b'\n'], pos)
+///     }
+/// }
+///
+/// // `/dev/letter0` contains `a`, `/dev/letter1` contains `b`, and so on.
+/// let letters = chrdev::Registration::with_minors(3, c"letter", |minor| {
+///     Letter(b'a' + minor as u8)
+/// })?;
+/// # Ok::<(), Error>(())
+/// ```
+// The fields are dropped in this order: first the nodes and the entries that
+// `open` finds the data by, then the class, then the device numbers. Last, when
+// init fails, we wait for the files that are open.
 pub struct Registration<T: Operations> {
     devices: KVec<Device<T>>,
     class: Class,
@@ -82,13 +137,18 @@ pub struct Registration<T: Operations> {
 }
 
 impl<T: Operations> Registration<T> {
-    /// Makes the device `/dev/<name>`, with a major number that the kernel
+    /// Creates the device `/dev/<name>`, with a major number that the kernel
     /// chooses and minor number 0.
     ///
-    /// Fails with `EINVAL` for a name that is no file name or has more than 63
-    /// bytes, with `EEXIST` when a class of that name exists (the kernel then
-    /// also prints a warning), with `EBUSY` when there is no major number left,
-    /// and with `ENOMEM` and the error of `data`. May sleep.
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: `name` is no file name, or has more than 63 bytes;
+    /// - `EEXIST`: a class of that name exists; the kernel also prints a warning;
+    /// - `EBUSY`: there is no major number left;
+    /// - `ENOMEM`;
+    /// - the error of `data`.
     pub fn new<E>(name: &'static CStr, data: impl PinInit<T, E>) -> Result<Self>
     where
         Error: From<E>,
@@ -97,7 +157,13 @@ impl<T: Operations> Registration<T> {
     }
 
     /// As [`new`](Self::new), with the major number `major` if that is free. If
-    /// it is not, or is 0, the kernel chooses one.
+    /// it is in use or 0, the kernel chooses one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), and:
+    ///
+    /// - `EINVAL`: `major` is above 511.
     pub fn with_major<E>(major: u32, name: &'static CStr, data: impl PinInit<T, E>) -> Result<Self>
     where
         Error: From<E>,
@@ -107,11 +173,16 @@ impl<T: Operations> Registration<T> {
         Ok(this)
     }
 
-    /// Makes the devices `/dev/<name>0`, `/dev/<name>1` and so on, `count` of
-    /// them, with what `data` returns for their minor numbers.
+    /// Creates `count` devices, `/dev/<name>0`, `/dev/<name>1` and so on. `data`
+    /// is called with the minor number of each, and returns its data.
     ///
-    /// Fails as [`new`](Self::new), and with `EINVAL` for more than 256. Either
-    /// all are made or none.
+    /// Either all devices are created or none. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), and:
+    ///
+    /// - `EINVAL`: `count` is 0 or above 256.
     pub fn with_minors<E, D>(
         count: u32,
         name: &'static CStr,
@@ -131,8 +202,8 @@ impl<T: Operations> Registration<T> {
 
     fn empty(major: u32, name: &'static CStr, count: u32) -> Result<Self> {
         let ops = Callbacks::<T, Referenced<Devices>>::OPS;
-        // SAFETY: These are the functions for `T` and `Devices`, whose data is
-        // what `Listing` holds.
+        // SAFETY: These are the functions for `T` and `Devices`, and name the
+        // module as their owner. Their data is what `Listing` holds.
         let region = unsafe { Region::new(major, count, name, ops) }?;
         Ok(Self {
             devices: KVec::with_capacity(count as usize, GFP_KERNEL)?,
@@ -157,18 +228,20 @@ impl<T: Operations> Registration<T> {
     }
 
     /// The major number of the devices.
+    ///
+    /// Can be called in any context.
     pub fn major(&self) -> u32 {
         self.region.major
     }
 }
 
-/// A device: its node, and what those who open it find.
+/// A device: its node, and the data that `open` finds.
 struct Device<T: Operations> {
     _node: Node,
     _listing: Listing<T>,
 }
 
-/// A major number with minor numbers from 0 on.
+/// A major number, with minor numbers that begin at 0.
 ///
 /// # Invariants
 ///
@@ -180,7 +253,8 @@ struct Region {
 }
 
 impl Region {
-    /// Takes `major` if it is neither 0 nor in use.
+    /// Registers `major` if it is neither 0 nor in use. Otherwise the kernel
+    /// chooses a number.
     ///
     /// # Safety
     ///
@@ -192,21 +266,21 @@ impl Region {
         name: &'static CStr,
         ops: &'static bindings::file_operations,
     ) -> Result<Self> {
-        // The kernel cuts a longer one off without a word.
+        // The kernel silently cuts off a longer one.
         const LONGEST: usize = 63;
-        // More minors could reach into the range of another driver.
+        // The minor numbers of one major, as `register_chrdev()` takes them.
         const MOST: u32 = 256;
         if !file::is_name(name) || name.count_bytes() > LONGEST || !(1..=MOST).contains(&count) {
             return Err(EINVAL);
         }
         let register = |major| {
             // SAFETY: The name is a string, the table is `'static`, and its
-            // functions are right by this function's contract.
+            // functions are the right ones by this function's contract.
             // Unload rule, owner held: the kernel takes a reference to the
             // owner of the table before it calls any of its functions.
             unsafe { bindings::__register_chrdev(major, 0, count, name.as_char_ptr(), ops) }
         };
-        // The number that the kernel chose, or 0 for the one asked for.
+        // The number that the kernel chose, or 0 if it is `major`.
         let mut chosen = register(major);
         if major != 0 && chosen == EBUSY.to_errno() {
             chosen = register(0);
@@ -230,28 +304,29 @@ impl Drop for Region {
     }
 }
 
-/// The data of a device, in a place where a file of the device finds it.
+/// The entry that leads from a device number to the device's data.
 ///
 /// # Invariants
 ///
-/// `lkm_chrdevs` has a pointer to `entry` for `dev`, and `entry` is about
-/// `_data`.
+/// `lkm_chrdevs` has a pointer to `entry` at the index `dev`, and `entry`
+/// describes `_data`.
 struct Listing<T: Operations> {
     dev: bindings::dev_t,
     entry: KBox<Entry>,
     _data: Arc<T>,
 }
 
-/// What a file finds.
+/// What `open` finds by the device number.
 struct Entry {
-    /// The type of the data. A file that was found by its number can be that
-    /// of a device which had the number before.
+    /// The type of the data. It is checked because a file can belong to an older
+    /// device that had the same number.
     type_id: TypeId,
     /// From `Arc::as_ptr`.
     data: *const c_void,
 }
 
-// SAFETY: The pointer is not used but by `find`, which knows its type.
+// SAFETY: Only `find` uses the pointer, after it has checked the type, and
+// `Operations` requires the data to be `Send` and `Sync`.
 unsafe impl Send for Entry {}
 
 // SAFETY: As above.
@@ -264,8 +339,8 @@ impl<T: Operations> Listing<T> {
             data: Arc::as_ptr(&data).cast(),
         };
         let entry = KBox::new(entry, GFP_KERNEL)?;
-        // SAFETY: The array is initialised statically. The entry stays where
-        // it is, and is removed before it is freed.
+        // SAFETY: The xarray is initialised statically. The entry does not move,
+        // and is removed before it is freed.
         let old = unsafe {
             bindings::xa_store(
                 &raw mut bindings::lkm_chrdevs,
@@ -274,7 +349,7 @@ impl<T: Operations> Listing<T> {
                 bindings::GFP_KERNEL,
             )
         };
-        // SAFETY: `xa_store()` returns what was there, which is nothing, or an
+        // SAFETY: `xa_store()` returns the old entry, and there was none, or an
         // error.
         to_result(unsafe { bindings::xa_err(old) })?;
         // INVARIANT: It was stored.
@@ -288,36 +363,37 @@ impl<T: Operations> Listing<T> {
 
 impl<T: Operations> Drop for Listing<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the entry is there. `find` uses it
-        // only under the lock that this takes.
+        // SAFETY: By the type invariants the entry is in the xarray. `find` uses
+        // it only under the lock that this takes.
         let entry =
             unsafe { bindings::xa_erase(&raw mut bindings::lkm_chrdevs, self.dev as usize) };
         debug_assert!(core::ptr::eq(entry.cast(), &raw const *self.entry));
     }
 }
 
-/// Where the files of devices find their data.
+/// How the files of devices find their data.
 struct Devices;
 
-// SAFETY: `find` returns what the device was made with, of the same type.
+// SAFETY: `find` returns the data that the device was created with, of the same
+// type.
 unsafe impl<T: Operations> Source<T> for Devices {
     unsafe fn find(inode: *mut bindings::inode, _file: *mut bindings::file) -> Result<Arc<T>> {
         let devices = &raw mut bindings::lkm_chrdevs;
-        // SAFETY: The inode is valid by this function's contract. The array is
+        // SAFETY: The inode is valid by this function's contract. The xarray is
         // initialised statically, and unlocked again below.
         let entry = unsafe {
             bindings::xa_lock(devices);
             bindings::xa_load(devices, (*inode).i_rdev as usize).cast::<Entry>()
         };
-        // SAFETY: By the invariants of `Listing` this points to an entry, which
-        // stays for as long as the lock is held.
+        // SAFETY: By the invariants of `Listing` this points to an entry, or is
+        // null. The entry stays for as long as the lock is held.
         let data = unsafe { entry.as_ref() }
             .filter(|entry| entry.type_id == TypeId::of::<T>())
             .map(|entry| {
                 // SAFETY: By the invariants of `Listing` this is the pointer of
                 // an `Arc<T>` that exists while the entry does.
                 let data = unsafe { Arc::from_raw(entry.data.cast::<T>()) };
-                // That one is not ours.
+                // The reference that `data` stands for is not ours to drop.
                 Arc::clone(&ManuallyDrop::new(data))
             });
         // SAFETY: The lock was taken above.
@@ -342,7 +418,7 @@ unsafe impl Sync for Class {}
 impl Class {
     fn new(name: &'static CStr) -> Result<Self> {
         // SAFETY: The name is a string that lives as long as the module. The
-        // functions that release the class are not the module's.
+        // functions that release the class are the kernel's, not the module's.
         // INVARIANT: The pointer is what was returned.
         let class = unsafe { bindings::class_create(name.as_char_ptr()) };
         Ok(Self(from_err_ptr(class)?))
@@ -356,11 +432,11 @@ impl Drop for Class {
     }
 }
 
-/// A device of a class, which makes the node in `/dev`.
+/// A device of a class. For it the kernel creates the node in `/dev`.
 ///
 /// # Invariants
 ///
-/// There is a device `dev` of `class`, which outlives this.
+/// `class` has a device with the number `dev`. The class outlives this value.
 struct Node {
     class: *const bindings::class,
     dev: bindings::dev_t,
@@ -374,8 +450,9 @@ unsafe impl Sync for Node {}
 
 impl Node {
     fn new(class: &Class, dev: bindings::dev_t, name: &CStr) -> Result<Self> {
-        // SAFETY: The class exists; format and argument are strings, which are
-        // copied. The function that releases the device is not the module's.
+        // SAFETY: The class exists. Format and argument are strings, and are
+        // copied. The function that releases the device is the kernel's, not the
+        // module's.
         let device = unsafe {
             bindings::device_create(
                 class.0,
@@ -387,7 +464,8 @@ impl Node {
             )
         };
         from_err_ptr(device)?;
-        // INVARIANT: The device was made.
+        // INVARIANT: The device was created. The class outlives it: the fields
+        // of `Registration` are dropped in this order.
         Ok(Self {
             class: class.0,
             dev,

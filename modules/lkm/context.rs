@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! In which context code runs, and so what it may do.
+//! The context in which code runs. It decides what the code may do.
 //!
-//! C header: [`include/linux/preempt.h`](srctree/include/linux/preempt.h)
+//! C headers: [`include/linux/preempt.h`](srctree/include/linux/preempt.h),
+//! [`include/linux/sched.h`](srctree/include/linux/sched.h)
 //!
-//! Nothing is registered here, and nobody keeps what is returned: it concerns
-//! unloading in no way.
+//! The `kernel` crate has no function that tells the context, and none that
+//! gives the name of a task.
+//!
+//! Nothing is registered here, so unloading needs no care.
 
 use crate::bindings;
 use kernel::{
@@ -13,26 +16,40 @@ use kernel::{
     prelude::*, //
 };
 
-/// What the CPU does when it runs some code.
+/// The context in which a CPU runs code.
+///
+/// # Examples
+///
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::context::Context;
+///
+/// let context = Context::current();
+/// pr_info!("runs in {context} context\n");
+/// if context != Context::Process {
+///     pr_info!("must not sleep\n");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
-    /// A system call, a kernel thread or a worker of a workqueue. It may sleep,
-    /// unless it holds a spinlock or has switched off interrupts or preemption.
+    /// A system call, a kernel thread or a worker of a workqueue. The code may
+    /// sleep, unless it holds a spinlock or has turned off interrupts or
+    /// preemption.
     Process,
     /// The bottom half of an interrupt: a tasklet, a timer, an item on a BH
-    /// workqueue. It must not sleep.
+    /// workqueue. The code must not sleep.
     SoftIrq,
-    /// An interrupt handler, or a high resolution timer. It must not sleep, and
-    /// is to be short.
+    /// An interrupt handler or a high resolution timer. The code must not
+    /// sleep, and should be short.
     HardIrq,
-    /// An interrupt that cannot be masked. It must not even wait for a lock.
+    /// A non-maskable interrupt. The code must not even wait for a lock.
     Nmi,
 }
 
 impl Context {
-    /// The context of the caller. In any of them.
+    /// The context of the caller. Can be called in any context.
     pub fn current() -> Self {
-        // SAFETY: Only reads what belongs to this CPU or to this task.
+        // SAFETY: This only reads data of this CPU or of this task.
         match unsafe { bindings::lkm_interrupt_context_level() } {
             0 => Self::Process,
             1 => Self::SoftIrq,
@@ -53,13 +70,17 @@ impl fmt::Display for Context {
     }
 }
 
-/// The name of the task that runs, as `ps` shows it: in process context that of
-/// the program, thread or worker, else of whatever was interrupted.
+/// The name of the running task, at most 15 bytes. In process context it is
+/// that of the program, thread or worker; in other contexts it is that of the
+/// task that was interrupted. Can be printed in any context.
 ///
 /// # Examples
 ///
-/// ```ignore
-/// pr_info!("runs in {}\n", CurrentName);
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::context::CurrentName;
+///
+/// pr_info!("runs in {CurrentName}\n");
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CurrentName;
@@ -67,7 +88,7 @@ pub struct CurrentName;
 impl fmt::Display for CurrentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut name = [0; bindings::TASK_COMM_LEN as usize];
-        // SAFETY: `name` has room for the name of a task and its NUL byte.
+        // SAFETY: `name` holds the name of a task and its NUL byte.
         unsafe { bindings::lkm_current_comm(name.as_mut_ptr()) };
         let name = CStr::from_bytes_until_nul(&name).map_err(|_| fmt::Error)?;
         name.fmt(f)

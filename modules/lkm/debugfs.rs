@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Files in debugfs, for whoever debugs the module.
+//! Files in debugfs, for debugging the module.
 //!
 //! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h)
 //!
 //! Reference: <https://docs.kernel.org/filesystems/debugfs.html>
+//!
+//! The `kernel` crate has `kernel::debugfs`, but its file operations name no
+//! owner. So a module can be unloaded while a file of it is open. Removing the
+//! file waits for the operations that run, but closing it later still reads the
+//! table of operations, which is gone with the module. A file's mode is fixed
+//! there, too, and there are no `open`, `ioctl` and `poll`.
 
 use crate::{
     bindings,
     file::{
         is_name,
         Callbacks,
+        Mode,
         Offset,
         Opened,
         Openers,
@@ -30,59 +37,78 @@ use kernel::{
     },
 };
 
-/// A directory in debugfs, there with its files for as long as this value
-/// lives.
+/// A directory in debugfs with its files, for as long as this value lives.
 ///
-/// A module must work without debugfs. So making directory and files does not
-/// fail when debugfs does: when it is not there, has no memory, or when there
-/// is something of the same name, which the kernel logs. What the directory
-/// already has stays as it is then.
-///
-/// `mode` are the permission bits of a file. A name that no file can have, and
-/// a mode with other bits, are `EINVAL`.
+/// A module must work without debugfs. So creating the directory and its files
+/// succeeds even if debugfs fails: when it is not available, has no memory, or
+/// already has something of the same name, which the kernel logs. The files that
+/// the directory already has stay as they are.
 ///
 /// # Unloading
 ///
-/// *Unregister waits*, for values: the functions that user space calls are not
-/// the module's, and `debugfs_remove()` returns when none of them runs. A file
-/// that is still open then answers `EIO`.
+/// *Unregister waits*, for values: the functions that user space calls are the
+/// kernel's, not the module's, and `debugfs_remove()` returns when none of them
+/// runs. A file that is still open then answers `EIO`.
 ///
-/// *Owner held*, for blobs and files with [operations](Operations): one that is
-/// open keeps the module, so `rmmod` is refused with `EWOULDBLOCK`. Dropping the
-/// directory while the module stays waits for the operations that run; then an
-/// open file answers `EIO`, and only its release is called still, with its own
-/// reference to the data. So an operation must not drop the directory of its
-/// file, nor wait for who does, or both wait forever.
+/// *Owner held*, for blobs and files with [operations](Operations): an open file
+/// keeps the module, so `rmmod` is refused with `EWOULDBLOCK`. Dropping the
+/// directory while the module stays waits for the operations that run. After
+/// that an open file answers `EIO`, and only its `release` is still called, with
+/// its own reference to the data. So an operation must not drop the directory of
+/// its file, and must not wait for another thread that does: both would wait
+/// forever.
 ///
-/// While init runs the kernel gives references to the module, too, but when init
-/// fails it frees the module regardless of them. *We wait* then: dropping the
-/// directory while init runs returns when nobody has a file of the module open.
+/// The kernel gives out references to the module while init runs, too, but when
+/// init fails it frees the module regardless of them. *We wait* then: dropping
+/// the directory while init runs returns when no file of the module is open any
+/// more.
 ///
 /// # Invariants
 ///
 /// `dir` was returned by `debugfs_create_dir()`, and is an error or a directory
-/// that is not removed before this value is dropped. Whatever its files have
-/// pointers to is `'static` or in `kept`.
+/// that is not removed before this value is dropped. Everything that its files
+/// have pointers to is `'static` or in `kept`.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::{prelude::*, sync::atomic::Atomic};
+/// use lkm::{debugfs, file::mode};
+///
 /// static COUNT: Atomic<u32> = Atomic::new(0);
 ///
 /// let mut dir = debugfs::Dir::new(c"my-module")?;
-/// dir.u32(c"count", 0o400, &COUNT)?;
-/// dir.blob(c"version", 0o444, b"1.0\n")?;
+/// dir.u32(c"count", mode!(0o400), &COUNT)?;
+/// dir.blob(c"version", mode!(0o444), b"1.0\n")?;
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// A value must live as long as the module:
+///
+/// ```compile_fail,E0597
+/// # use kernel::{prelude::*, sync::atomic::Atomic};
+/// # use lkm::{debugfs, file::mode};
+/// let count = Atomic::new(0u32);
+///
+/// let dir = debugfs::Dir::new(c"my-module")?;
+/// dir.u32(c"count", mode!(0o400), &count)?;
+/// # Ok::<(), Error>(())
 /// ```
 pub struct Dir {
-    // Dropped in this order: first of all the files go, and last who has opened
-    // one when init fails.
+    // The fields are dropped in this order: first the files are removed, then
+    // their data goes. Last, when init fails, we wait for the files that are
+    // open.
     dir: Dentry,
     kept: KVec<Kept>,
     _openers: Openers,
 }
 
 impl Dir {
-    /// Makes the directory `name` below the root of debugfs. May sleep.
+    /// Creates the directory `name` below the root of debugfs. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: no file can have that name.
     pub fn new(name: &CStr) -> Result<Self> {
         if !is_name(name) {
             return Err(EINVAL);
@@ -98,57 +124,86 @@ impl Dir {
         })
     }
 
-    /// Makes a file that shows `value` in decimal and takes numbers as C writes
-    /// them. The kernel takes those of 64 bits, and keeps 32 of them. May sleep.
-    pub fn u32(&self, name: &CStr, mode: u16, value: &'static Atomic<u32>) -> Result {
-        check(name, mode)?;
-        // SAFETY: The name is a string, and copied. The value lives as long as
-        // the module, and C reads and writes it with one load or store.
-        // Unload rule, unregister waits: dropping `dir` removes the file.
-        unsafe {
-            bindings::debugfs_create_u32(name.as_char_ptr(), mode, self.dir.0, value.as_ptr())
-        };
-        Ok(())
-    }
-
-    /// Makes a file that shows `value` as `Y` or `N` and takes these, `1` or
-    /// `0`, and `on` or `off`. The kernel ignores other texts without a word.
-    /// May sleep.
-    pub fn bool(&self, name: &CStr, mode: u16, value: &'static Atomic<bool>) -> Result {
-        check(name, mode)?;
-        // SAFETY: As in `u32`. C writes nothing but 0 and 1.
-        // Unload rule, unregister waits: dropping `dir` removes the file.
-        unsafe {
-            bindings::debugfs_create_bool(name.as_char_ptr(), mode, self.dir.0, value.as_ptr())
-        };
-        Ok(())
-    }
-
-    /// Makes a file that contains `bytes`. Fails with `ENOMEM`, too. May sleep.
+    /// Creates a file that shows `value` in decimal and takes decimal,
+    /// hexadecimal (`0x`) and octal (`0`) numbers. The kernel takes numbers of up
+    /// to 64 bits, and keeps the lower 32. May sleep.
     ///
-    /// This is not C's `debugfs_create_blob()`: root may write to such a blob
-    /// whatever its mode, which here is read-only memory.
-    pub fn blob(&mut self, name: &CStr, mode: u16, bytes: &'static [u8]) -> Result {
+    /// # Errors
+    ///
+    /// - `EINVAL`: no file can have that name.
+    pub fn u32(&self, name: &CStr, mode: Mode, value: &'static Atomic<u32>) -> Result {
+        check(name)?;
+        // SAFETY: The name is a string, and copied. The value lives as long as
+        // the module, and C reads and writes it with a single load or store.
+        // Unload rule, unregister waits: dropping `dir` removes the file.
+        unsafe {
+            bindings::debugfs_create_u32(
+                name.as_char_ptr(),
+                mode.bits(),
+                self.dir.0,
+                value.as_ptr(),
+            )
+        };
+        Ok(())
+    }
+
+    /// Creates a file that shows `value` as `Y` or `N` and takes these, `1` or
+    /// `0`, and `on` or `off`. The kernel silently ignores other texts.
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: no file can have that name.
+    pub fn bool(&self, name: &CStr, mode: Mode, value: &'static Atomic<bool>) -> Result {
+        check(name)?;
+        // SAFETY: As in `u32`. C only writes 0 and 1.
+        // Unload rule, unregister waits: dropping `dir` removes the file.
+        unsafe {
+            bindings::debugfs_create_bool(
+                name.as_char_ptr(),
+                mode.bits(),
+                self.dir.0,
+                value.as_ptr(),
+            )
+        };
+        Ok(())
+    }
+
+    /// Creates a file that contains `bytes`. May sleep.
+    ///
+    /// This does not use C's `debugfs_create_blob()`. Root may write to a blob of
+    /// that kind whatever its mode is, and `bytes` can be read-only memory.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: no file can have that name;
+    /// - `ENOMEM`.
+    pub fn blob(&mut self, name: &CStr, mode: Mode, bytes: &'static [u8]) -> Result {
         self.file(name, mode, Blob(bytes))
     }
 
-    /// Makes a file with the operations of `T`. Fails with the error of `data`
-    /// and with `ENOMEM`, too. May sleep.
-    pub fn file<T, E>(&mut self, name: &CStr, mode: u16, data: impl PinInit<T, E>) -> Result
+    /// Creates a file with the operations of `T`. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: no file can have that name;
+    /// - `ENOMEM`;
+    /// - the error of `data`.
+    pub fn file<T, E>(&mut self, name: &CStr, mode: Mode, data: impl PinInit<T, E>) -> Result
     where
         T: Operations,
         Error: From<E>,
     {
-        check(name, mode)?;
+        check(name)?;
         let data = self.keep(Arc::<T>::pin_init(data, GFP_KERNEL)?)?;
         // SAFETY: The name is a string, and copied. The data is kept until the
-        // file is gone, and is what the functions of `T` and `Files` look for.
+        // file is gone, and is what the functions for `T` and `Files` expect.
         // Unload rule, owner held: the kernel takes a reference to the owner
         // of the table before it calls any of its functions.
         unsafe {
             bindings::debugfs_create_file_full(
                 name.as_char_ptr(),
-                mode,
+                mode.bits(),
                 self.dir.0,
                 data.cast_mut().cast(),
                 core::ptr::null(),
@@ -158,7 +213,7 @@ impl Dir {
         Ok(())
     }
 
-    /// Keeps `data` until the files are gone. Returns where it is.
+    /// Keeps `data` until the files are gone. Returns its address.
     fn keep<T: Send + Sync + 'static>(&mut self, data: Arc<T>) -> Result<*const T> {
         let pointer = Arc::as_ptr(&data);
         self.kept.push(Kept::new(data), GFP_KERNEL)?;
@@ -166,17 +221,17 @@ impl Dir {
     }
 }
 
-/// What a directory keeps for a file: a reference to data of some type.
+/// A reference to the data of a file, of any type, that a directory keeps.
 ///
 /// # Invariants
 ///
-/// `data` is from `Arc::into_raw`, and `release` drops such an `Arc`.
+/// `data` is from `Arc::into_raw`, and `release` drops an `Arc` of that type.
 struct Kept {
     data: *const c_void,
     release: unsafe fn(*const c_void),
 }
 
-// SAFETY: `new` takes only what can be sent and shared.
+// SAFETY: `new` takes only data that is `Send` and `Sync`.
 unsafe impl Send for Kept {}
 
 // SAFETY: As above.
@@ -191,7 +246,7 @@ impl Kept {
             // SAFETY: By this function's contract.
             drop(unsafe { Arc::from_raw(data.cast::<T>()) });
         }
-        // INVARIANT: Both are of the same type.
+        // INVARIANT: Both are for the type `T`.
         Self {
             data: Arc::into_raw(data).cast(),
             release: release::<T>,
@@ -202,12 +257,12 @@ impl Kept {
 impl Drop for Kept {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariants; nobody uses the pointer after this.
+        // SAFETY: By the type invariants. The pointer is not used after this.
         unsafe { (self.release)(self.data) };
     }
 }
 
-/// The directory on the C side, or the error that it is.
+/// C's pointer to the directory, or to an error.
 struct Dentry(*mut bindings::dentry);
 
 // SAFETY: debugfs can be used from any thread.
@@ -219,11 +274,11 @@ unsafe impl Sync for Dentry {}
 impl Drop for Dentry {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the invariants of `Dir` this is a directory of ours, or an
-        // error, with which this does nothing.
+        // SAFETY: By the invariants of `Dir` this is our directory or an error.
+        // For an error this does nothing.
         // Unload rule, unregister waits: when this returns, no function of a
-        // file runs, and only the release of an open one can be called after
-        // that; such a file keeps the module.
+        // file runs. After that only the `release` of an open file can be called,
+        // and an open file keeps the module.
         unsafe { bindings::debugfs_remove(self.0) };
     }
 }
@@ -240,25 +295,25 @@ impl Operations for Blob {
     }
 }
 
-/// Where the files find their data.
+/// How the files find their data.
 struct Files;
 
-// SAFETY: A file's inode points to the data that the file was made with, which
-// is kept until the file is gone. debugfs waits for who is opening a file before
-// it is.
+// SAFETY: A file's inode points to the data that the file was created with. The
+// data is kept until the file is gone, and before that debugfs waits for calls of
+// `open` that are running.
 unsafe impl<T: Operations> Source<T> for Files {
     unsafe fn find(inode: *mut bindings::inode, _file: *mut bindings::file) -> Result<Arc<T>> {
         // SAFETY: The inode is valid by this function's contract, and points to
         // the data of an `Arc` that exists during this call.
         let data = unsafe { Arc::from_raw((*inode).i_private.cast_const().cast::<T>()) };
-        // That one is not ours.
+        // The reference that `data` stands for is not ours to drop.
         Ok(Arc::clone(&ManuallyDrop::new(data)))
     }
 }
 
-fn check(name: &CStr, mode: u16) -> Result {
-    // A file type would be a bug to the kernel.
-    if !is_name(name) || mode & !0o777 != 0 {
+/// Fails with `EINVAL` if no file can have that name.
+fn check(name: &CStr) -> Result {
+    if !is_name(name) {
         return Err(EINVAL);
     }
     Ok(())

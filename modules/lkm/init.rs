@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Code and data that only the module's init function needs. The kernel frees
-//! their memory when the module is loaded.
+//! their memory when init has succeeded.
 //!
 //! C header: [`include/linux/init.h`](srctree/include/linux/init.h)
 //!
+//! The `kernel` crate puts only the code of `module!` itself into `.init.text`, not
+//! the module's own.
+//!
+//! # Unloading
+//!
 //! Nothing is registered here, so nothing can be called when the module is
-//! unloaded: what this is about is gone long before.
+//! unloaded. The code and data are gone long before that.
 
 use crate::bindings;
 use core::{
@@ -19,18 +24,18 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// Proof that the module is being initialised: while a value of this type
-/// exists, what is in `.init.text` and `.init.data` does, too.
+/// Proof that the module is being initialised. While a value of this type exists,
+/// the contents of `.init.text` and `.init.data` exist, too.
 ///
 /// # Invariants
 ///
-/// The module core does not free these sections in the lifetime `'a`.
+/// The module core does not free these sections during the lifetime `'a`.
 pub struct Init<'a>(PhantomData<&'a ()>, NotThreadSafe);
 
-/// A variable in `.init.data`, made by [`init!`](crate::init!). It is readable
-/// for who has the proof that it is there.
-// With an `UnsafeCell` the compiler does not access it where we do not, and
-// does not take it for a constant.
+/// A variable in `.init.data`, declared by [`init!`](crate::init!). Reading it
+/// takes the proof that it still exists.
+// Because of the `UnsafeCell` the compiler adds no accesses of its own, and does
+// not treat the value as a constant.
 #[repr(transparent)]
 pub struct Data<T: Copy>(UnsafeCell<T>);
 
@@ -45,8 +50,10 @@ impl<T: Copy> Data<T> {
     }
 
     /// The value.
+    ///
+    /// Can be called in any context.
     pub fn get(&self, _init: &Init<'_>) -> T {
-        // SAFETY: By the invariants of `Init` the variable is there. Nobody
+        // SAFETY: By the invariants of `Init` the variable still exists. Nothing
         // writes to it.
         unsafe { self.0.get().read_volatile() }
     }
@@ -54,35 +61,50 @@ impl<T: Copy> Data<T> {
 
 /// Calls a function that [`init!`](crate::init!) has put into `.init.text`.
 ///
-/// Fails with `EPERM`, and calls nothing, when the module's init function has
-/// returned: the function is gone by then.
+/// `f` runs in an RCU read-side critical section, so it must not sleep. This
+/// function itself can be called in any context.
 ///
-/// `f` runs in an RCU read-side critical section: it must not sleep.
-// This is the one place outside of `.init.text` that may call into it, and is
-// where modpost looks for such places.
+/// # Errors
+///
+/// - `EPERM`: the module's init function has returned, and `f` is gone. Nothing
+///   is called then.
+///
+/// # Examples
+///
+/// The proof cannot be kept for later:
+///
+/// ```compile_fail,E0521
+/// # use kernel::prelude::*;
+/// let mut kept = None;
+/// lkm::init::run(|init| kept = Some(init))?;
+/// # Ok::<(), Error>(())
+/// ```
+// This is the one function outside of `.init.text` that calls into it. modpost
+// allows that for functions in `.ref.text`.
 #[link_section = ".ref.text"]
 #[inline(never)]
 pub fn run<R>(f: impl FnOnce(&Init<'_>) -> R) -> Result<R> {
     let _rcu = rcu::read_lock();
-    // SAFETY: The module that this code is part of. Its state is an integer
-    // that the module core changes with one store.
+    // SAFETY: This is the module that this code is part of. Its state is an
+    // integer that the module core changes with one store.
     let state = unsafe { (&raw const bindings::__this_module.state).read_volatile() };
     if state != bindings::module_state_MODULE_STATE_COMING {
         return Err(EPERM);
     }
-    // INVARIANT: The module core first changes the state, then waits for all
-    // RCU readers, us among them, and then frees the sections.
+    // INVARIANT: The module core first changes the state, then waits for all RCU
+    // readers, and then frees the sections. We are such a reader.
     Ok(f(&Init(PhantomData, NotThreadSafe)))
 }
 
 /// Puts variables into `.init.data` and functions into `.init.text`.
 ///
-/// The first argument of such a function is the proof that it may be called,
-/// which [`init::run`](crate::init::run()) gives.
+/// The first argument of such a function is the proof that it may be called.
+/// [`init::run`](crate::init::run()) provides it.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
 /// lkm::init! {
 ///     static ANSWER: i32 = 42;
 ///
@@ -92,6 +114,7 @@ pub fn run<R>(f: impl FnOnce(&Init<'_>) -> R) -> Result<R> {
 /// }
 ///
 /// pr_info!("{}\n", lkm::init::run(answer)?);
+/// # Ok::<(), Error>(())
 /// ```
 #[macro_export]
 macro_rules! init {

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Functions of C code that belongs to the module itself.
+//! Calls to C code that belongs to the module itself.
 //!
-//! bindgen knows the types of a header, but not what a function does with a
-//! pointer. [`c_functions!`](crate::c_functions!) makes functions that are safe
-//! to call from those whose header keeps a simple rule.
+//! bindgen knows the types in a C header, but not what a function does with a
+//! pointer. For C code that keeps a simple rule, [`c_functions!`](crate::c_functions!)
+//! creates functions that are safe to call. The `kernel` crate has no such thing;
+//! its own code writes a safe wrapper for each C function by hand.
 //!
 //! # Unloading
 //!
 //! The C code is part of the module, and the rule forbids it to register
-//! anything: nothing of it can be called later.
+//! anything. So none of it can be called later.
 
-/// What may be passed to a function of C, and returned by one: numbers, `bool`,
-/// and, as arguments, references. No raw pointers, which could be anything.
+/// A type that can be passed to a C function: a number, `bool` or a reference, but
+/// no raw pointer, which need not be valid.
 #[doc(hidden)]
 pub trait Argument {}
 
+/// A type that a C function can return: a number, `bool` or nothing.
 #[doc(hidden)]
 pub trait Return {}
 
@@ -38,34 +40,62 @@ pub const fn is_argument<T: Argument>() {}
 #[doc(hidden)]
 pub const fn is_return<T: Return>() {}
 
-/// Makes functions that are safe to call from those of a header of the module's
-/// own C code, which bindgen has put into the module named first.
+/// Creates functions that are safe to call, for the functions in a header of the
+/// module's own C code. bindgen has put those into the Rust module named first.
 ///
-/// The types must fit: the compiler turns `&T` into `*const T`, `&mut T` into
-/// `*mut T`, and nothing else into a pointer, so none is ever null.
+/// The types must match those of the bindings: the compiler turns `&T` into
+/// `*const T`, `&mut T` into `*mut T`, and nothing else into a pointer. So a
+/// pointer is never null.
 ///
 /// # The rule for the C code
 ///
-/// - It uses a pointer only until it returns, and for one `T`; it writes through
-///   it only what is a valid `T`, and not at all when it is `const`.
-/// - It may be called in any context that the Rust code calls it in, and on
-///   several CPUs at a time.
+/// - It uses a pointer only until it returns, and only for one `T`. It writes only
+///   a valid `T` through the pointer, and nothing if the pointer is `const`.
+/// - It may be called in any context in which the Rust code calls it, and on
+///   several CPUs at the same time.
 /// - It registers nothing that is called later.
 ///
-/// That cannot be checked here: C code that breaks the rule is as wrong as it
-/// would be among C.
+/// This cannot be checked here: C code that breaks the rule is as wrong as if C
+/// code called it.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
 /// mod bindings {
-///     include!("bindings_generated.rs");
+///     // In a module: `include!("bindings_generated.rs");`
+/// #     pub struct Item { pub x: i32, pub y: i32 }
+/// #     pub unsafe extern "C" fn cool_sum(item: *const Item, sum: *mut i32) -> bool {
+/// #         // SAFETY: Called with valid pointers only.
+/// #         let (item, sum) = unsafe { (&*item, &mut *sum) };
+/// #         let result = item.x.checked_add(item.y);
+/// #         *sum = result.unwrap_or(0);
+/// #         result.is_some()
+/// #     }
 /// }
 ///
 /// lkm::c_functions! {
 ///     bindings;
-///     /// Adds up the numbers of `item`, and returns whether there is room.
-///     pub(crate) fn cool_sum(item: &bindings::Item, sum: &mut i32) -> bool;
+///     /// Adds up the numbers of `item`, and returns whether the sum fits.
+///     fn cool_sum(item: &bindings::Item, sum: &mut i32) -> bool;
+/// }
+///
+/// let item = bindings::Item { x: 12, y: 32 };
+/// let mut sum = 0;
+/// if cool_sum(&item, &mut sum) {
+///     pr_info!("{sum}\n");
+/// }
+/// ```
+///
+/// A function that takes a raw pointer is not safe to call:
+///
+/// ```compile_fail,E0277
+/// # mod bindings {
+/// #     pub unsafe extern "C" fn cool_free(_item: *mut i32) {}
+/// # }
+/// lkm::c_functions! {
+///     bindings;
+///     fn cool_free(item: *mut i32);
 /// }
 /// ```
 #[macro_export]
@@ -79,9 +109,10 @@ macro_rules! c_functions {
             $($crate::interop::is_argument::<$type>();)*
             $($crate::interop::is_return::<$return>();)?
             // SAFETY: References are valid pointers for as long as the call
-            // lasts, shared ones to what is not written to; that is all that C
-            // asks for by the rule for such code.
+            // lasts, and C does not write through shared ones. By the rule above
+            // the C code requires no more than that.
             unsafe { $bindings::$name($($arg),*) }
         }
     )*};
 }
+pub use crate::c_functions;

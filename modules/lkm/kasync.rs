@@ -6,31 +6,36 @@
 //! [`include/linux/wait.h`](srctree/include/linux/wait.h),
 //! [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
 //!
-//! A task that waits has no thread: whatever it waits for enqueues it, and a
-//! worker goes on with it from there. So a thousand of them take the memory of a
-//! thousand futures, and as many threads as there is work for at a time.
+//! The `kernel` crate has nothing that runs `async` functions. This module is a
+//! pattern of this crate, not kernel API.
 //!
-//! An [`Executor`] runs tasks. What they can wait for is a connection or its data
-//! ([`net`]), the time ([`sleep`]), the end of another task ([`JoinHandle`]), and
-//! of two such things the one that comes first ([`select`]).
+//! A waiting task has no thread. The event that it waits for enqueues the task,
+//! and a worker continues it. So a thousand waiting tasks take the memory of a
+//! thousand futures, but only as many threads as there are tasks to run at a
+//! time.
 //!
-//! What a task does between two waits runs in process context and may sleep, but
-//! then other tasks may have to wait for a thread.
+//! An [`Executor`] runs tasks. A task can wait for a connection or its data
+//! ([`net`]), for a time to pass ([`sleep`]), for another task to end
+//! ([`JoinHandle`]), or for the first of two such events ([`select`]).
+//!
+//! Between two waits a task runs in process context and may sleep. Other tasks
+//! may then have to wait for a thread.
 //!
 //! # Unloading
 //!
-//! *Unregister waits*: dropping the [`Executor`] drops all futures, and each of
-//! them takes itself out of whatever queue it waits in, with that queue's lock,
-//! or stops its timer and waits until that does not run.
+//! *Unregister waits*: dropping the [`Executor`] drops all futures. Each future
+//! takes its entry out of the queue that it waits in, with that queue's lock, or
+//! stops its timer and waits until that is not running.
 //!
 //! # Writing a future
 //!
-//! A future of one's own has these promises to rely on, and to keep:
+//! These rules hold for a future and its waker:
 //!
-//! - it is polled and dropped in process context;
-//! - its waker may be woken, cloned and dropped in any context, also in an
-//!   interrupt handler and when the task is over;
-//! - when it has been dropped, nothing may still be about to call its code.
+//! - the future is polled and dropped in process context;
+//! - the waker may be woken, cloned and dropped in any context except NMI, also
+//!   in an interrupt handler and after the task has ended;
+//! - once the future has been dropped, nothing may still be about to call its
+//!   code.
 
 mod executor;
 #[cfg(CONFIG_INET)]

@@ -3,6 +3,10 @@
 //! Kernel threads.
 //!
 //! C header: [`include/linux/kthread.h`](srctree/include/linux/kthread.h)
+//!
+//! The `kernel` crate has no kernel threads: its [`Task`] is a
+//! reference to a task that exists, and nothing there creates, stops or parks a
+//! thread.
 
 use crate::{
     bindings,
@@ -47,32 +51,35 @@ use kernel::{
 mod group;
 pub use group::Group;
 
-/// A kernel thread, which runs a closure once.
+/// A kernel thread. It runs a closure once.
 ///
-/// It gets no signals from user space, not even `SIGKILL`. It ends when its
-/// closure returns, which is to do so when it is asked to [stop]. The thread is
-/// asked by who [`stop`](Self::stop)s or drops this value; then all waits that a
-/// signal can end, end: they fail with `ERESTARTSYS`, and later ones fail at once.
-///
-/// [stop]: ThisThread::should_stop
+/// The thread gets no signals from user space, not even `SIGKILL`. It ends when
+/// its closure returns. [`stop`](Self::stop), and dropping this value, ask the
+/// thread to stop: then [`ThisThread::should_stop`] returns `true`, and the
+/// closure has to return. All waits that a signal can end are ended too: they
+/// fail with `ERESTARTSYS`, and later ones fail at once.
 ///
 /// # Unloading
 ///
-/// *Unregister waits*: dropping this value asks the thread to stop, and returns
-/// when it has left the module for good and its closure was dropped. So a closure
-/// must not go on for ever without asking whether it is to stop, nor be in a wait
-/// that nothing ends, and must not drop its own thread: it would wait for itself.
-/// For threads that nobody waits for there is the [`Group`].
+/// *Unregister waits*: dropping this value asks the thread to stop. It returns
+/// when the thread has left the module for good and the closure was dropped. That
+/// may sleep. So a closure must ask again and again whether it should stop, and
+/// must not be in a wait that nothing ends. It must not drop its own thread: it
+/// would wait for itself. A [`Group`] holds threads that end by themselves.
 ///
 /// # Invariants
 ///
-/// - `task` was made by `kthread_create_on_node()` for `Self::main` with a
-///   pointer to `shared`. It was woken, and unless `ended` nobody has stopped it.
-/// - `shared.closure` belongs to the thread as long as it exists.
+/// - `task` was created by `kthread_create_on_node()` for `Self::main` with a
+///   pointer to `shared`. It was woken. Unless `ended`, it was not stopped.
+/// - `shared.closure` belongs to the thread as long as the thread exists.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use kernel::time::msecs_to_jiffies;
+/// use lkm::kthread::KThread;
+///
 /// let thread = KThread::spawn(c"example", |this| {
 ///     while !this.should_stop() {
 ///         pr_info!("once a second\n");
@@ -80,6 +87,9 @@ pub use group::Group;
 ///     }
 ///     Ok(())
 /// })?;
+/// // This waits until the thread has ended.
+/// thread.stop()?;
+/// # Ok::<(), Error>(())
 /// ```
 pub struct KThread {
     task: ARef<Task>,
@@ -87,15 +97,15 @@ pub struct KThread {
     ended: bool,
 }
 
-// SAFETY: A thread may be stopped and parked by any other; what it was made with
-// is `Send`.
+// SAFETY: Any thread may stop and park another one. The closure is `Send`.
 unsafe impl Send for KThread {}
 
-// SAFETY: `state` sees to it that a thread is parked and unparked by one other at
-// a time, and only while it has not ended. Nobody else uses the closure.
+// SAFETY: By `state`, only one thread at a time parks or unparks this one, and
+// only while it has not ended. A shared reference gives no access to the
+// closure.
 unsafe impl Sync for KThread {}
 
-/// What the thread and its owner have in common.
+/// The data that a thread and its owner share.
 #[pin_data]
 struct Shared {
     closure: UnsafeCell<Option<KBox<dyn Closure>>>,
@@ -109,17 +119,17 @@ struct Shared {
 
 assert_pinned!(Shared);
 
-/// The thread does not run its closure any more, and may be gone.
+/// The closure has returned. The thread may be gone.
 const FINISHED: u32 = 0;
-/// It runs.
+/// The closure is running.
 const RUNNING: u32 = 1;
-/// It is being parked or unparked, and must not end meanwhile: who parks it would
-/// wait forever.
+/// The thread is being parked or unparked. It must not end meanwhile: the thread
+/// that parks it would wait forever.
 const MOVING: u32 = 2;
-/// It is parked.
+/// The thread is parked.
 const PARKED: u32 = 3;
 
-/// A closure whose type is not known.
+/// A closure of any type.
 trait Closure: Send {
     fn call(&mut self, this: &ThisThread) -> Result;
 }
@@ -131,13 +141,17 @@ impl<F: FnOnce(&ThisThread) -> Result + Send> Closure for Option<F> {
 }
 
 impl KThread {
-    /// Creates a thread called `name`, of which `ps` shows 15 bytes, that runs
-    /// `closure`. May sleep.
+    /// Creates a thread called `name` that runs `closure`. May sleep.
+    ///
+    /// `/proc/PID/comm` shows the name, cut after 63 bytes;
+    /// [`CurrentName`](crate::context::CurrentName) gives 15 bytes of it.
     ///
     /// # Errors
     ///
+    /// In case of an error `closure` is dropped and does not run.
+    ///
     /// - `EINTR`: the caller is being killed;
-    /// - `ENOMEM`.
+    /// - `ENOMEM`: no memory.
     pub fn spawn<F>(name: &CStr, closure: F) -> Result<Self>
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
@@ -145,14 +159,17 @@ impl KThread {
         Self::create(name, None, closure)
     }
 
-    /// Creates a thread called `name/CPU` that runs on this CPU only, for as long
-    /// as it is online. Else as [`spawn`](Self::spawn).
+    /// Creates a thread called `name/CPU` that runs `closure` on `cpu` only,
+    /// for as long as that CPU is online. In all else it is like
+    /// [`spawn`](Self::spawn). May sleep.
     ///
     /// # Errors
     ///
+    /// In case of an error `closure` is dropped and does not run.
+    ///
     /// - `EINVAL`: the CPU is not online;
     /// - `EINTR`: the caller is being killed;
-    /// - `ENOMEM`.
+    /// - `ENOMEM`: no memory.
     pub fn spawn_on<F>(cpu: CpuId, name: &CStr, closure: F) -> Result<Self>
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
@@ -181,7 +198,7 @@ impl KThread {
             None => (c"%s", 0),
             Some(cpu) => (c"%s/%u", cpu.as_u32()),
         };
-        // SAFETY: The format goes with what follows; the name is copied. `shared`
+        // SAFETY: The arguments match the format; the name is copied. `shared`
         // stays where it is until the thread has ended.
         // Unload rule, unregister waits: `end`, which `drop` calls, returns when
         // the thread has left the module's text.
@@ -196,13 +213,13 @@ impl KThread {
             )
         })?;
         if let Some(cpu) = cpu {
-            // SAFETY: The thread was not woken yet, and the CPU exists.
+            // SAFETY: The thread has not been woken yet, and the CPU exists.
             unsafe { bindings::kthread_bind(task, cpu.as_u32()) };
         }
-        // SAFETY: It is there until it has run, and that takes `wake_up`.
+        // SAFETY: The task exists until it has run, and it runs after `wake_up`.
         let task = ARef::from(unsafe { &*task.cast::<Task>() });
         task.wake_up();
-        // INVARIANT: It was made and woken above.
+        // INVARIANT: The task was created and woken above.
         Ok(Self {
             task,
             shared,
@@ -212,12 +229,12 @@ impl KThread {
 
     /// # Safety
     ///
-    /// `shared` points to a [`Shared`] that stays until the thread has ended. The
-    /// thread is one of [`Self::create`].
+    /// `shared` points to a [`Shared`] that stays until the thread has ended.
+    /// This is called once, by a thread that [`Self::create`] has created.
     unsafe extern "C" fn main(shared: *mut c_void) -> c_int {
         // SAFETY: By this function's contract.
         let shared = unsafe { &*shared.cast::<Shared>() };
-        // SAFETY: The closure is the thread's, and this is called once.
+        // SAFETY: The closure belongs to this thread, and this is called once.
         let closure = unsafe { (*shared.closure.get()).take() };
         let this = ThisThread(NotThreadSafe);
         let result = match closure {
@@ -226,7 +243,7 @@ impl KThread {
         };
         while shared.state.cmpxchg(RUNNING, FINISHED, Release).is_err() && !this.should_stop() {
             this.park_if_asked();
-            // Not asked yet, or not any more: it takes no time.
+            // It is not asked to park yet, or is being unparked: this is short.
             // SAFETY: This may sleep.
             unsafe { bindings::schedule_timeout_uninterruptible(1) };
         }
@@ -234,20 +251,29 @@ impl KThread {
         from_result(|| result.map(|()| 0))
     }
 
-    /// Asks the thread to stop, and waits until it has. Returns what its closure
-    /// returned; `EINTR` when it did not get to run. May sleep.
+    /// Asks the thread to stop and waits until it has ended. Returns the result
+    /// of its closure. May sleep.
     ///
-    /// Not from the thread itself.
+    /// The thread itself must not call this.
+    ///
+    /// # Errors
+    ///
+    /// - `EINTR`: the closure never ran, and was dropped;
+    /// - the error that the closure returned.
     pub fn stop(mut self) -> Result {
         self.end()
     }
 
-    /// Waits until the thread ends by itself, and returns what its closure
-    /// returned. May sleep.
+    /// Waits until the thread ends by itself. Returns the result of its closure.
+    /// May sleep.
     ///
-    /// Not from the thread itself.
+    /// The thread itself must not call this.
+    ///
+    /// # Errors
+    ///
+    /// The error that the closure returned.
     pub fn join(mut self) -> Result {
-        // It is not over then: the thread is still in the module's text.
+        // This is not enough: the thread may still be in the module's text.
         self.shared.finished.wait();
         self.end()
     }
@@ -256,38 +282,40 @@ impl KThread {
         if mem::replace(&mut self.ended, true) {
             return Ok(());
         }
-        // SAFETY: By the type invariants, and nobody parks or unparks it, as that
-        // takes a reference to `self`.
+        // SAFETY: By the type invariants. Parking and unparking take a
+        // reference to `self`, so neither happens now.
         // Unload rule, unregister waits: this returns when the thread has left
-        // the kernel's function that called `main`, or never calls it.
+        // the kernel's function that calls `main`, whether or not it called
+        // `main`.
         to_result(unsafe { bindings::kthread_stop(self.task.as_ptr()) })
     }
 
-    /// Whether this is the thread that asks.
+    /// Whether this is the calling thread.
     fn is_current(&self) -> bool {
         self.task.as_ptr() == Task::current_raw()
     }
 
-    /// Whether the closure has returned. In any context.
+    /// Whether the closure has returned. Can be called in any context.
     pub fn is_finished(&self) -> bool {
         self.shared.state.load(Acquire) == FINISHED
     }
 
-    /// Asks the thread to park, and waits until it does so, which is when it
-    /// calls [`ThisThread::park_if_asked`]. May sleep.
+    /// Asks the thread to park and waits until it is parked. The thread parks
+    /// when it calls [`ThisThread::park_if_asked`]. May sleep.
     ///
     /// # Errors
     ///
-    /// - `ESRCH`: its closure has returned;
-    /// - `EBUSY`: it is parked, or somebody else is about to park or unpark it.
+    /// - `ESRCH`: the closure has returned;
+    /// - `EBUSY`: the thread is parked, or another thread is parking or unparking
+    ///   it.
     pub fn park(&self) -> Result {
         match self.shared.state.cmpxchg(RUNNING, MOVING, Relaxed) {
             Ok(_) => {}
             Err(FINISHED) => return Err(ESRCH),
             Err(_) => return Err(EBUSY),
         }
-        // SAFETY: By the type invariants. By its state it does not end, nor is it
-        // parked.
+        // SAFETY: By the type invariants. By its state the thread does not end
+        // and is not parked.
         let result = to_result(unsafe { bindings::kthread_park(self.task.as_ptr()) });
         let state = match result {
             Ok(()) => PARKED,
@@ -297,16 +325,16 @@ impl KThread {
         result
     }
 
-    /// Lets the thread go on that was parked. May sleep.
+    /// Lets a parked thread continue. May sleep.
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: it is not parked.
+    /// - `EINVAL`: the thread is not parked.
     pub fn unpark(&self) -> Result {
         if self.shared.state.cmpxchg(PARKED, MOVING, Acquire).is_err() {
             return Err(EINVAL);
         }
-        // SAFETY: By the type invariants. By its state it is parked.
+        // SAFETY: By the type invariants. By its state the thread is parked.
         unsafe { bindings::kthread_unpark(self.task.as_ptr()) };
         self.shared.state.store(RUNNING, Release);
         Ok(())
@@ -315,23 +343,26 @@ impl KThread {
 
 impl Drop for KThread {
     fn drop(&mut self) {
-        // What the closure returned is of no use to who did not ask for it.
+        // The result of the closure is not wanted here.
         let _ = self.end();
     }
 }
 
-/// The thread that a closure runs in, as it sees itself.
+/// The kernel thread that runs a closure. Only the closure has it: it cannot be
+/// sent to another thread.
 pub struct ThisThread(NotThreadSafe);
 
 impl ThisThread {
-    /// Whether the thread is asked to stop: its closure is to return.
+    /// Whether the thread is asked to stop: the closure has to return. Does not
+    /// sleep.
     pub fn should_stop(&self) -> bool {
-        // SAFETY: This is a kernel thread's, and cannot be sent to another.
+        // SAFETY: This value belongs to the current thread, a kernel thread, and
+        // cannot be sent to another.
         unsafe { bindings::kthread_should_stop() }
     }
 
-    /// Stays here for as long as the thread is asked to [park](KThread::park). May
-    /// sleep.
+    /// Parks the thread if it is asked to [park](KThread::park), until it is
+    /// [unparked](KThread::unpark) or asked to stop. May sleep.
     pub fn park_if_asked(&self) {
         // SAFETY: As above, and this may sleep.
         unsafe {
@@ -341,7 +372,7 @@ impl ThisThread {
         }
     }
 
-    /// Sleeps for that long, or until the thread is asked to stop or to park.
+    /// Sleeps for `timeout`, or until the thread is asked to stop or to park.
     pub fn sleep(&self, timeout: Jiffies) {
         let mut left = timeout.min(MAX_SCHEDULE_TIMEOUT as Jiffies) as c_long;
         // SAFETY: As above, and this may sleep.
@@ -352,7 +383,7 @@ impl ThisThread {
         }
     }
 
-    /// Sleeps until the thread is asked to stop; meanwhile it parks when it is
+    /// Sleeps until the thread is asked to stop. Meanwhile it parks when it is
     /// asked to.
     pub fn sleep_until_stop(&self) {
         while !self.should_stop() {
@@ -363,11 +394,12 @@ impl ThisThread {
 }
 
 fn is_online(cpu: CpuId) -> bool {
-    // SAFETY: The mask is there as long as the kernel is.
+    // SAFETY: The mask exists as long as the kernel runs.
     unsafe { Cpumask::from_raw(&raw const bindings::__cpu_online_mask) }.test(cpu)
 }
 
-/// The CPUs that are online; by the time one looks there may be others.
+/// The CPUs that are online. The set can change at any time. Can be called in any
+/// context.
 pub fn online_cpus() -> impl Iterator<Item = CpuId> {
     (0..nr_cpu_ids())
         .filter_map(CpuId::from_u32)

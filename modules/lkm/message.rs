@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A message for all who have a file open.
+//! A message that several files share.
+//!
+//! This is a pattern of this crate, not kernel API: a mutex and a wait queue, as C
+//! drivers often combine them by hand.
 //!
 //! C headers: [`include/linux/mutex.h`](srctree/include/linux/mutex.h),
 //! [`include/linux/wait.h`](srctree/include/linux/wait.h)
@@ -30,8 +33,8 @@ use kernel::{
     },
 };
 
-/// Creates an initialiser of a [`Message`](crate::message::Message), whose locks
-/// have classes of their own.
+/// Creates an initialiser of a [`Message`](crate::message::Message) with lock
+/// classes of its own.
 #[macro_export]
 macro_rules! new_message {
     () => {
@@ -42,24 +45,32 @@ macro_rules! new_message {
     };
 }
 
-/// The latest message: bytes that are replaced as a whole, and read by any
-/// number of openings of a file. To each of them a new message is news until it
-/// has [`Seen`] it, for which it can wait by `poll(2)`, `select(2)` and
+pub use crate::new_message;
+
+/// The latest message: bytes that are replaced as a whole, and that any number of
+/// open files read. A new message is news to each open file until that has
+/// [`Seen`] it. A process can wait for news with `poll(2)`, `select(2)` and
 /// `epoll(7)`.
 ///
-/// At first the message is empty, and news to nobody.
-///
-/// Its methods are for process context, and may sleep.
+/// At first the message is empty, and news to no file.
 ///
 /// # Unloading
 ///
-/// *We wait*, as a [`WaitQueue`] does: dropping the message waits until nobody
-/// waits for one. For a file in `/proc` call [`close`](Self::close) before the
-/// file goes, so that they leave. A device keeps the module while one is open.
+/// *We wait*, as a [`WaitQueue`] does: dropping the message waits until no process
+/// polls it. For a file in `/proc` call [`close`](Self::close) before the file
+/// goes, so that the processes leave. For a device this is not needed: an open
+/// device keeps the module.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::{
+///     chrdev,
+///     file::{self, File, Offset, Opened, Operations, PollTable, Reader, Writer},
+///     message::{new_message, Message, Seen},
+/// };
+///
 /// #[pin_data]
 /// struct Board {
 ///     #[pin]
@@ -89,6 +100,7 @@ macro_rules! new_message {
 ///
 /// let board = pin_init!(Board { notice <- new_message!() });
 /// let device = chrdev::Registration::new(c"board", board)?;
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data]
 pub struct Message {
@@ -102,7 +114,7 @@ pub struct Message {
 #[derive(Default)]
 pub struct Latest {
     text: KVec<u8>,
-    /// How many there have been.
+    /// The number of messages so far.
     number: u64,
 }
 
@@ -118,8 +130,8 @@ impl Message {
         })
     }
 
-    /// Makes `text` the message, wakes all who wait for one, and returns its
-    /// length.
+    /// Replaces the message by `text`, wakes all processes that wait for one, and
+    /// returns its length. May sleep.
     pub fn set(&self, text: KVec<u8>) -> usize {
         let len = text.len();
         let mut latest = self.latest.lock();
@@ -129,14 +141,16 @@ impl Message {
         len
     }
 
-    /// Copies the message from `pos` on to user space, moves `pos`, and returns
-    /// how many bytes that were; 0 at its end. When all was read that there is,
-    /// the message is no news to `seen` any more. For
+    /// Copies the message from `pos` on to user space, advances `pos`, and returns
+    /// the number of bytes; 0 at the end of the message. Once the whole message was
+    /// read, `seen` has seen it. This is for
     /// [`Operations::read`](crate::file::Operations::read).
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///
-    /// `EFAULT`: a bad address; bytes before it may have been written.
+    /// - `EFAULT`: a bad address. The bytes before it may have been written.
     pub fn read(&self, seen: &Seen, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let message = self.lock();
         let read = dst.write_slice_file(&message, pos)?;
@@ -146,14 +160,17 @@ impl Message {
         Ok(read)
     }
 
-    /// The message, which stays as it is until what this returns is dropped.
+    /// Locks the message and returns it. It does not change until the result is
+    /// dropped. May sleep.
     pub fn lock(&self) -> Text<'_> {
         Text(self.latest.lock())
     }
 
-    /// What `poll(2)` and the like are told: that the file can be written, and
-    /// read when the message is news. For
+    /// Returns the events for `poll(2)` and the like: the file can always be
+    /// written, and it can be read when the message is news to `seen`. This is for
     /// [`Operations::poll`](crate::file::Operations::poll).
+    ///
+    /// May sleep.
     pub fn poll(&self, seen: &Seen, table: &PollTable) -> u32 {
         table.wait(&self.arrived);
         match self.latest.lock().number == seen.0.load(Relaxed) {
@@ -162,18 +179,18 @@ impl Message {
         }
     }
 
-    /// Ends all waits for a message, as [`WaitQueue::close`] does, and with the
-    /// same conditions.
+    /// Ends all waits for a message, as [`WaitQueue::close`] does, and under the
+    /// same conditions. May sleep.
     pub fn close(&self) {
         self.arrived.close();
     }
 }
 
-/// What [`Message::lock`] returns: the bytes of the message.
+/// The bytes of a locked message, which [`Message::lock`] returns.
 pub struct Text<'a>(MutexGuard<'a, Latest>);
 
 impl Text<'_> {
-    /// The message is no news to `seen` any more.
+    /// Records that `seen` has seen the message. Can be called in any context.
     pub fn seen_by(&self, seen: &Seen) {
         seen.0.store(self.0.number, Relaxed);
     }
@@ -187,8 +204,8 @@ impl Deref for Text<'_> {
     }
 }
 
-/// Which [`Message`] was seen last; at first none. For each opening of a file:
-/// its [`Private`](crate::file::Operations::Private).
+/// The latest [`Message`] that an open file has seen; at first none. It is the
+/// [`Private`](crate::file::Operations::Private) of each open file.
 pub struct Seen(Atomic<u64>);
 
 impl Default for Seen {

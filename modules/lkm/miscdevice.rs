@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Miscellaneous devices: character devices that share a major number.
+//! Miscellaneous devices: character devices that share the major number 10.
 //!
 //! C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
+//!
+//! The `kernel` crate has `MiscDeviceRegistration`, but it names no owner. So a
+//! module can be unloaded while a file of it is open, and closing the file is
+//! then a jump to code that is gone. It also has no data that the files of one
+//! device could share, and no `poll` or `llseek`.
 
 use crate::{
     bindings,
@@ -25,27 +30,31 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A miscellaneous device with its node in `/dev`, there for as long as this
-/// value lives: major number 10 and a minor number that the kernel chooses.
+/// A miscellaneous device with its node in `/dev`, for as long as this value
+/// lives. Its major number is 10, and the kernel chooses the minor number.
 ///
-/// The node has mode `0600`. Opening it calls the operations of `T`, all of
-/// which get the same data.
+/// The node has mode `0600`. Opening it calls the operations of `T`. All files
+/// share the same data.
 ///
 /// # Unloading
 ///
-/// *Owner held*, as for a
-/// [`chrdev::Registration`](crate::chrdev::Registration), of which all is true
-/// here, too. The `kernel` crate's `MiscDeviceRegistration` names no owner: its
-/// module can be unloaded while a file is open, and closing it is a jump to
-/// where there is no code any more.
+/// *Owner held*, and *we wait* when init fails, exactly as for a
+/// [`chrdev::Registration`](crate::chrdev::Registration#unloading). So create
+/// the device last here, too.
 ///
 /// # Invariants
 ///
-/// `device` was registered, and is until this value is dropped.
+/// `device` is registered until this value is dropped.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::{
+///     file::{Offset, Opened, Operations, Writer},
+///     miscdevice,
+/// };
+///
 /// struct Answer;
 ///
 /// #[vtable]
@@ -61,6 +70,8 @@ use kernel::{
 ///     miscdevice::Registration::new(c"answer", Answer),
 ///     GFP_KERNEL,
 /// )?;
+/// pr_info!("minor {}\n", device.minor());
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data(PinnedDrop)]
 pub struct Registration<T: Operations> {
@@ -75,7 +86,7 @@ pub struct Registration<T: Operations> {
 
 assert_pinned!(Registration<T> where T: Operations);
 
-// SAFETY: The device may be unregistered by any thread, and `T` is `Send` and
+// SAFETY: The device may be unregistered on any thread, and `T` is `Send` and
 // `Sync`.
 unsafe impl<T: Operations> Send for Registration<T> {}
 
@@ -84,15 +95,19 @@ unsafe impl<T: Operations> Send for Registration<T> {}
 unsafe impl<T: Operations> Sync for Registration<T> {}
 
 impl<T: Operations> Registration<T> {
-    /// Makes the device and its node `/dev/<name>`.
+    /// Creates the device and its node `/dev/<name>`.
     ///
-    /// All miscellaneous devices wait for each other to be opened, so
-    /// [`Operations::open`] must not be long.
+    /// One lock covers the opening of all miscellaneous devices, so
+    /// [`Operations::open`] must not take long. May sleep.
     ///
-    /// Fails with `EINVAL` for a name that is no file name, with `EEXIST` when
-    /// there is a miscellaneous device of that name (the kernel then also
-    /// prints a warning), with `EBUSY` when there is no minor number left, and
-    /// with `ENOMEM` and the error of `data`. May sleep.
+    /// # Errors
+    ///
+    /// - `EINVAL`: `name` is no file name;
+    /// - `EEXIST`: there is a miscellaneous device of that name; the kernel also
+    ///   prints a warning;
+    /// - `EBUSY`: there is no minor number left;
+    /// - `ENOMEM`;
+    /// - the error of `data`.
     pub fn new<E>(name: &'static CStr, data: impl PinInit<T, E>) -> impl PinInit<Self, Error>
     where
         Error: From<E>,
@@ -100,7 +115,7 @@ impl<T: Operations> Registration<T> {
         try_pin_init!(Self {
             data: Arc::pin_init(data, GFP_KERNEL)?,
             _openers: Openers,
-            // Last: from here on the device can be opened.
+            // This comes last: from here on the device can be opened.
             device <- Opaque::try_ffi_init(move |device: *mut bindings::miscdevice| {
                 if !file::is_name(name) {
                     return Err(EINVAL);
@@ -114,7 +129,7 @@ impl<T: Operations> Registration<T> {
                 it.minor = bindings::MISC_DYNAMIC_MINOR as c_int;
                 it.name = name.as_char_ptr();
                 it.fops = Callbacks::<T, Referenced<Devices>>::OPS;
-                // SAFETY: The device is initialised and stays where it is. Its
+                // SAFETY: The device is initialised and does not move. Its
                 // functions are those for `T` and `Devices`.
                 // Unload rule, owner held: the kernel takes a reference to the
                 // owner of the table before it calls any of its functions.
@@ -126,8 +141,10 @@ impl<T: Operations> Registration<T> {
     }
 
     /// The device's minor number. Its major number is 10.
+    ///
+    /// Can be called in any context.
     pub fn minor(&self) -> u32 {
-        // SAFETY: By the type invariants the device is registered: the kernel
+        // SAFETY: By the type invariants the device is registered, so the kernel
         // does not change the number.
         unsafe { (*self.device.get()).minor as u32 }
     }
@@ -137,21 +154,21 @@ impl<T: Operations> Registration<T> {
 impl<T: Operations> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariants the device is registered. When this
-        // returns nobody is opening it, nor will.
+        // returns, no `open` of it is running and none can begin.
         unsafe { bindings::misc_deregister(self.device.get()) };
     }
 }
 
-/// Where the files of devices find their data.
+/// How the files of devices find their data.
 struct Devices;
 
-// SAFETY: The kernel finds a device together with its functions, which are for
-// the type of its data.
+// SAFETY: The kernel finds a device together with its functions, and these are
+// for the type of its data.
 unsafe impl<T: Operations> Source<T> for Devices {
     unsafe fn find(_inode: *mut bindings::inode, file: *mut bindings::file) -> Result<Arc<T>> {
-        // SAFETY: By this function's contract the file is being opened: the
-        // kernel has put a pointer to the device there, which is that of a
-        // `Registration`, and stays registered during this call.
+        // SAFETY: By this function's contract the file is being opened. The
+        // kernel has stored a pointer to the device in it. The device is part of
+        // a `Registration`, and stays registered during this call.
         let data = unsafe {
             let device = Opaque::cast_from((*file).private_data.cast::<bindings::miscdevice>());
             &(*container_of!(device, Registration<T>, device)).data

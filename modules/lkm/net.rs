@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! TCP for the kernel itself: sockets that are no files of any process.
+//! TCP for the kernel itself: sockets that are not files of a process.
 //!
 //! C header: [`include/linux/net.h`](srctree/include/linux/net.h)
 //!
 //! Reference: <https://docs.kernel.org/networking/kapi.html>
 //!
-//! What takes its time here waits in the thread that called it. In
-//! [`kasync::net`](crate::kasync::net) are the same types for tasks, which wait
+//! The `kernel` crate has no sockets: its `net` module has only drivers for PHYs.
+//!
+//! A wait in this module blocks the calling thread.
+//! [`kasync::net`](crate::kasync::net) has the same types for tasks, which wait
 //! without a thread.
 //!
-//! All sockets are in the network namespace that the kernel boots with.
+//! All sockets are in the initial network namespace, `init_net`.
 
 use crate::bindings;
 use core::{
@@ -32,14 +34,14 @@ use kernel::{
     prelude::*, //
 };
 
-/// What [`TcpStream::shutdown`] ends.
+/// The direction that [`TcpStream::shutdown`] ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
     /// Reading: nothing more is received.
     Read,
     /// Writing: the other side reads what was written, and then the end.
     Write,
-    /// Both.
+    /// Reading and writing.
     Both,
 }
 
@@ -47,47 +49,52 @@ pub enum Shutdown {
 ///
 /// # Invariants
 ///
-/// It is a TCP socket of the kernel's, which nobody else releases.
+/// The pointer is that of a TCP socket of the kernel, which only this value
+/// releases.
 pub(crate) struct Socket(NonNull<bindings::socket>);
 
 // SAFETY: A socket may be used and released in any thread that may sleep.
 unsafe impl Send for Socket {}
 
-// SAFETY: It has a lock of its own.
+// SAFETY: A socket has a lock of its own.
 unsafe impl Sync for Socket {}
 
 impl Socket {
-    /// A socket that listens at `addr`, for [`TcpListener::bind`] and its fellow.
+    /// Creates a socket that listens at `addr`, for [`TcpListener::bind`] here
+    /// and in `kasync::net`.
     pub(crate) fn listen(addr: SocketAddr, backlog: u32) -> Result<Self> {
         let family = match addr {
             SocketAddr::V4(_) => bindings::AF_INET,
             SocketAddr::V6(_) => bindings::AF_INET6,
         };
         let mut socket = ptr::null_mut();
-        // SAFETY: The namespace is there for as long as the kernel runs, and so
-        // when the socket does not hold it yet; `socket` can be written to.
+        // SAFETY: The namespace exists as long as the kernel runs, so it does
+        // not matter that the socket does not hold it yet. `socket` can be
+        // written to.
         to_result(unsafe {
             bindings::sock_create_kern(
                 &raw mut bindings::init_net,
                 family as c_int,
                 bindings::sock_type_SOCK_STREAM as c_int,
-                // The protocol that such sockets have: TCP.
+                // The default protocol of such sockets: TCP.
                 0,
                 &mut socket,
             )
         })?;
-        // INVARIANT: It was created just now.
+        // INVARIANT: The socket was just created.
         let socket = Self(NonNull::new(socket).ok_or(ENOMEM)?);
-        // What was lost of the last words of a socket that does not hold its
-        // namespace is never sent again, and it stays for good: for the sake of
-        // namespaces that end, tcp_close() stops its timers.
-        // SAFETY: By the type invariants, and it does not hold it yet. What it
-        // accepts holds it as it does.
-        // Unload rule, unregister waits: for nothing. The timers are TCP's own.
+        // tcp_close() stops the timers of a socket that does not hold its
+        // namespace, for namespaces that end. Such a socket never sends again
+        // what was lost of its last data, and is never freed. So let this one
+        // hold its namespace.
+        // SAFETY: By the type invariants, and the socket does not hold its
+        // namespace yet. The sockets that it accepts inherit this.
+        // Unload rule, unregister waits: there is nothing to wait for. The timers
+        // are TCP's own.
         unsafe { bindings::lkm_sock_hold_net(socket.as_ptr()) };
         socket.set_option(bindings::SO_REUSEADDR, 1)?;
         let (mut addr, len) = to_c(addr);
-        // SAFETY: By the type invariants. The address is as long as it says, and
+        // SAFETY: By the type invariants. The address has the length `len`, and
         // is copied.
         unsafe {
             to_result(bindings::kernel_bind(
@@ -105,26 +112,26 @@ impl Socket {
         self.0.as_ptr()
     }
 
-    /// Accepts a connection: with `O_NONBLOCK` in `flags` at once or not at all.
+    /// Accepts a connection. With `O_NONBLOCK` in `flags` it does not wait for
+    /// one.
     pub(crate) fn accept(&self, flags: u32) -> Result<Self> {
         let mut socket = ptr::null_mut();
         // SAFETY: By the type invariants; `socket` can be written to.
         to_result(unsafe { bindings::kernel_accept(self.as_ptr(), &mut socket, flags as c_int) })?;
-        // INVARIANT: It was created just now.
+        // INVARIANT: The socket was just created.
         Ok(Self(NonNull::new(socket).ok_or(EAGAIN)?))
     }
 
-    /// Receives into `buffer`: with `MSG_DONTWAIT` in `flags` at once or not at
-    /// all.
+    /// Receives into `buffer`. With `MSG_DONTWAIT` in `flags` it does not wait.
     pub(crate) fn receive(&self, buffer: &mut [u8], flags: u32) -> Result<usize> {
-        // Nothing is not worth waiting for.
+        // Do not wait if there is nothing to be received.
         if buffer.is_empty() {
             return Ok(0);
         }
         let mut message = bindings::msghdr::default();
         let mut vec = vec(buffer.as_mut_ptr(), buffer.len());
-        // SAFETY: By the type invariants. There is one buffer, which can be
-        // written to and is as long as it says.
+        // SAFETY: By the type invariants. There is one buffer. It can be
+        // written to and has the length that `vec` says.
         let received = unsafe {
             bindings::kernel_recvmsg(
                 self.as_ptr(),
@@ -138,17 +145,17 @@ impl Socket {
         to_result(received.min(0)).map(|()| received as usize)
     }
 
-    /// Sends what fits of `data`: with `MSG_DONTWAIT` in `flags` at once or not
-    /// at all.
+    /// Sends as much of `data` as fits. With `MSG_DONTWAIT` in `flags` it does
+    /// not wait.
     pub(crate) fn send(&self, data: &[u8], flags: u32) -> Result<usize> {
         let mut message = bindings::msghdr {
-            // No signal, whoever the caller is.
+            // No caller gets a signal.
             msg_flags: flags | bindings::MSG_NOSIGNAL,
             ..Default::default()
         };
         let mut vec = vec(data.as_ptr().cast_mut(), data.len());
-        // SAFETY: By the type invariants. There is one buffer, which is as long
-        // as it says and is only read.
+        // SAFETY: By the type invariants. There is one buffer. It is only read
+        // and has the length that `vec` says.
         let sent = unsafe {
             bindings::kernel_sendmsg(self.as_ptr(), &mut message, &mut vec, 1, vec.iov_len)
         };
@@ -165,7 +172,7 @@ impl Socket {
         to_result(unsafe { bindings::kernel_sock_shutdown(self.as_ptr(), how) })
     }
 
-    /// Sets an option that any socket has.
+    /// Sets an option of the level `SOL_SOCKET`.
     pub(crate) fn set_option(&self, name: u32, value: c_int) -> Result {
         let level = bindings::SOL_SOCKET as c_int;
         // SAFETY: By the type invariants.
@@ -202,7 +209,7 @@ impl Socket {
         get: unsafe extern "C" fn(*mut bindings::socket, *mut bindings::sockaddr) -> c_int,
     ) -> Result<SocketAddr> {
         let mut addr = bindings::__kernel_sockaddr_storage::default();
-        // SAFETY: By the type invariants; there is room for any address.
+        // SAFETY: By the type invariants. Any address fits.
         let len = unsafe { get(self.as_ptr(), (&raw mut addr).cast()) };
         to_result(len.min(0))?;
         from_c(&addr)
@@ -211,15 +218,15 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants. For text and data of the module there
-        // is nothing to wait for: the socket has no pointer to either, but for
-        // those that wait for it, and they borrow it.
+        // SAFETY: By the type invariants.
+        // Unload rule, unregister waits: there is nothing to wait for. Only waits
+        // have pointers into the module, and each of them borrows the socket.
         unsafe { bindings::sock_release(self.as_ptr()) };
     }
 }
 
-/// The one buffer of a message. An `int` says how many bytes of it were sent or
-/// received.
+/// The one buffer of a message, cut so that an `int` can say how many bytes of it
+/// were sent or received.
 fn vec(base: *mut u8, len: usize) -> bindings::kvec {
     bindings::kvec {
         iov_base: base.cast(),
@@ -231,13 +238,13 @@ fn vec(base: *mut u8, len: usize) -> bindings::kvec {
 #[repr(C)]
 struct SockaddrIn {
     family: u16,
-    /// Big-endian, as the address is.
+    /// Big-endian, as is `addr`.
     port: u16,
     addr: [u8; 4],
     pad: [u8; 8],
 }
 
-/// `addr` as C has it, and how many bytes that takes.
+/// `addr` in C's form, and its size in bytes.
 fn to_c(addr: SocketAddr) -> (bindings::__kernel_sockaddr_storage, usize) {
     let mut storage = bindings::__kernel_sockaddr_storage::default();
     let into = &raw mut storage;
@@ -249,7 +256,7 @@ fn to_c(addr: SocketAddr) -> (bindings::__kernel_sockaddr_storage, usize) {
                 addr: addr.ip().octets(),
                 pad: [0; 8],
             };
-            // SAFETY: There is room for any address, aligned for each.
+            // SAFETY: Any address fits, and `storage` is aligned for each.
             unsafe { into.cast::<SockaddrIn>().write(c) };
             size_of::<SockaddrIn>()
         }
@@ -276,17 +283,18 @@ fn to_c(addr: SocketAddr) -> (bindings::__kernel_sockaddr_storage, usize) {
 /// The address that C has written to `storage`.
 fn from_c(storage: &bindings::__kernel_sockaddr_storage) -> Result<SocketAddr> {
     let from = &raw const *storage;
-    // SAFETY: Each address begins with its family; any bytes are one.
+    // SAFETY: Each address begins with its family, and any bytes are a valid one.
     match u32::from(unsafe { from.cast::<u16>().read() }) {
         bindings::AF_INET => {
-            // SAFETY: By its family it is of this type; any bytes are one.
+            // SAFETY: The family says that the address has this type, and any
+            // bytes are a valid one.
             let c = unsafe { from.cast::<SockaddrIn>().read() };
             Ok(SocketAddrV4::new(Ipv4Addr::from(c.addr), u16::from_be(c.port)).into())
         }
         bindings::AF_INET6 => {
             // SAFETY: As above.
             let c = unsafe { from.cast::<bindings::sockaddr_in6>().read() };
-            // SAFETY: Any bytes are an address.
+            // SAFETY: Any bytes are a valid address.
             let ip = Ipv6Addr::from(unsafe { c.sin6_addr.in6_u.u6_addr8 });
             let port = u16::from_be(c.sin6_port);
             Ok(SocketAddrV6::new(ip, port, c.sin6_flowinfo, c.sin6_scope_id).into())
@@ -295,20 +303,25 @@ fn from_c(storage: &bindings::__kernel_sockaddr_storage) -> Result<SocketAddr> {
     }
 }
 
-/// What a `TcpStream` can do without waiting, here and in `kasync::net`.
+/// The methods that a `TcpStream` here and one in `kasync::net` have in common:
+/// none of them waits for the other side.
 macro_rules! stream_methods {
     ($($socket:tt)+) => {
-        /// Ends reading, writing or both, for all who have the stream. Who
-        /// waits for what is ended does not any more. May sleep.
+        /// Ends reading, writing or both, for all users of the stream. This ends
+        /// their waits too. May sleep.
         ///
         /// # Errors
         ///
-        /// `ENOTCONN`: there is no connection any more.
+        /// - `ENOTCONN`: the connection is over.
         pub fn shutdown(&self, how: $crate::net::Shutdown) -> ::kernel::error::Result {
             self.$($socket).+.shutdown(how)
         }
 
         /// The address of this side. May sleep.
+        ///
+        /// # Errors
+        ///
+        /// None today: TCP always knows the local address.
         pub fn local_addr(&self) -> ::kernel::error::Result<::core::net::SocketAddr> {
             self.$($socket).+.local_addr()
         }
@@ -317,31 +330,39 @@ macro_rules! stream_methods {
         ///
         /// # Errors
         ///
-        /// `ENOTCONN`: there is no connection any more.
+        /// - `ENOTCONN`: the connection is over.
         pub fn peer_addr(&self) -> ::kernel::error::Result<::core::net::SocketAddr> {
             self.$($socket).+.peer_addr()
         }
 
-        /// Says whether what is written is sent at once, `TCP_NODELAY`, or small
-        /// pieces wait for one another. May sleep.
+        /// Sets `TCP_NODELAY`: whether small writes are sent at once or collected
+        /// first. May sleep.
+        ///
+        /// # Errors
+        ///
+        /// Only those of a security module or a BPF program that forbids it.
         pub fn set_nodelay(&self, nodelay: bool) -> ::kernel::error::Result {
             self.$($socket).+.set_nodelay(nodelay)
         }
 
-        /// Whether what is written is sent at once.
+        /// Whether `TCP_NODELAY` is set. Can be called in any context.
         pub fn nodelay(&self) -> bool {
             self.$($socket).+.nodelay()
         }
 
-        /// Says whether a connection on which nothing happens is looked after,
-        /// `SO_KEEPALIVE`: if the other side is gone without a word, it ends with
-        /// `ETIMEDOUT`. May sleep.
+        /// Sets `SO_KEEPALIVE`: whether TCP probes an idle connection. If the
+        /// other side does not answer, the connection ends with `ETIMEDOUT`.
+        /// May sleep.
+        ///
+        /// # Errors
+        ///
+        /// Only those of a security module or a BPF program that forbids it.
         pub fn set_keepalive(&self, keepalive: bool) -> ::kernel::error::Result {
             let name = $crate::bindings::SO_KEEPALIVE;
             self.$($socket).+.set_option(name, keepalive.into())
         }
 
-        /// Whether a connection on which nothing happens is looked after.
+        /// Whether `SO_KEEPALIVE` is set. Can be called in any context.
         pub fn keepalive(&self) -> bool {
             self.$($socket).+.keepalive()
         }
@@ -353,54 +374,64 @@ pub(crate) use stream_methods;
 ///
 /// # Unloading
 ///
-/// *Unregister waits*, for nobody: for a socket of its own the kernel has no
-/// pointer into the module, and who waits for one borrows it. A thread that does
-/// has to end first: [`KThread::stop`] ends its wait. Dropping the listener closes
-/// the connections that nobody has accepted.
+/// *Unregister waits*, but there is nothing to wait for: such a socket has no
+/// pointer into the module, and a thread that waits borrows the listener. That
+/// thread has to end first: [`KThread::stop`] ends its wait. Dropping the
+/// listener closes the connections that were not accepted. That may sleep.
 ///
 /// [`KThread::stop`]: crate::kthread::KThread::stop
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use core::net::Ipv4Addr;
+/// use lkm::net::TcpListener;
+///
 /// let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080).into(), 128)?;
 /// let stream = listener.accept()?;
-/// pr_info!("{} is here\n", stream.peer_addr()?);
+/// pr_info!("{:?} is here\n", stream.peer_addr()?);
+/// # Ok::<(), Error>(())
 /// ```
 pub struct TcpListener(Socket);
 
 impl TcpListener {
-    /// Listens at `addr`, where up to `backlog` connections, and one more, wait
-    /// to be accepted. May sleep.
+    /// Listens at `addr`. Up to `backlog` + 1 connections wait to be accepted.
+    /// May sleep.
     ///
-    /// Port 0 stands for any that is free. An address of `UNSPECIFIED` stands
-    /// for all of the machine's, and that of IPv6 for those of IPv4, too, unless
-    /// the administrator has said otherwise.
+    /// Port 0 stands for any free port. The IP address `UNSPECIFIED` stands for
+    /// all addresses of the machine. That of IPv6 includes the addresses of
+    /// IPv4, unless the sysctl `net.ipv6.bindv6only` is set.
     ///
-    /// With `SO_REUSEADDR`: connections of an earlier listener which are not
-    /// quite over yet are no hindrance.
+    /// The option `SO_REUSEADDR` is set: connections of an earlier listener
+    /// that are still closing do not make this fail.
     ///
     /// # Errors
     ///
-    /// - `EADDRINUSE`: somebody else listens there;
-    /// - `EADDRNOTAVAIL`: the address is not one of the machine's;
+    /// - `EADDRINUSE`: another socket listens there;
+    /// - `EADDRNOTAVAIL`: the machine does not have the address;
     /// - `EAFNOSUPPORT`: the kernel has no IPv6;
-    /// - `ENOMEM` and others.
+    /// - `ENOMEM`: no memory;
+    /// - other errors of the network.
     pub fn bind(addr: SocketAddr, backlog: u32) -> Result<Self> {
         Socket::listen(addr, backlog).map(Self)
     }
 
-    /// Waits for a connection, and accepts it. May sleep.
+    /// Waits for a connection and accepts it. May sleep.
     ///
     /// # Errors
     ///
-    /// - `ERESTARTSYS`: there was a signal, or the kernel thread is to stop;
-    /// - `ENOMEM`: the connection still waits to be accepted.
+    /// - `ERESTARTSYS`: a signal arrived, or the kernel thread is asked to stop;
+    /// - `ENOMEM`: no memory; the connection still waits to be accepted.
     pub fn accept(&self) -> Result<TcpStream> {
         self.0.accept(0).map(TcpStream)
     }
 
-    /// The address at which it listens. May sleep.
+    /// The address at which the socket listens. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// None today: TCP always knows the local address.
     pub fn local_addr(&self) -> Result<SocketAddr> {
         self.0.local_addr()
     }
@@ -408,46 +439,55 @@ impl TcpListener {
 
 /// A connection.
 ///
-/// Several threads may have it, for instance one that reads and one that
-/// writes.
+/// Several threads may share it, for instance one that reads and one that writes.
 ///
-/// Dropping it ends the connection and does not wait: what was written is still
-/// sent, and again when it is lost, even when the module is gone. If something was
-/// received that nobody has read, the other side is told so: it gets `ECONNRESET`.
+/// Dropping it ends the connection. This does not wait for the other side: what
+/// was written is still sent, and sent again if it is lost, even after the
+/// module was unloaded. If received data was not read, the other side gets
+/// `ECONNRESET`. Dropping may sleep.
 ///
 /// # Unloading
 ///
-/// As for a [`TcpListener`].
+/// *Unregister waits*, as for a [`TcpListener`].
 ///
 /// # Examples
 ///
-/// ```ignore
-/// let mut buffer = [0; 128];
-/// loop {
-///     let n = stream.read(&mut buffer)?;
-///     if n == 0 {
-///         break;
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::net::TcpStream;
+///
+/// fn echo(stream: &TcpStream) -> Result {
+///     let mut buffer = [0; 128];
+///     loop {
+///         let n = stream.read(&mut buffer)?;
+///         if n == 0 {
+///             return Ok(());
+///         }
+///         stream.write_all(&buffer[..n])?;
 ///     }
-///     stream.write_all(&buffer[..n])?;
 /// }
 /// ```
 pub struct TcpStream(Socket);
 
 impl TcpStream {
-    /// Waits for something to be received, and reads at least one byte of it. 0
-    /// is the end: the other side writes no more. May sleep.
+    /// Waits until there is data, and reads at least one byte of it into
+    /// `buffer`. Returns the number of bytes. 0 means the end: the other side
+    /// writes no more, or `buffer` is empty. May sleep.
     ///
     /// # Errors
     ///
-    /// - `ERESTARTSYS`: there was a signal, or the kernel thread is to stop;
-    /// - `ECONNRESET`: the other side is gone;
-    /// - `ETIMEDOUT` and others.
+    /// - `ERESTARTSYS`: a signal arrived, or the kernel thread is asked to stop;
+    /// - `ECONNRESET`: the other side has reset the connection;
+    /// - `ETIMEDOUT`: the other side does not answer any more;
+    /// - other errors of the network.
     pub fn read(&self, buffer: &mut [u8]) -> Result<usize> {
         self.0.receive(buffer, 0)
     }
 
-    /// Writes as much of `data` as there is room for, which this waits for.
-    /// Returns how many bytes that were. May sleep.
+    /// Writes `data` to the send buffer, and waits until all of it fits.
+    /// Returns the number of bytes, which is less if a signal or an error ended
+    /// the wait after a part was written. One call writes at most [`i32::MAX`]
+    /// bytes. May sleep.
     ///
     /// # Errors
     ///
@@ -458,8 +498,8 @@ impl TcpStream {
         self.0.send(data, 0)
     }
 
-    /// Writes all of `data`. After an error nobody knows how much of it was
-    /// written. May sleep.
+    /// Writes all of `data`. After an error a part of it may have been written.
+    /// May sleep.
     ///
     /// # Errors
     ///

@@ -2,26 +2,31 @@
 
 //! Module parameters.
 //!
-//! What `module!` has for them is for integers that are given at load time.
-//! [`params!`](crate::params!) has the rest of what C has: strings, arrays,
-//! `bool`, files in `/sys/module/NAME/parameters`, and callbacks.
-//!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
+//!
+//! The parameters of the `kernel` crate, in `module!`, are integers that are set
+//! when the module is loaded, each at most once: a second value is `EEXIST`. They
+//! have no file in `/sys/module`. [`params!`](crate::params!) adds the rest of what
+//! C has: `bool`, strings, arrays, files in `/sys/module/NAME/parameters`, and
+//! callbacks.
 //!
 //! # Unloading
 //!
-//! *Unregister waits*, and it is not the module that unregisters: the module
-//! core does so, after the exit function and before it frees the module. It
-//! returns when no file of a parameter is in use and none can be used any
-//! more; one that is still open answers `ENODEV`.
+//! *Unregister waits*, but it is the module core that unregisters, not the
+//! module: after the exit function, and before it frees the module. It returns
+//! when no file of a parameter is in use and none can be used any more. A file
+//! that is still open then answers `ENODEV`.
 //!
-//! So a parameter can be read, written and its callbacks called from before
-//! the module's init function until after its exit function. That is why
+//! So user space can read and write a parameter, and its callbacks can run, from
+//! before the module's init function until after its exit function. That is why
 //! parameters are statics, which live longer than both, and why callbacks are
-//! functions: there is nothing else that they could reach. A callback must
-//! not register anything, since nobody might be left to unregister it.
+//! functions, which can only reach statics. A callback must not register
+//! anything, since it may run too late for anything to unregister it.
 
-use crate::bindings;
+use crate::{
+    bindings,
+    file::Mode, //
+};
 use core::{
     cell::UnsafeCell,
     marker::PhantomData, //
@@ -41,19 +46,20 @@ use kernel::{
     },
 };
 
-/// A type of number that a parameter can be, alone or in an array.
+/// A type that a parameter, or an element of an array, can have: numbers and
+/// `bool`.
 ///
 /// # Safety
 ///
-/// - `set` and `get` are functions of C that take a `kernel_param` whose `arg`
+/// - `set` and `get` are C functions that take a `kernel_param` whose `arg`
 ///   points to a `Self`. They write to it, if at all, a valid `Self` with one
 ///   store, and use it only while they run.
-/// - `OPS` is made of `set` and `get`, with the flags `FLAGS`.
+/// - `OPS` consists of `set` and `get`, with the flags `FLAGS`.
 pub unsafe trait Value: Copy + 'static {
     /// The name of the type in C's `module_param()` and in modinfo.
     const TYPE: &'static str;
 
-    /// C's table of the functions below.
+    /// C's table of the functions `set` and `get`.
     #[doc(hidden)]
     const OPS: *const bindings::kernel_param_ops;
 
@@ -63,36 +69,35 @@ pub unsafe trait Value: Copy + 'static {
 
     /// # Safety
     ///
-    /// `text` is a string, or null when `FLAGS` allow no argument, and
+    /// `text` is a string, or null if `FLAGS` allow that there is no argument.
     /// `param.arg` points to a `Self`.
     #[doc(hidden)]
     unsafe fn set(text: *const c_char, param: &bindings::kernel_param) -> c_int;
 
     /// # Safety
     ///
-    /// `buffer` has room for `PAGE_SIZE` bytes, and `param.arg` points to a
-    /// `Self`.
+    /// `buffer` holds `PAGE_SIZE` bytes, and `param.arg` points to a `Self`.
     #[doc(hidden)]
     unsafe fn get(buffer: *mut c_char, param: &bindings::kernel_param) -> c_int;
 
     /// # Safety
     ///
-    /// `this` is valid for reads, and everybody else reads and writes it with
+    /// `this` is valid for reads, and all other accesses are reads and writes with
     /// one load or store.
     #[doc(hidden)]
     unsafe fn load(this: *mut Self) -> Self;
 
     /// # Safety
     ///
-    /// `this` is valid for writes, and everybody else reads and writes it with
+    /// `this` is valid for writes, and all other accesses are reads and writes with
     /// one load or store.
     #[doc(hidden)]
     unsafe fn store(this: *mut Self, value: Self);
 }
 
 /// Implements [`Value`]: `type: C's name, atomic type of the same size`. The
-/// kernel crate has no atomic `u8` and `u16`: their bits are kept in the
-/// signed type.
+/// `kernel` crate has no atomic `u8` and `u16`, so the signed types hold their
+/// bits.
 macro_rules! impl_value {
     ($($type:ident: $c_name:ident, $atomic:ident $(, flags: $flags:expr)?;)*) => {
         kernel::macros::paste! {$(
@@ -101,9 +106,9 @@ macro_rules! impl_value {
                     && align_of::<$type>() == align_of::<$atomic>()
             );
 
-            // SAFETY: These are the functions and the table of C's type, which
-            // is ours: `param_set_*` stores what it has parsed if that was
-            // without an error, `param_get_*` prints what it has loaded.
+            // SAFETY: These are the functions and the table for C's name of the
+            // same type. `param_set_*` stores the value if it was parsed without
+            // an error, and `param_get_*` loads and prints it.
             unsafe impl Value for $type {
                 const TYPE: &'static str = stringify!($c_name);
                 const OPS: *const bindings::kernel_param_ops =
@@ -118,7 +123,7 @@ macro_rules! impl_value {
 
                 #[inline]
                 unsafe fn get(buffer: *mut c_char, param: &bindings::kernel_param) -> c_int {
-                    // SAFETY: By this function's contract; it writes no more
+                    // SAFETY: By this function's contract. C writes no more
                     // than `PAGE_SIZE` bytes.
                     unsafe { bindings::[<param_get_ $c_name>](buffer, param) }
                 }
@@ -126,9 +131,9 @@ macro_rules! impl_value {
                 #[inline]
                 unsafe fn load(this: *mut Self) -> Self {
                     // CAST: Both have the same size, alignment and values.
-                    // SAFETY: By this function's contract. That C's plain
-                    // stores are single ones is what the kernel relies on
-                    // everywhere, and assumes of the compiler.
+                    // SAFETY: By this function's contract. C's plain stores are
+                    // single stores: the kernel relies on that everywhere, and
+                    // assumes it of the compiler.
                     unsafe { Atomic::from_ptr(this.cast::<$atomic>()) }.load(Relaxed) as Self
                 }
 
@@ -156,9 +161,10 @@ impl_value! {
     u64: ullong, u64;
 }
 
-/// A parameter that is a number or a `bool`, made by [`params!`](crate::params!).
+/// A parameter that is a number or a `bool`, declared by
+/// [`params!`](crate::params!).
 ///
-/// It can change at any time when user space may write to its file.
+/// If user space may write to its file, it can change at any time.
 ///
 /// # Invariants
 ///
@@ -179,36 +185,41 @@ impl<T: Value> Param<T> {
     }
 
     /// The value.
+    ///
+    /// Can be called in any context.
     pub fn get(&self) -> T {
         // SAFETY: By the type invariants.
         unsafe { T::load(self.0.get()) }
     }
 
-    /// Changes the value, as a write to the file does, but does not call the
+    /// Changes the value as a write to the file does, but without calling the
     /// callback.
+    ///
+    /// Can be called in any context.
     pub fn set(&self, value: T) {
-        // INVARIANT: `value` is a valid `T`, which is stored at once.
+        // INVARIANT: `value` is a valid `T`, and is stored with one store.
         // SAFETY: By the type invariants.
         unsafe { T::store(self.0.get(), value) }
     }
 
-    /// The parameter as an atomic variable, to be shared with others that work
-    /// on one.
+    /// The parameter as an atomic variable, for code that needs one.
+    ///
+    /// Can be called in any context.
     pub fn as_atomic(&self) -> &Atomic<T>
     where
         T: AtomicType,
     {
-        // SAFETY: The cell is aligned and as valid as `self` is; by the type
-        // invariants all other accesses are atomic.
+        // SAFETY: The cell is aligned, and valid for as long as `self` is. By the
+        // type invariants all other accesses are atomic.
         unsafe { Atomic::from_ptr(self.0.get()) }
     }
 }
 
-/// A parameter that is a string, made by [`params!`](crate::params!).
+/// A parameter that is a string, declared by [`params!`](crate::params!).
 ///
 /// # Invariants
 ///
-/// The pointer is to a string. Once the module is loaded, string and pointer
+/// The pointer points to a string. Once the module is loaded, string and pointer
 /// only change under the module's parameter lock.
 #[repr(transparent)]
 pub struct Str(UnsafeCell<*const c_char>);
@@ -220,26 +231,27 @@ impl Str {
     /// For [`params!`](crate::params!) only.
     #[doc(hidden)]
     pub const fn new(default: &'static CStr) -> Self {
-        // INVARIANT: `default` lives for ever, and C only frees strings that
-        // it has allocated itself.
+        // INVARIANT: `default` lives as long as the module, and C only frees
+        // strings that it has allocated itself.
         Self(UnsafeCell::new(as_char_ptr_in_const_context(default)))
     }
 
-    /// Calls `f` with the string, which nobody changes or frees meanwhile.
+    /// Calls `f` with the string, which does not change meanwhile.
     ///
-    /// What was written to the file includes the newline that `echo` adds.
+    /// A string that `echo` wrote to the file ends with a newline.
     ///
-    /// Takes the module's parameter lock. So this may sleep, and waits for
-    /// ever when it is called with the lock held: in the callback of a
-    /// parameter of this module, or in `f`.
+    /// May sleep: it takes the module's parameter lock. It waits forever if the
+    /// caller holds that lock already, which is so in `f` and in the callbacks of
+    /// this module's parameters.
     pub fn with<R>(&self, f: impl FnOnce(&CStr) -> R) -> R {
         let this_module = &raw mut bindings::__this_module;
-        // SAFETY: The module that this code is part of.
+        // SAFETY: This is the module that this code is part of.
         unsafe { bindings::kernel_param_lock(this_module) };
-        // SAFETY: By the type invariants this is a string that stays until the
-        // lock is released.
+        // SAFETY: By the type invariants this points to a string that stays
+        // valid until the lock is released.
         let string = unsafe { *self.0.get() };
-        // SAFETY: As above. A string and its zero end before all memory does.
+        // SAFETY: As above. The length with the NUL does not overflow, because
+        // the string lies in memory.
         let result = f(unsafe {
             CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(
                 string.cast(),
@@ -252,10 +264,10 @@ impl Str {
     }
 }
 
-/// A parameter that is an array, made by [`params!`](crate::params!). User
-/// space gives its elements separated by commas, the first ones or all.
+/// A parameter that is an array, declared by [`params!`](crate::params!). User
+/// space gives its first elements, or all, separated by commas.
 ///
-/// Its file shows the elements that were [`given`](Self::given), so none for
+/// Its file shows the elements that were [`given`](Self::given). It is empty for
 /// the default.
 ///
 /// # Invariants
@@ -274,8 +286,8 @@ impl<T: Value, const N: usize> Array<T, N> {
     /// For [`params!`](crate::params!) only.
     #[doc(hidden)]
     pub const fn new(default: [T; N]) -> Self {
-        // The longest number, `-9223372036854775808`, and a comma: C prints
-        // all elements into one page without looking for its end.
+        // 21 bytes hold the longest number, `-9223372036854775808`, and a comma.
+        // C prints all elements into one page without checking where it ends.
         assert!(N * 21 < PAGE_SIZE, "too many elements to show");
         // INVARIANT: `default` are valid `T`s.
         Self {
@@ -284,40 +296,47 @@ impl<T: Value, const N: usize> Array<T, N> {
         }
     }
 
-    /// How many elements user space has given last; 0 when it gave none.
+    /// The number of elements that user space gave last, or 0 if it gave none.
+    ///
+    /// Can be called in any context.
     pub fn given(&self) -> usize {
         self.given.get() as usize
     }
 
-    /// The element `index`, given or not.
+    /// The element at `index`, given or not. [`None`] if the array has no such
+    /// element.
+    ///
+    /// Can be called in any context.
     pub fn get(&self, index: usize) -> Option<T> {
         if index >= N {
             return None;
         }
-        // SAFETY: The array has more than `index` elements, and this is valid
-        // for reads by the type invariants.
+        // SAFETY: The array has more than `index` elements, and the element is
+        // valid for reads by the type invariants.
         Some(unsafe { T::load(self.values.get().cast::<T>().add(index)) })
     }
 
-    /// All elements, given or not. While user space writes to the file some
-    /// may be new and others old.
+    /// All elements, given or not. If user space writes to the file at the same
+    /// time, some may be new and others old.
+    ///
+    /// Can be called in any context.
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
         (0..N).map_while(|index| self.get(index))
     }
 }
 
-/// What is called when a parameter is set and read.
+/// The functions that are called when a parameter is set and read.
 #[doc(hidden)]
 pub trait Callbacks: 'static {
     /// The parameter's type.
     type Value: Value;
-    /// Called with a value before it is stored, which an error prevents.
+    /// Called with a value before it is stored. An error prevents that.
     const SET: fn(Self::Value) -> Result = |_| Ok(());
-    /// Called with a value that is being shown.
+    /// Called with a value that user space reads.
     const GET: fn(Self::Value) = |_| ();
 }
 
-/// The C side's table of `C`'s functions.
+/// C's table of the functions for `C`.
 struct Table<C>(PhantomData<C>);
 
 impl<C: Callbacks> Table<C> {
@@ -332,12 +351,12 @@ impl<C: Callbacks> Table<C> {
     ///
     /// `param` is that of a [`Param<C::Value>`].
     unsafe fn param<'a>(param: *const bindings::kernel_param) -> &'a Param<C::Value> {
-        // SAFETY: By this function's contract: `Entry` takes only a `'static`
-        // one.
+        // SAFETY: By this function's contract. `Entry` only takes a `'static`
+        // parameter.
         unsafe { &*(*param).__bindgen_anon_1.arg.cast() }
     }
 
-    /// A `kernel_param` of the same name as `param` for a variable of ours.
+    /// A `kernel_param` with the name of `param`, for the variable `value`.
     ///
     /// # Safety
     ///
@@ -357,17 +376,18 @@ impl<C: Callbacks> Table<C> {
 
     /// # Safety
     ///
-    /// Called by the module core only: `text` is a string, or null when the
-    /// flags allow that; `param` is that of a [`Param<C::Value>`].
+    /// Called by the module core only: `text` is a string, or null if the flags
+    /// allow that, and `param` is that of a [`Param<C::Value>`].
     unsafe extern "C" fn set(text: *const c_char, param: *const bindings::kernel_param) -> c_int {
         // SAFETY: By this function's contract.
         // Unload rule, unregister waits: the module core calls this while it
-        // loads the module, or for a file that it removes before it frees it.
+        // loads the module, or for a file that it removes before it frees the
+        // module.
         let this = unsafe { Self::param(param) };
         let mut value = this.get();
         // SAFETY: By this function's contract.
         let param = unsafe { Self::redirect(param, &mut value) };
-        // SAFETY: By this function's contract; `param` points to `value`.
+        // SAFETY: By this function's contract. `param` points to `value`.
         let result = to_result(unsafe { C::Value::set(text, &param) });
         match result.and_then(|()| C::SET(value)) {
             Ok(()) => {
@@ -380,8 +400,8 @@ impl<C: Callbacks> Table<C> {
 
     /// # Safety
     ///
-    /// Called by the module core only: `buffer` has room for `PAGE_SIZE`
-    /// bytes, `param` is that of a [`Param<C::Value>`].
+    /// Called by the module core only: `buffer` holds `PAGE_SIZE` bytes, and
+    /// `param` is that of a [`Param<C::Value>`].
     unsafe extern "C" fn get(buffer: *mut c_char, param: *const bindings::kernel_param) -> c_int {
         // SAFETY: By this function's contract.
         // Unload rule, unregister waits: the module core calls this for a file
@@ -389,7 +409,7 @@ impl<C: Callbacks> Table<C> {
         let mut value = unsafe { Self::param(param) }.get();
         // SAFETY: By this function's contract.
         let param = unsafe { Self::redirect(param, &mut value) };
-        // SAFETY: By this function's contract; `param` points to `value`.
+        // SAFETY: By this function's contract. `param` points to `value`.
         let len = unsafe { C::Value::get(buffer, &param) };
         if len >= 0 {
             C::GET(value);
@@ -409,7 +429,7 @@ unsafe impl Sync for Entry {}
 
 impl Entry {
     #[inline]
-    pub const fn value<T: Value>(name: &'static str, mode: u16, param: &'static Param<T>) -> Self {
+    pub const fn value<T: Value>(name: &'static str, mode: Mode, param: &'static Param<T>) -> Self {
         // By the contract of `Value` these functions keep the invariants.
         Self::new(name, mode, T::OPS, param.0.get().cast())
     }
@@ -417,34 +437,34 @@ impl Entry {
     #[inline]
     pub const fn watched<C: Callbacks>(
         name: &'static str,
-        mode: u16,
+        mode: Mode,
         param: &'static Param<C::Value>,
     ) -> Self {
         Self::new(name, mode, Table::<C>::OPS, param.0.get().cast())
     }
 
     #[inline]
-    pub const fn string(name: &'static str, mode: u16, param: &'static Str) -> Self {
+    pub const fn string(name: &'static str, mode: Mode, param: &'static Str) -> Self {
         let ops = &raw const bindings::param_ops_charp;
         Self::new(name, mode, ops, param.0.get().cast())
     }
 
     #[inline]
-    pub const fn array(name: &'static str, mode: u16, array: &'static ArrayInfo) -> Self {
+    pub const fn array(name: &'static str, mode: Mode, array: &'static ArrayInfo) -> Self {
         let ops = &raw const bindings::param_array_ops;
         let info = core::ptr::from_ref(array).cast_mut();
         Self::new(name, mode, ops, info.cast())
     }
 
-    /// `name` ends with a zero; `arg` is what the functions in `ops` expect.
+    /// `name` ends with a NUL. `arg` is what the functions in `ops` expect.
     #[inline]
     const fn new(
         name: &'static str,
-        mode: u16,
+        mode: Mode,
         ops: *const bindings::kernel_param_ops,
         arg: *mut c_void,
     ) -> Self {
-        assert!(is_valid_mode(mode), "no mode for a parameter");
+        assert!(mode.is_orderly(), "no mode for a parameter");
         let Ok(name) = CStr::from_bytes_with_nul(name.as_bytes()) else {
             panic!("no name for a parameter");
         };
@@ -452,7 +472,7 @@ impl Entry {
             name: as_char_ptr_in_const_context(name),
             mod_: &raw mut bindings::__this_module,
             ops,
-            perm: mode,
+            perm: mode.bits(),
             level: -1,
             flags: 0,
             __bindgen_anon_1: bindings::kernel_param__bindgen_ty_1 { arg },
@@ -460,7 +480,7 @@ impl Entry {
     }
 }
 
-/// What the module core is told of an [`Array`].
+/// The description of an [`Array`] for the module core.
 #[doc(hidden)]
 #[repr(transparent)]
 pub struct ArrayInfo(bindings::kparam_array);
@@ -480,21 +500,7 @@ impl ArrayInfo {
     }
 }
 
-/// Whether C's `VERIFY_OCTAL_PERMISSIONS` takes `mode`: nothing but permission
-/// bits, no writing by others, and nothing for the group or others to read, or
-/// for the group to write, that those before them may not.
-#[doc(hidden)]
-#[inline]
-pub const fn is_valid_mode(mode: u16) -> bool {
-    let (user, group, others) = (mode >> 6, mode >> 3, mode);
-    mode <= 0o777
-        && user & 4 >= group & 4
-        && group & 4 >= others & 4
-        && user & 2 >= group & 2
-        && others & 2 == 0
-}
-
-/// The length of [`modinfo`]'s result.
+/// The length of the result of [`modinfo`].
 #[doc(hidden)]
 #[inline]
 pub const fn modinfo_len(lines: &[&[&str]]) -> usize {
@@ -511,7 +517,7 @@ pub const fn modinfo_len(lines: &[&[&str]]) -> usize {
     len
 }
 
-/// The `lines`, each made of its parts, one after the other, and a zero.
+/// The `lines`, one after the other. Each consists of its parts and a NUL.
 #[doc(hidden)]
 pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
     let mut text = [0; N];
@@ -535,8 +541,8 @@ pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
     text
 }
 
-/// Declares the module's parameters. Each becomes a static of its name, which
-/// no local variable can have then.
+/// Declares the module's parameters. Each becomes a static with its name, so no
+/// local variable can have that name.
 ///
 /// | declared as | C's type | the static |
 /// | --- | --- | --- |
@@ -547,32 +553,40 @@ pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
 /// | `isize`, `usize` | `long`, `ulong` | [`Param<isize>`](crate::params::Param), ... |
 /// | `u64` | `ullong` | [`Param<u64>`](crate::params::Param) |
 /// | `&CStr` | `charp` | [`Str`](crate::params::Str) |
-/// | `[T; N]` | array of the above but `charp` | [`Array<T, N>`](crate::params::Array) |
+/// | `[T; N]` | array of one of the above, except `charp` | [`Array<T, N>`](crate::params::Array) |
 ///
-/// C itself reads and shows the values, so hexadecimal and octal numbers work,
-/// and errors are C's: a number that is none is `EINVAL`, one that is too
-/// large is `ERANGE`, more elements than an array has are `EINVAL`, and a
-/// string of more than 1024 bytes is `ENOSPC`. A parameter that is given twice
-/// has the last value.
+/// C itself parses and shows the values, so hexadecimal and octal numbers work.
+/// If a parameter is given twice, the last value counts.
 ///
-/// `mode` are the permission bits of the file in `/sys/module`; there is none
-/// for 0. Modes that C refuses do not compile.
+/// `mode` is the [mode](macro@crate::mode) of the file in `/sys/module`. With the
+/// mode 0 there is no file. Modes that C refuses do not compile.
 ///
-/// `set` and `get`, or one of them, can follow `description`, for all but
-/// strings and arrays. They are functions, or closures that capture nothing:
+/// `set`, `get` or both can follow `description`, except for strings and arrays.
+/// They are functions, or closures that capture nothing:
 ///
 /// - `set: fn(T) -> Result` is called with a value before it is stored. An
-///   error refuses it: loading the module, or writing to the file, then fails
-///   with that error.
+///   error refuses the value.
 /// - `get: fn(T)` is called with a value that is being read from the file.
 ///
-/// They run in process context, may sleep, and hold the module's parameter
-/// lock: they must not call [`Str::with`](crate::params::Str::with). They may run
-/// before init and after exit, see [`params`](mod@crate::params) on unloading.
+/// They run in process context and may sleep. The module's parameter lock is held
+/// meanwhile, so they must not call [`Str::with`](crate::params::Str::with). They
+/// may run before init and after exit, see [`params`](mod@crate::params) on
+/// unloading.
+///
+/// # Errors
+///
+/// Loading the module, or `write(2)` to the file, fails with:
+///
+/// - `EINVAL`: a text that is no number, or more elements than the array has;
+/// - `ERANGE`: a number that is too large for its type;
+/// - `ENOSPC`: a string of more than 1024 bytes;
+/// - `ENOMEM`: no memory for a string;
+/// - the error of `set`.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
 /// lkm::params! {
 ///     interval: u32 {
 ///         default: 100,
@@ -585,9 +599,27 @@ pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
 /// }
 ///
 /// pr_info!("every {} ms\n", interval.get());
-/// greeting.with(|greeting| pr_info!("{greeting}\n"));
+/// greeting.with(|text| pr_info!("{text}\n"));
 /// for pin in pins.iter().take(pins.given()) {
 ///     pr_info!("pin {pin}\n");
+/// }
+/// ```
+///
+/// A mode that lets others write does not compile:
+///
+/// ```compile_fail,E0080
+/// # use kernel::prelude::*;
+/// lkm::params! {
+///     interval: u32 { default: 100, mode: 0o666, description: "Milliseconds" },
+/// }
+/// ```
+///
+/// Neither does one that lets the group read what the owner may not:
+///
+/// ```compile_fail,E0080
+/// # use kernel::prelude::*;
+/// lkm::params! {
+///     interval: u32 { default: 100, mode: 0o044, description: "Milliseconds" },
 /// }
 /// ```
 #[macro_export]
@@ -597,8 +629,8 @@ macro_rules! params {
     };
 }
 
-/// [`params!`], one parameter after the other: the static is declared, and what
-/// all of them have is put into the list.
+/// [`params!`], one parameter after the other. Each step declares a static, and
+/// appends the parameter to the list of all.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __params {
@@ -619,7 +651,7 @@ macro_rules! __params {
         $crate::__params! {
             [$($done)* {
                 $name ["charp"] $description;
-                $crate::params::Entry::string(concat!(stringify!($name), "\0"), $mode, &$name)
+                $crate::params::Entry::string(concat!(stringify!($name), "\0"), $crate::mode!($mode), &$name)
             }]
             $($($rest)*)?
         }
@@ -645,7 +677,7 @@ macro_rules! __params {
                 $name ["array of ", <$type as $crate::params::Value>::TYPE] $description;
                 $crate::params::Entry::array(
                     concat!(stringify!($name), "\0"),
-                    $mode,
+                    $crate::mode!($mode),
                     const { &$crate::params::ArrayInfo::new(&$name) },
                 )
             }]
@@ -670,7 +702,7 @@ macro_rules! __params {
         $crate::__params! {
             [$($done)* {
                 $name [<$type as $crate::params::Value>::TYPE] $description;
-                $crate::params::Entry::value(concat!(stringify!($name), "\0"), $mode, &$name)
+                $crate::params::Entry::value(concat!(stringify!($name), "\0"), $crate::mode!($mode), &$name)
             }]
             $($($rest)*)?
         }
@@ -705,7 +737,7 @@ macro_rules! __params {
                     }
                     $crate::params::Entry::watched::<__Callbacks>(
                         concat!(stringify!($name), "\0"),
-                        $mode,
+                        $crate::mode!($mode),
                         &$name,
                     )
                 }
@@ -714,7 +746,8 @@ macro_rules! __params {
         }
     };
 
-    // The list: two lines in `.modinfo` and an entry in `__param` for each.
+    // The list: each parameter has two lines in `.modinfo` and an entry in
+    // `__param`.
     ([$({ $name:ident [$($type:expr),*] $description:expr; $entry:expr })*]) => {
         const _: () = {
             const __INFO: &[&[&str]] = &[$(

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the `kernel` crate's printing has not.
+//! Addresses in the log.
 //!
 //! C header: [`include/linux/sprintf.h`](srctree/include/linux/sprintf.h)
 //!
-//! Nothing is registered here: the kernel copies what is printed, and has nothing
-//! of the module's afterwards.
-//!
 //! Reference: <https://docs.kernel.org/core-api/printk-formats.html>
+//!
+//! The `kernel` crate prints a pointer as it is, with `{:p}`. It has nothing like
+//! C's `%p`.
+//!
+//! # Unloading
+//!
+//! Nothing is registered here. The kernel copies the text that is printed, and
+//! keeps no pointer into the module.
 
 use crate::bindings;
 use core::ffi::CStr;
@@ -16,21 +21,36 @@ use kernel::{
     prelude::*, //
 };
 
-/// A pointer that is printed as C's `%p` prints it: hashed, so that the log
-/// tells pointers apart, but nobody where in memory the kernel is. `{:p}` tells.
+/// An address that is printed hashed, like C's `%p`. So the log tells addresses
+/// apart, but does not reveal where in memory the kernel is. `{:p}` reveals it.
+///
+/// Can be printed in any context.
 ///
 /// # Examples
 ///
-/// ```ignore
-/// pr_info!("opened {}\n", Hashed(file.as_ptr()));
+/// ```
+/// # use kernel::{fs::File, prelude::*};
+/// use lkm::print::Hashed;
+///
+/// fn log(file: &File) {
+///     pr_info!("opened {}\n", Hashed(file.as_ptr()));
+/// }
 /// ```
 pub struct Hashed<T>(pub *const T);
+
+impl<T> Clone for Hashed<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Hashed<T> {}
 
 impl<T> fmt::Display for Hashed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0u8; 24];
-        // SAFETY: At most that many bytes are written, with a NUL at the end;
-        // the pointer is not used but as a number.
+        // SAFETY: At most that many bytes are written, with a NUL at the end.
+        // The pointer is only used as a number.
         unsafe {
             bindings::snprintf(
                 text.as_mut_ptr().cast(),

@@ -3,12 +3,15 @@
 //! Files in `/proc`.
 //!
 //! C header: [`include/linux/proc_fs.h`](srctree/include/linux/proc_fs.h)
+//!
+//! The `kernel` crate has nothing for `/proc`.
 
 use crate::{
     bindings,
     file::{
         self,
         Callbacks,
+        Mode,
         Operations,
         Place, //
     },
@@ -27,28 +30,36 @@ use kernel::{
     sync::Arc, //
 };
 
-/// A file in `/proc`, there for as long as this value lives.
+/// A file in `/proc`, for as long as this value lives.
 ///
-/// What it contains is made by [`Operations`], or item by item by a
+/// Its contents come from [`Operations`], or item by item from a
 /// [`seq_file::Seq`](crate::seq_file::Seq).
 ///
 /// # Unloading
 ///
 /// *Unregister waits*: `proc_remove()` returns when no operation is running
 /// and all open files were released. A file that user space still holds open
-/// then answers `EIO`; it no longer reaches the module. So dropping the entry
-/// waits for operations that run: one that may block for long must end when the
-/// module wants to leave, and none may drop its own entry, nor wait for who
-/// does, or both wait forever.
+/// then answers `EIO`; it no longer reaches the module.
+///
+/// So dropping the entry waits for operations that run. An operation that may
+/// block for long must end when the module wants to leave. An operation must not
+/// drop its own entry, and must not wait for another thread that does: both
+/// would wait forever.
 ///
 /// # Invariants
 ///
-/// `entry` was made with a pointer to `data`, and is not removed before this
+/// `entry` was created with a pointer to `data`, and is not removed before this
 /// value is dropped.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::{
+///     file::{mode, Offset, Opened, Operations, Writer},
+///     procfs,
+/// };
+///
 /// struct Answer;
 ///
 /// #[vtable]
@@ -60,37 +71,42 @@ use kernel::{
 ///     }
 /// }
 ///
-/// let entry = KBox::pin_init(procfs::Entry::new(c"answer", 0o444, Answer), GFP_KERNEL)?;
+/// let entry = KBox::pin_init(procfs::Entry::new(c"answer", mode!(0o444), Answer), GFP_KERNEL)?;
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data(PinnedDrop)]
 pub struct Entry<T: Contents> {
     entry: NonNull<bindings::proc_dir_entry>,
     #[pin]
     data: T,
-    // The directory must not be removed before what is in it.
+    // The directory must not be removed before this file.
     _parent: Option<Dir>,
-    // The kernel has a pointer to `data`: no entry may move, whatever `T` is.
+    // The kernel has a pointer to `data`, so no entry may move, whatever `T` is.
     #[pin]
     _pin: PhantomPinned,
 }
 
 assert_pinned!(Entry<T> where T: Contents);
 
-// SAFETY: `entry` is only used to remove the file, which may be done from any
-// thread, and `T` is `Send`.
+// SAFETY: `entry` is only used to remove the file. Any thread may do that, and
+// `T` is `Send`.
 unsafe impl<T: Contents> Send for Entry<T> {}
 
 // SAFETY: A shared reference only gives access to `data`, and `T` is `Sync`.
 unsafe impl<T: Contents> Sync for Entry<T> {}
 
 impl<T: Contents> Entry<T> {
-    /// Creates `/proc/<name>`. Its attributes can be just the permission bits,
-    /// as in `0o644`.
+    /// Creates `/proc/<name>`. A [`Mode`] alone will do for `attributes`.
     ///
-    /// Fails with `EINVAL` for a `name` that no file in `/proc` can have, or for
-    /// [attributes](Attributes) that are not valid, and with `ENOMEM` when
-    /// memory is short or the name is taken (the kernel then also prints a
-    /// warning). May sleep.
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: no file in `/proc` can have that name, or the
+    ///   [attributes](Attributes) are not valid;
+    /// - `ENOMEM`: also when the name is taken; the kernel then also prints a
+    ///   warning;
+    /// - the error of `data`.
     pub fn new<E>(
         name: &'static CStr,
         attributes: impl Into<Attributes>,
@@ -114,13 +130,11 @@ impl<T: Contents> Entry<T> {
         try_pin_init!(&this in Self {
             data <- data,
             entry: {
-                // A file type would make the kernel take `entry` for what it
-                // is not.
                 if !valid_name(parent.as_ref(), name) || !attributes.are_valid() {
                     return Err(EINVAL);
                 }
-                // SAFETY: The name is a string, and the parent exists, and is
-                // not removed before the entry, which has a reference to it.
+                // SAFETY: The name is a string. The parent exists, and is not
+                // removed before the entry, which has a reference to it.
                 // `data` is initialised and pinned, so it stays valid and in
                 // place until it is dropped.
                 // Unload rule, unregister waits: `drop` below removes the
@@ -128,13 +142,13 @@ impl<T: Contents> Entry<T> {
                 let entry = unsafe {
                     T::create(
                         name.as_char_ptr(),
-                        attributes.mode,
+                        attributes.mode.bits(),
                         as_parent(parent.as_ref()),
                         &raw const (*this.as_ptr()).data,
                     )
                 };
                 let entry = NonNull::new(entry).ok_or(ENOMEM)?;
-                // SAFETY: The entry was created, and nobody else changes it.
+                // SAFETY: The entry was created, and nothing else changes it.
                 unsafe { attributes.apply(entry.as_ptr()) };
                 entry
             },
@@ -144,6 +158,8 @@ impl<T: Contents> Entry<T> {
     }
 
     /// The data that the operations are given.
+    ///
+    /// Can be called in any context.
     pub fn data(&self) -> &T {
         &self.data
     }
@@ -160,30 +176,42 @@ impl<T: Contents> PinnedDrop for Entry<T> {
     }
 }
 
-/// What `stat(2)` says of a file in `/proc`: its permission bits, and perhaps a
-/// size and an owner.
+/// What `stat(2)` reports for a file in `/proc`: its permission bits and,
+/// optionally, a size and an owner.
 ///
-/// There is the file, and then its size and owner are set, without a lock. Who
-/// looks for the file in between sees a size of 0 and the owner of the
-/// directory, and may see them for as long as the kernel remembers the file.
+/// The file is created first; its size and owner follow, without a lock. A
+/// process that looks up the file in between sees a size of 0 and the owner of
+/// the directory, and may see them for as long as the kernel caches the inode.
 ///
 /// # Examples
 ///
-/// ```ignore
-/// let attributes = procfs::Attributes::from(0o640).size(80).owner(0, 4);
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::{file::mode, procfs};
+/// # use lkm::file::{Offset, Opened, Operations, Writer};
+/// # struct Log;
+/// # #[vtable]
+/// # impl Operations for Log {
+/// #     type Private = ();
+/// #     fn read(&self, _: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+/// #         dst.write_slice_file(b"nothing happened\n", pos)
+/// #     }
+/// # }
+///
+/// // 80 bytes; it belongs to root, and the group 4 may read it.
+/// let attributes = procfs::Attributes::from(mode!(0o640)).size(80).owner(0, 4);
 /// let entry = KBox::pin_init(procfs::Entry::new(c"log", attributes, Log), GFP_KERNEL)?;
+/// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct Attributes {
-    mode: u16,
+    mode: Mode,
     size: Offset,
     owner: Option<(u32, u32)>,
 }
 
-/// The permission bits, of which the kernel takes `0` for `0o444`. Others than
-/// `0o777` are `EINVAL`.
-impl From<u16> for Attributes {
-    fn from(mode: u16) -> Self {
+impl From<Mode> for Attributes {
+    fn from(mode: Mode) -> Self {
         Self {
             mode,
             size: 0,
@@ -193,15 +221,20 @@ impl From<u16> for Attributes {
 }
 
 impl Attributes {
-    /// The size in bytes, which can be another than that of the text. A
-    /// negative one is `EINVAL`. Without this it is 0.
+    /// Sets the size in bytes, which need not be the length of the text. A
+    /// negative size makes the attributes invalid. The default is 0.
+    ///
+    /// Can be called in any context.
     pub fn size(self, size: Offset) -> Self {
         Self { size, ..self }
     }
 
-    /// The user and the group that the file belongs to, as numbers of the
-    /// initial user namespace. [`u32::MAX`] is nobody and `EINVAL`. Without
-    /// this they are those of the directory: root's, in `/proc`.
+    /// Sets the user and the group that the file belongs to, as numbers of the
+    /// initial user namespace. [`u32::MAX`] is no user and no group, and makes the
+    /// attributes invalid. The default are those of the directory: in `/proc`
+    /// itself, root's.
+    ///
+    /// Can be called in any context.
     pub fn owner(self, uid: u32, gid: u32) -> Self {
         Self {
             owner: Some((uid, gid)),
@@ -213,14 +246,14 @@ impl Attributes {
         let known = self
             .owner
             .is_none_or(|(uid, gid)| uid != u32::MAX && gid != u32::MAX);
-        self.mode & !0o777 == 0 && self.size >= 0 && known
+        self.size >= 0 && known
     }
 
-    /// Sets what is set after creation.
+    /// Sets the attributes that follow the file's creation.
     ///
     /// # Safety
     ///
-    /// The entry is valid, and nobody else sets its attributes.
+    /// The entry is valid, and nothing else sets its attributes.
     unsafe fn apply(&self, entry: *mut bindings::proc_dir_entry) {
         if self.size != 0 {
             // SAFETY: By this function's contract.
@@ -235,43 +268,70 @@ impl Attributes {
     }
 }
 
-/// A directory in `/proc`, there for as long as this value lives, or a clone of
-/// it, or anything in the directory.
+/// A directory in `/proc`. It exists for as long as this value, a clone of it, or
+/// anything in the directory lives.
 ///
-/// So it does not matter what is dropped first, a directory or what is in it.
+/// So it does not matter which is dropped first, a directory or what is in it.
 ///
 /// # Unloading
 ///
-/// The kernel calls no function of the module for a directory. *Unregister
-/// waits*, for what is in it; see [`Entry`].
+/// The kernel calls no function of the module for a directory. For the files in
+/// it *unregister waits*; see [`Entry`].
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::{file::mode, procfs};
+/// # use lkm::file::{Offset, Opened, Operations, Writer};
+/// # struct Answer;
+/// # #[vtable]
+/// # impl Operations for Answer {
+/// #     type Private = ();
+/// #     fn read(&self, _: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+/// #         dst.write_slice_file(b"42\n", pos)
+/// #     }
+/// # }
+///
 /// let dir = procfs::Dir::new(c"answers")?;
-/// let entry = KBox::pin_init(dir.entry(c"all", 0o444, Answer), GFP_KERNEL)?;
+/// // `/proc/answers/all`
+/// let all = KBox::pin_init(dir.file(c"all", mode!(0o444), Answer), GFP_KERNEL)?;
+/// // `/proc/answers/more`
 /// let more = dir.subdir(c"more")?;
+/// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Dir(Arc<Directory>);
 
 impl Dir {
-    /// Creates the directory `/proc/<name>`, which all may read and search.
+    /// Creates the directory `/proc/<name>`, which all users may read and search.
     ///
-    /// Fails with `EINVAL` for a `name` that nothing in `/proc` can have, and
-    /// with `ENOMEM` when memory is short or the name is taken (the kernel then
-    /// also prints a warning). May sleep.
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: nothing in `/proc` can have that name;
+    /// - `ENOMEM`: also when the name is taken; the kernel then also prints a
+    ///   warning.
     pub fn new(name: &CStr) -> Result<Self> {
         Self::create(None, name)
     }
 
-    /// Creates a directory in this one. Fails as [`new`](Self::new) does.
+    /// Creates a directory in this one. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
     pub fn subdir(&self, name: &CStr) -> Result<Self> {
         Self::create(Some(self.clone()), name)
     }
 
-    /// Creates a file in this directory. Fails as [`Entry::new`] does.
-    pub fn entry<T, E>(
+    /// Creates a file in this directory. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Entry::new`].
+    pub fn file<T, E>(
         &self,
         name: &'static CStr,
         attributes: impl Into<Attributes>,
@@ -288,7 +348,7 @@ impl Dir {
         if !valid_name(parent.as_ref(), name) {
             return Err(EINVAL);
         }
-        // SAFETY: The name is a string, and copied. The parent exists, and is
+        // SAFETY: The name is a string, and is copied. The parent exists, and is
         // not removed before the directory, which has a reference to it.
         let entry = unsafe { bindings::proc_mkdir(name.as_char_ptr(), as_parent(parent.as_ref())) };
         // INVARIANT: The directory was created.
@@ -300,47 +360,48 @@ impl Dir {
     }
 }
 
-/// What a [`Dir`] and all that is in it have references to.
+/// The directory itself. A [`Dir`] and everything in it have references to it.
 ///
 /// # Invariants
 ///
 /// `entry` was returned by `proc_mkdir()`, and is not removed before this value
-/// is dropped. Whatever is made in it has a reference to this value.
+/// is dropped. Everything created in it has a reference to this value.
 struct Directory {
     entry: NonNull<bindings::proc_dir_entry>,
     // Dropped after this directory is removed.
     _parent: Option<Dir>,
 }
 
-// SAFETY: A directory may be used and removed from any thread.
+// SAFETY: A directory may be used and removed on any thread.
 unsafe impl Send for Directory {}
 
-// SAFETY: As above; the kernel has a lock.
+// SAFETY: As above; the kernel takes a lock.
 unsafe impl Sync for Directory {}
 
 impl Drop for Directory {
     fn drop(&mut self) {
         // SAFETY: By the type invariants the directory was created and not yet
-        // removed, and nothing is in it any more: what is removed with it would
-        // be removed twice. Its own directory still exists.
+        // removed. By them also nothing is in it any more, so nothing is removed
+        // with it that would be removed a second time. Its own directory still
+        // exists.
         unsafe { bindings::proc_remove(self.entry.as_ptr()) };
     }
 }
 
-/// The directory as the C side wants it: null is `/proc`.
+/// The directory as C expects it: null is `/proc`.
 fn as_parent(parent: Option<&Dir>) -> *mut bindings::proc_dir_entry {
     parent.map_or(core::ptr::null_mut(), |dir| dir.0.entry.as_ptr())
 }
 
-/// What a file in `/proc` can be made of: a type with [`Operations`], or a
+/// The contents of a file in `/proc`: a type with [`Operations`], or a
 /// [`seq_file::Seq`](crate::seq_file::Seq).
 ///
 /// # Safety
 ///
-/// [`create`](Self::create) returns null or an entry that was created as it was
-/// asked for, whose functions use nothing but the data.
+/// [`create`](Self::create) returns null, or an entry with the name, mode, parent
+/// and data that it was given. The functions of the entry use only that data.
 pub unsafe trait Contents: Send + Sync + Sized + 'static {
-    /// Creates the file; null when that failed.
+    /// Creates the file. Returns null when that fails.
     ///
     /// # Safety
     ///
@@ -369,18 +430,18 @@ unsafe impl<T: Operations> Contents for T {
     }
 }
 
-/// Whether `name` can be that of a file in `parent`, which is `/proc` when it is
-/// none: there it must not be the number of a process. The kernel warns about
-/// the others.
+/// Whether a file in `parent` can have the name `name`. [`None`] is `/proc`, where
+/// the name must not be the number of a process. The kernel prints a warning when
+/// it is given a name that is refused here.
 fn valid_name(parent: Option<&Dir>, name: &CStr) -> bool {
     file::is_name(name) && (parent.is_some() || !name.to_bytes().iter().all(u8::is_ascii_digit))
 }
 
-/// Where the data of a file in `/proc` is.
+/// The place of the data of a file in `/proc`: its [`Entry`].
 struct InEntry;
 
-// SAFETY: The entry's data points to the `T` of an `Entry`, which lives until
-// the entry is removed.
+// SAFETY: The data pointer of the `/proc` entry points to the `T` of an `Entry`.
+// That `T` lives until the `/proc` entry is removed.
 // Unload rule, unregister waits: `proc_remove()` returns when no operation
 // runs, and has released the files that are still open.
 unsafe impl<T: Operations> Place<T> for InEntry {
@@ -396,7 +457,7 @@ unsafe impl<T: Operations> Place<T> for InEntry {
     }
 }
 
-/// The C side's table of `T`'s operations.
+/// C's table of the operations of `T`.
 struct Table<T>(PhantomData<T>);
 
 impl<T: Operations> Table<T> {
@@ -414,7 +475,7 @@ impl<T: Operations> Table<T> {
     };
 }
 
-/// No operations. Not `PROC_ENTRY_PERMANENT`: removing such an entry would
-/// wait for nobody.
+/// No operations. The flags must not contain `PROC_ENTRY_PERMANENT`: removing
+/// such an entry does not wait for operations that run.
 // SAFETY: All-zero is a valid `struct proc_ops`: no flags, no functions.
 const EMPTY: bindings::proc_ops = unsafe { core::mem::zeroed() };

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Files in `/proc` whose text is made item by item.
+//! Files in `/proc` whose text is written item by item.
 //!
 //! C header: [`include/linux/seq_file.h`](srctree/include/linux/seq_file.h)
 //!
 //! Reference: <https://docs.kernel.org/filesystems/seq_file.html>
+//!
+//! The `kernel` crate has [`SeqFile`] and [`seq_print!`], with which such a text
+//! is written. It has no `struct seq_operations`, and so no sequences.
 
 use crate::{
     bindings,
@@ -29,24 +32,31 @@ pub use kernel::seq_file::{
 
 /// A sequence of items, and how each of them is shown.
 ///
-/// The kernel puts the texts of the items into a buffer, as many as there is
-/// room for, and gives user space from it what it asks for. So a reader can read
-/// in pieces of any size, and an item can be of any size.
+/// The kernel puts the texts of as many items as fit into a buffer, and copies
+/// from the buffer what user space asks for. So a reader can read in pieces of
+/// any size, and an item can be of any size.
 ///
-/// It does so in passes, each within one `read(2)` or `lseek(2)`: a pass goes
-/// from some item to another, and between two passes there is only the number of
-/// the next item. A file is read from its beginning in several passes, and one
-/// more, that finds no item. Items that come or go between two passes change the
-/// numbers of others.
+/// This happens in passes. A pass is part of one `read(2)` or `lseek(2)`, and
+/// goes from one item to a later one. Between two passes the kernel keeps only
+/// the number of the next item. Reading a whole file takes one or more passes,
+/// and a last one that finds no item. Items that come or go between two passes
+/// change the numbers of other items.
 ///
-/// The methods run in process context, several at a time for different open
-/// files. They may sleep, unless the cursor forbids it: it is made and dropped
-/// in one pass, by one thread, and nothing between that sleeps by itself. So a
-/// cursor can have the guard of a lock, even of one that spins.
+/// The methods run in process context, and several can run at the same time for
+/// different open files. They may sleep, unless the cursor holds something that
+/// forbids it. A cursor is created and dropped in one pass, by one thread, and
+/// the kernel does not sleep in between. So a cursor can hold the guard of a lock,
+/// even of a spinlock.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::{
+///     file::Offset,
+///     seq_file::{seq_print, SeqFile, Sequence},
+/// };
+///
 /// struct Squares;
 ///
 /// impl Sequence for Squares {
@@ -68,47 +78,71 @@ pub use kernel::seq_file::{
 /// }
 /// ```
 pub trait Sequence: Send + Sync + Sized + 'static {
-    /// Where a pass is: at an item. It is dropped when the pass ends.
+    /// The position of a pass: an item. It is dropped when the pass ends.
     type Cursor<'a>;
 
-    /// Begins a pass at the item number `pos`, of which 0 is the first; [`None`]
-    /// when there are no more than `pos` items.
+    /// Begins a pass at the item with the number `pos`, counted from 0. Returns
+    /// [`None`] when there are no more than `pos` items.
     ///
-    /// An error is what `read(2)` answers, or `lseek(2)`.
+    /// # Errors
+    ///
+    /// `read(2)` or `lseek(2)` fails with the error returned.
     fn start(&self, pos: Offset) -> Result<Option<Self::Cursor<'_>>>;
 
-    /// Moves on to the next item; `false` when there is none, and the pass ends.
+    /// Moves on to the next item. Returns `false` when there is none; then the
+    /// pass ends.
     ///
-    /// A sequence must have an end: who seeks far beyond it goes there item by
-    /// item.
+    /// A sequence must have an end: a seek to a position far beyond it goes there
+    /// item by item.
     fn next(cursor: &mut Self::Cursor<'_>) -> bool;
 
-    /// Writes the text of the item, which may be empty. When it did not fit into
-    /// the buffer the kernel throws it away, and asks again: with more room, or
-    /// in another pass.
+    /// Writes the text of the item, which may be empty. When the text does not fit
+    /// into the buffer, the kernel throws it away and asks for it again: with a
+    /// bigger buffer, or in another pass.
     ///
-    /// `read(2)` answers with the error returned, but only when what comes
-    /// before the item was read. `lseek(2)` to behind the item fails, too.
+    /// # Errors
+    ///
+    /// `read(2)` fails with the error returned, but only after the text before the
+    /// item was read. `lseek(2)` to a position behind the item fails, too.
     fn show(cursor: &Self::Cursor<'_>, text: &SeqFile) -> Result;
 }
 
-/// What a file in `/proc` is made of whose text is that of a [`Sequence`]:
-/// `procfs::Entry<Seq<T>>`.
+/// The contents of a file in `/proc` whose text is that of a [`Sequence`]. The
+/// file is a `procfs::Entry<Seq<T>>`.
 ///
-/// It can be read, also by `pread(2)`, and has a position, but not one that
-/// counts from the end; writing it is `EIO`.
+/// It can be read with `read(2)` and `pread(2)`. `lseek(2)` works, except with
+/// `SEEK_END`. `write(2)` fails with `EIO`.
 ///
 /// # Unloading
 ///
 /// *Unregister waits*, as for any [`procfs::Entry`](crate::procfs::Entry): no
-/// pass goes on when the entry is gone, and a file that is still open then
+/// pass is under way when the entry is gone, and a file that is still open then
 /// answers `EIO`. A pass must come to its end, or `rmmod` waits forever.
 ///
 /// # Examples
 ///
-/// ```ignore
-/// let entry = procfs::Entry::new(c"squares", 0o444, Seq::new(Squares));
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::{file::mode, procfs, seq_file::Seq};
+/// # use lkm::{file::Offset, seq_file::{SeqFile, Sequence}};
+/// # struct Squares;
+/// # impl Sequence for Squares {
+/// #     type Cursor<'a> = Offset;
+/// #     fn start(&self, pos: Offset) -> Result<Option<Offset>> {
+/// #         Ok(Some(pos).filter(|&n| n < 10))
+/// #     }
+/// #     fn next(n: &mut Offset) -> bool {
+/// #         *n += 1;
+/// #         *n < 10
+/// #     }
+/// #     fn show(_: &Offset, _: &SeqFile) -> Result {
+/// #         Ok(())
+/// #     }
+/// # }
+///
+/// let entry = procfs::Entry::new(c"squares", mode!(0o444), Seq::new(Squares));
 /// let entry = KBox::pin_init(entry, GFP_KERNEL)?;
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data]
 pub struct Seq<T> {
@@ -117,7 +151,11 @@ pub struct Seq<T> {
 }
 
 impl<T: Sequence> Seq<T> {
-    /// What shows `sequence`.
+    /// Creates an initialiser of the contents that show `sequence`.
+    ///
+    /// # Errors
+    ///
+    /// Initialising fails with the error of `sequence`.
     pub fn new<E>(sequence: impl PinInit<T, E>) -> impl PinInit<Self, E> {
         pin_init!(Self { sequence <- sequence }? E)
     }
@@ -141,7 +179,7 @@ unsafe impl<T: Sequence> Contents for Seq<T> {
         data: *const Self,
     ) -> *mut bindings::proc_dir_entry {
         let size = const {
-            // What the allocator aligns all memory to.
+            // The allocator aligns all memory to this.
             assert!(align_of::<State<'_, T>>() <= bindings::ARCH_KMALLOC_MINALIGN);
             assert!(size_of::<State<'_, T>>() <= 4096);
             size_of::<State<'_, T>>() as c_uint
@@ -154,16 +192,15 @@ unsafe impl<T: Sequence> Contents for Seq<T> {
     }
 }
 
-/// What an open file has of its own. The kernel allocates it, all zeros, and
-/// frees it.
+/// The state of an open file. The kernel allocates it as all zeros, and frees it.
 #[repr(C)]
 struct State<'a, T: Sequence> {
-    /// Whether a pass is under way, and so `cursor` initialised.
+    /// Whether a pass is under way, and so whether `cursor` is initialised.
     passing: bool,
     cursor: MaybeUninit<T::Cursor<'a>>,
 }
 
-/// The C side's functions for a [`Sequence`].
+/// C's functions for a [`Sequence`].
 struct Table<T>(PhantomData<T>);
 
 impl<T: Sequence> Table<T> {
@@ -176,11 +213,11 @@ impl<T: Sequence> Table<T> {
 
     /// # Safety
     ///
-    /// `m` is the `seq_file` of an open file of a [`Seq`], and the caller has
-    /// its lock for `'a`: nobody else uses the state.
+    /// `m` is the `seq_file` of an open file of a [`Seq`], and the caller holds
+    /// its lock for `'a`, so nothing else uses the state.
     unsafe fn state<'a>(m: *mut bindings::seq_file) -> &'a mut State<'a, T> {
         // SAFETY: By this function's contract. The kernel has allocated a state
-        // of that size, for which all zeros is a valid value.
+        // of that size, and all zeros is a valid state.
         unsafe { &mut *(*m).private.cast() }
     }
 
@@ -188,8 +225,8 @@ impl<T: Sequence> Table<T> {
         m: *mut bindings::seq_file,
         pos: *mut bindings::loff_t,
     ) -> *mut c_void {
-        // SAFETY: The kernel calls this for an open file, with its lock held
-        // until after `stop`; the data is that of its entry.
+        // SAFETY: The kernel calls this for an open file, and holds its lock
+        // until after `stop`. The data is that of the file's entry.
         // Unload rule, unregister waits: `proc_remove()` returns when no pass
         // is under way, and none can begin after that.
         let (state, seq) = unsafe {
@@ -210,9 +247,9 @@ impl<T: Sequence> Table<T> {
     unsafe extern "C" fn stop(m: *mut bindings::seq_file, _v: *mut c_void) {
         // SAFETY: As in `start`.
         let state = unsafe { Self::state(m) };
-        // There is nothing to end where `start` found nothing.
+        // If `start` found nothing, there is no cursor to drop.
         if core::mem::take(&mut state.passing) {
-            // SAFETY: A pass is under way until here.
+            // SAFETY: A pass was under way until here, so there is a cursor.
             unsafe { state.cursor.assume_init_drop() };
         }
     }
@@ -222,8 +259,8 @@ impl<T: Sequence> Table<T> {
         v: *mut c_void,
         pos: *mut bindings::loff_t,
     ) -> *mut c_void {
-        // SAFETY: The kernel calls this in a pass, with what `start` returned
-        // and a valid position.
+        // SAFETY: The kernel calls this in a pass, with the pointer that `start`
+        // returned and a valid position.
         let more = unsafe {
             *pos += 1;
             T::next(&mut *v.cast())
@@ -237,7 +274,7 @@ impl<T: Sequence> Table<T> {
 
     unsafe extern "C" fn show(m: *mut bindings::seq_file, v: *mut c_void) -> c_int {
         from_result(|| {
-            // SAFETY: As in `next`; this is the only thread with the `seq_file`.
+            // SAFETY: As in `next`. Only this thread uses the `seq_file`.
             T::show(unsafe { &*v.cast() }, unsafe { SeqFile::from_raw(m) })?;
             Ok(0)
         })

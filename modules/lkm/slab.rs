@@ -3,13 +3,16 @@
 //! Caches for objects of one type.
 //!
 //! C header: [`include/linux/slab.h`](srctree/include/linux/slab.h)
+//!
+//! The `kernel` crate allocates with `kmalloc()`, `vmalloc()` and `kvmalloc()`.
+//! It has no slab caches.
 
 use crate::{
     bindings,
+    print::Hashed,
     sysfs, //
 };
 use core::{
-    fmt,
     marker::PhantomData,
     mem::transmute,
     ops::{
@@ -27,62 +30,80 @@ use kernel::{
 };
 use pin_init::Init;
 
-/// How a [`KmemCache`] lays out its objects.
+/// The flags of a [`KmemCache`]: how it lays out its objects.
 #[derive(Clone, Copy)]
 pub struct Flags(bindings::slab_flags_t);
 
 impl Flags {
-    /// As closely as their alignment allows.
+    /// No flag: objects are as close together as their alignment allows.
     pub const NONE: Self = Self(0);
-
-    /// No object shares a line of the CPU's cache with another for no need.
+    /// `SLAB_HWCACHE_ALIGN`: objects are aligned to the CPU's cache lines. If
+    /// several objects fit in one line, they are aligned to a half, a quarter
+    /// and so on of a line.
     pub const HWCACHE_ALIGN: Self = Self(1 << bindings::_slab_flag_bits__SLAB_HWCACHE_ALIGN);
 }
 
-/// Never merged with another cache of like objects, so that it can be seen.
+/// The cache is not merged with another cache of like objects, so that it is
+/// visible.
 const NO_MERGE: bindings::slab_flags_t = 1 << bindings::_slab_flag_bits__SLAB_NO_MERGE;
 
-/// A cache for objects of the type `T`: `/sys/kernel/slab/<name>`, and a line in
-/// `/proc/slabinfo` where the kernel was built with `CONFIG_SLUB_DEBUG`.
+/// A cache for objects of the type `T`: a directory `/sys/kernel/slab/<name>`,
+/// and a line in `/proc/slabinfo` if the kernel was built with
+/// `CONFIG_SLUB_DEBUG`.
 ///
-/// It is there until both this value and the last of its objects were dropped.
-/// Which of them is last must be dropped where it may sleep.
-///
-/// `T` must have a size, and an alignment of a page at most.
+/// The cache exists until this value and all of its objects were dropped.
+/// Dropping the last of them may sleep.
 ///
 /// # Unloading
 ///
-/// The kernel calls nothing of the module: there is no constructor, and the
-/// cache's name is a copy. A cache that still has objects, as they were leaked,
-/// is never destroyed, which does no harm.
+/// Nothing of the module is registered: there is no constructor, and the kernel
+/// copies the cache's name. If objects were leaked, the cache is never destroyed,
+/// which does no harm.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::slab::{Flags, KmemCache};
+///
 /// struct Point {
 ///     x: i32,
 ///     y: i32,
 /// }
 ///
-/// let points = KmemCache::<Point>::new(c"points", slab::Flags::NONE)?;
+/// let points = KmemCache::new(c"points", Flags::NONE)?;
 /// let mut point = points.alloc(Point { x: 1, y: 2 }, GFP_KERNEL)?;
-/// point.x += 1;
+/// point.x += point.y;
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// `T` must have a size, of at most `KMALLOC_MAX_SIZE`, and an alignment of at
+/// most a page. This does not compile:
+///
+/// ```compile_fail,E0080
+/// # use kernel::prelude::*;
+/// use lkm::slab::{Flags, KmemCache};
+///
+/// let nothings = KmemCache::<()>::new(c"nothings", Flags::NONE)?;
+/// # Ok::<(), Error>(())
 /// ```
 pub struct KmemCache<T> {
     cache: Arc<Cache>,
-    // No object is here, it only makes some.
+    // The cache holds no object, it only creates some.
     _type: PhantomData<fn() -> T>,
 }
 
 impl<T> KmemCache<T> {
-    /// Creates a cache called `name`.
+    /// Creates a cache called `name`. May sleep.
     ///
-    /// Fails with `EINVAL` for a `name` that is empty or has a blank, with
-    /// `EEXIST` when a cache has that name, and with `ENOMEM` when memory is
-    /// short. May sleep.
+    /// If another module takes the name at the same moment, the kernel only
+    /// logs a warning.
     ///
-    /// Should another module take the name at the same moment, then the kernel
-    /// only prints a warning.
+    /// # Errors
+    ///
+    /// - `EINVAL`: `name` is empty or contains a space;
+    /// - `EEXIST`: there is a cache with that name;
+    /// - `ENOMEM`: no memory.
     pub fn new(name: &CStr, flags: Flags) -> Result<Self> {
         const_assert!(size_of::<T>() > 0, "an object must have a size");
         const_assert!(size_of::<T>() <= bindings::KMALLOC_MAX_SIZE as usize);
@@ -102,7 +123,8 @@ impl<T> KmemCache<T> {
             usersize: size,
             ..Default::default()
         };
-        // SAFETY: `name` is valid, and copied; there is no constructor.
+        // SAFETY: `name` is a valid string and is copied. There is no
+        // constructor.
         let cache = unsafe {
             bindings::__kmem_cache_create_args(
                 name.as_char_ptr(),
@@ -111,7 +133,7 @@ impl<T> KmemCache<T> {
                 flags.0 | NO_MERGE,
             )
         };
-        // INVARIANT: It was just created.
+        // INVARIANT: The cache was just created, with `NO_MERGE`.
         let cache = Cache(NonNull::new(cache).ok_or(ENOMEM)?);
         Ok(Self {
             cache: Arc::new(cache, GFP_KERNEL)?,
@@ -119,25 +141,28 @@ impl<T> KmemCache<T> {
         })
     }
 
-    /// Allocates an object and initialises it with `init`.
+    /// Allocates an object and initialises it with `init`. May sleep if `flags`
+    /// allow it, as `GFP_KERNEL` does.
     ///
-    /// Fails with `ENOMEM` when memory is short, or with the error of `init`.
-    /// May sleep when `flags` say so, as `GFP_KERNEL` does.
+    /// # Errors
+    ///
+    /// - `ENOMEM`: no memory;
+    /// - the error of `init`.
     pub fn alloc<E>(&self, init: impl Init<T, E>, flags: alloc::Flags) -> Result<SlabBox<T>>
     where
         Error: From<E>,
     {
-        // SAFETY: The cache is there.
+        // SAFETY: By the type invariants of `Cache` the cache exists.
         let object = unsafe { bindings::kmem_cache_alloc_noprof(self.cache.as_ptr(), raw(flags)) };
         let object = NonNull::new(object.cast::<T>()).ok_or(ENOMEM)?;
-        // SAFETY: The memory has the size and the alignment of a `T`, and is
-        // ours alone.
+        // SAFETY: The memory has the size and the alignment of a `T`, and only
+        // this function uses it.
         if let Err(error) = unsafe { init.__init(object.as_ptr()) } {
-            // SAFETY: The object is from this cache, and holds no `T`.
+            // SAFETY: The object is from this cache and holds no `T`.
             unsafe { bindings::kmem_cache_free(self.cache.as_ptr(), object.as_ptr().cast()) };
             return Err(error.into());
         }
-        // INVARIANT: It was just allocated and initialised.
+        // INVARIANT: The object was just allocated and initialised.
         Ok(SlabBox {
             object,
             cache: self.cache.clone(),
@@ -146,13 +171,11 @@ impl<T> KmemCache<T> {
     }
 }
 
-/// An object of a [`KmemCache`], dropped and freed when this is.
-///
-/// `{:p}` prints its address as the kernel prints addresses: hashed.
+/// An object of a [`KmemCache`]. Dropping this value drops and frees the object.
 ///
 /// # Invariants
 ///
-/// `object` is ours alone, from `cache`, and a valid `T`.
+/// `object` is a valid `T` from `cache`, which only this value owns.
 pub struct SlabBox<T> {
     object: NonNull<T>,
     cache: Arc<Cache>,
@@ -164,6 +187,13 @@ unsafe impl<T: Send> Send for SlabBox<T> {}
 
 // SAFETY: A shared reference to the box only gives one to the object.
 unsafe impl<T: Sync> Sync for SlabBox<T> {}
+
+impl<T> SlabBox<T> {
+    /// The address of the object. Can be called in any context.
+    pub fn address(&self) -> Hashed<T> {
+        Hashed(self.object.as_ptr())
+    }
+}
 
 impl<T> Deref for SlabBox<T> {
     type Target = T;
@@ -181,28 +211,10 @@ impl<T> DerefMut for SlabBox<T> {
     }
 }
 
-impl<T> fmt::Pointer for SlabBox<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; 32];
-        // SAFETY: The buffer is as long as said, and the format takes one
-        // pointer, which is only looked at.
-        unsafe {
-            bindings::snprintf(
-                text.as_mut_ptr(),
-                text.len(),
-                c"%p".as_char_ptr(),
-                self.object.as_ptr(),
-            )
-        };
-        let text = CStr::from_bytes_until_nul(&text).map_err(|_| fmt::Error)?;
-        f.write_str(text.to_str().map_err(|_| fmt::Error)?)
-    }
-}
-
 impl<T> Drop for SlabBox<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants there is a `T`, from this cache, which
-        // nobody uses after this.
+        // SAFETY: By the type invariants there is a `T`, from this cache.
+        // Nothing uses it after this.
         unsafe {
             self.object.drop_in_place();
             bindings::kmem_cache_free(self.cache.as_ptr(), self.object.as_ptr().cast());
@@ -210,12 +222,12 @@ impl<T> Drop for SlabBox<T> {
     }
 }
 
-/// The C side's cache.
+/// The C cache.
 ///
 /// # Invariants
 ///
-/// The pointer was returned by `__kmem_cache_create_args()`, and the cache is
-/// not destroyed before this value is dropped. It is our own, not merged.
+/// The pointer was returned by `__kmem_cache_create_args()`. The cache is not
+/// merged with another one, and is not destroyed before this value is dropped.
 struct Cache(NonNull<bindings::kmem_cache>);
 
 // SAFETY: A cache may be used from any thread.
@@ -232,13 +244,13 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the cache is there. All objects have
-        // been freed, as each has a reference to it.
+        // SAFETY: By the type invariants the cache exists. All objects have been
+        // freed, as each has a reference to this value.
         unsafe { bindings::kmem_cache_destroy(self.as_ptr()) };
     }
 }
 
-/// The C side's `gfp_t`.
+/// The C value of `flags`.
 const fn raw(flags: alloc::Flags) -> bindings::gfp_t {
     // SAFETY: The type is a number of this size, and every number is valid.
     unsafe { transmute::<alloc::Flags, bindings::gfp_t>(flags) }

@@ -1,81 +1,107 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Static keys: conditions that cost next to nothing while they do not change.
+//! Static keys: conditions that cost almost nothing while they do not change.
 //!
-//! A branch on a static key is an instruction that does nothing, or a jump. The
-//! kernel writes the other one over it when the key is switched.
+//! A branch on a static key is either an instruction that does nothing, or a
+//! jump. When the key is switched, the kernel overwrites one with the other.
 //!
 //! C header: [`include/linux/jump_label.h`](srctree/include/linux/jump_label.h)
 //!
 //! Reference: <https://docs.kernel.org/staging/static-keys.html>
+//!
+//! The `kernel` crate has only the branch, `static_branch_unlikely!`. It is unsafe
+//! to use, and takes the field of a static that C defines. A Rust module cannot
+//! have a key of its own there, and cannot switch one on or off.
 
 use crate::bindings;
 use core::cell::UnsafeCell;
 
-/// A key that is off at first, to be put into a `static`.
+/// A static key. It is off at first, and must be in a `static`.
 ///
 /// # Unloading
 ///
-/// Nothing of the module is called. The kernel forgets its branches after the
-/// exit function and before it frees the module.
+/// Nothing of the module is called. The module core drops the module's branches
+/// and keys after the exit function, and before it frees the module.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::static_key::{static_branch_unlikely, StaticKey};
+///
 /// static TRACING: StaticKey = StaticKey::new();
 ///
-/// if lkm::static_branch_unlikely!(TRACING) {
-///     pr_info!("called\n");
+/// fn work() {
+///     if static_branch_unlikely!(TRACING) {
+///         pr_info!("called\n");
+///     }
 /// }
+///
 /// TRACING.enable();
+/// work();
+/// TRACING.disable();
+/// ```
+///
+/// A key that is not in a `static` cannot be switched:
+///
+/// ```compile_fail,E0597
+/// # use lkm::static_key::StaticKey;
+/// let tracing = StaticKey::new();
+/// tracing.enable();
 /// ```
 #[repr(transparent)]
 pub struct StaticKey(UnsafeCell<bindings::static_key_false>);
 
-// SAFETY: Branches do not look at the key, and the functions of C that do take
-// a lock or use atomic operations.
+// SAFETY: Branches do not access the key. The C functions that do take a lock or
+// use atomic operations.
 unsafe impl Sync for StaticKey {}
 
 impl StaticKey {
-    /// A key that is off.
+    /// Creates a key that is off. Can be called in any context.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
-        // SAFETY: All-zero is what `STATIC_KEY_FALSE_INIT` gives: not enabled,
-        // of a type that is initially false, without entries.
+        // SAFETY: `STATIC_KEY_FALSE_INIT` is all-zero: not enabled, initially
+        // false, and without entries.
         Self(UnsafeCell::new(unsafe { core::mem::zeroed() }))
     }
 
     /// Switches the key on: when this returns, all branches on it are taken.
     ///
-    /// Does nothing when it is on. May sleep, and takes its time: it rewrites
-    /// code under the eyes of all CPUs.
+    /// Does nothing if the key is on already. May sleep, and is slow: it rewrites
+    /// code that other CPUs may be running.
     pub fn enable(&'static self) {
-        // SAFETY: The key is in a `static` of the module, where the kernel
-        // found the branches on it, if any, when it loaded the module.
+        // SAFETY: The key is in a `static` of the module. The kernel has found
+        // the branches on it, if any, when it loaded the module.
         unsafe { bindings::static_key_enable(self.as_ptr()) };
     }
 
     /// Switches the key off: when this returns, no branch on it is taken.
     ///
-    /// As [`enable`](Self::enable).
+    /// Does nothing if the key is off already. May sleep, and is as slow as
+    /// [`enable`](Self::enable).
     pub fn disable(&'static self) {
         // SAFETY: As in `enable`.
         unsafe { bindings::static_key_disable(self.as_ptr()) };
     }
 
-    /// Whether the key is on. Can be called in any context; a branch is faster.
+    /// Whether the key is on. A branch is faster.
+    ///
+    /// Can be called in any context.
     pub fn is_enabled(&self) -> bool {
-        // SAFETY: The key is valid; its count is read atomically.
+        // SAFETY: The key is valid. Its count is read atomically.
         unsafe { bindings::static_key_count(self.as_ptr()) > 0 }
     }
 
     fn as_ptr(&self) -> *mut bindings::static_key {
-        // The key without a type is the first and only field.
+        // The untyped key is the first and only field.
         self.0.get().cast()
     }
 }
 
-/// What [`static_branch_unlikely!`](crate::static_branch_unlikely!) expands to.
+pub use crate::static_branch_unlikely;
+
+/// The macros and types in the expansion of
+/// [`static_branch_unlikely!`](crate::static_branch_unlikely!).
 #[doc(hidden)]
 pub mod private {
     pub use kernel::bindings::static_key_false;
@@ -83,8 +109,8 @@ pub mod private {
     pub use kernel::jump_label::arch_static_branch;
 }
 
-/// Whether a [`StaticKey`](crate::static_key::StaticKey) is on, for the
-/// condition of an `if` that is mostly not taken. Takes the path of a `static`.
+/// Whether a [`StaticKey`](crate::static_key::StaticKey) is on, as the condition
+/// of an `if` that is usually not taken. The argument is the path of a `static`.
 ///
 /// Can be used in any context.
 #[macro_export]
@@ -97,7 +123,7 @@ macro_rules! static_branch_unlikely {
             _key.is_enabled()
         }
 
-        // SAFETY: The key begins at the address of the static, which is a
+        // SAFETY: The key is at the address of the static, and is a
         // `static_key_false` that C's functions can work on.
         #[cfg(CONFIG_JUMP_LABEL)]
         unsafe {

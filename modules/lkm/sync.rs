@@ -1,6 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Locks and waits that the `kernel` crate has not.
+//! Locks and waits that the `kernel` crate does not have.
+//!
+//! - [`Completion`]: the `kernel` crate's
+//!   [`Completion`](kernel::sync::Completion) has only `complete_all()`, and a
+//!   wait without a timeout that no signal ends.
+//! - [`IrqSpinLock`]: its [`SpinLock`](kernel::sync::SpinLock) does not turn
+//!   interrupts off, so an interrupt handler must not take it.
+//! - [`IrqRwLock`]: it has no reader-writer lock.
+//! - [`Semaphore`]: it has no semaphore.
+//! - [`WaitQueue`]: its [`CondVar`](kernel::sync::CondVar) and
+//!   [`PollCondVar`](kernel::sync::poll::PollCondVar) need a lock that they
+//!   release while they wait, and have nothing like
+//!   [`close`](WaitQueue::close), which ends all waits. Dropping a
+//!   `PollCondVar` removes the entries of `epoll(7)`, but not those of
+//!   `poll(2)` and `select(2)`.
+//! - [`Gate`]: a pattern of this crate, not kernel API.
 
 mod completion;
 mod gate;

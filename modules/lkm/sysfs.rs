@@ -4,10 +4,15 @@
 //!
 //! C headers: [`include/linux/kobject.h`](srctree/include/linux/kobject.h),
 //! [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
+//!
+//! The `kernel` crate has no kobjects and no attributes.
 
 use crate::{
     bindings,
-    file::is_name, //
+    file::{
+        is_name,
+        Mode, //
+    },
 };
 use core::{
     fmt,
@@ -23,61 +28,101 @@ use kernel::{
     sync::LockClassKey, //
 };
 
-/// The permissions that sysfs knows: neither may others write nor anybody
-/// execute.
-const MODES: u16 = 0o664;
-
 type Show<T> = fn(&T, &mut Page<'_>) -> Result;
 type Store<T> = fn(&T, &[u8]) -> Result;
 
-/// A file of a [`Directory`]: what reading and writing it does with the
-/// directory's data.
+/// A file in a [`Dir`]: its name, its mode, and the functions that show and store
+/// the directory's data.
 ///
-/// Attributes are constants, collected in a `static`. A name that is not one,
-/// and a mode that sysfs does not know or that allows what the attribute cannot
-/// do, do not compile: the owner may do at least what the group may, and the
-/// group read when others may; others may not write.
+/// Attributes are constants, and a `static` array holds those of a directory. The
+/// name must be a file name. The mode must be one that C's
+/// `VERIFY_OCTAL_PERMISSIONS()` takes: the owner may read and write if the group
+/// may, the group may read if others may, and others may not write. It must not
+/// let anybody execute the file, or do what the attribute cannot. Anything else
+/// does not compile.
 ///
-/// The functions run in process context and may sleep, several at a time for
-/// different open files. While one of them runs, dropping the directory waits
-/// for it: it must end when the module wants to leave, and must not itself drop
-/// its directory, nor wait for who does, or both wait forever.
+/// - *show* writes the contents to a [`Page`]. It is called once for everything
+///   that is read from one open file up to its end, and again when reading starts
+///   over.
+/// - *store* gets the bytes of one `write(2)`, at least one and at most a page,
+///   with the newline that `echo` adds. [`parse`] reads a number.
 ///
-/// - *show* writes what there is to see to a [`Page`]. It is called once for
-///   all that is read from one open file up to the end, and again when reading
-///   starts over.
-/// - *store* is given what one `write(2)` wrote, at least one byte and at most a
-///   page, with the newline that `echo` adds. [`parse`] reads a number.
+/// Both run in process context and may sleep, and several calls can run at the
+/// same time for different open files. An error that they return is the error of
+/// `read(2)` or `write(2)`.
 ///
-/// The error that they return is what user space gets.
+/// Dropping the directory waits for calls that run. So a call must end when the
+/// module wants to leave. It must not drop its own directory, and must not wait
+/// for another thread that does: both would wait forever.
+///
+/// # Examples
+///
+/// ```
+/// # use kernel::{prelude::*, sync::atomic::{Atomic, Relaxed}};
+/// use lkm::{file::mode, sysfs};
+///
+/// static ATTRIBUTES: [sysfs::Attribute<Atomic<u32>>; 1] = [sysfs::Attribute::read_write(
+///     c"level",
+///     mode!(0o644),
+///     |level, page| writeln!(page, "{}", level.load(Relaxed)),
+///     |level, text| {
+///         level.store(sysfs::parse(text)?, Relaxed);
+///         Ok(())
+///     },
+/// )];
+/// ```
+///
+/// An attribute that only shows cannot have a mode that allows writing:
+///
+/// ```compile_fail,E0080
+/// # use kernel::prelude::*;
+/// # use lkm::{file::mode, sysfs};
+/// static ATTRIBUTE: sysfs::Attribute<u32> =
+///     sysfs::Attribute::read_only(c"level", mode!(0o644), |level, page| writeln!(page, "{level}"));
+/// ```
+///
+/// An attribute cannot be executed:
+///
+/// ```compile_fail,E0080
+/// # use kernel::prelude::*;
+/// # use lkm::{file::mode, sysfs};
+/// static ATTRIBUTE: sysfs::Attribute<u32> =
+///     sysfs::Attribute::read_write(
+///         c"level",
+///         mode!(0o755),
+///         |level, page| writeln!(page, "{level}"),
+///         |_level, _text| Err(EBUSY),
+///     );
+/// ```
 pub struct Attribute<T> {
     name: &'static CStr,
-    mode: u16,
+    mode: Mode,
     show: Option<Show<T>>,
     store: Option<Store<T>>,
-    // Only used in static memory, and never dropped.
+    // Only used in static memory and never dropped.
     #[cfg_attr(not(CONFIG_DEBUG_LOCK_ALLOC), expect(dead_code))]
     key: ManuallyDrop<LockClassKey>,
 }
 
 impl<T> Attribute<T> {
-    /// A file that can be read.
+    /// Creates an attribute that can be read. Can be called in any context.
     #[inline(always)]
-    pub const fn read_only(name: &'static CStr, mode: u16, show: Show<T>) -> Self {
+    pub const fn read_only(name: &'static CStr, mode: Mode, show: Show<T>) -> Self {
         Self::new(name, mode, Some(show), None)
     }
 
-    /// A file that can be written.
+    /// Creates an attribute that can be written. Can be called in any context.
     #[inline(always)]
-    pub const fn write_only(name: &'static CStr, mode: u16, store: Store<T>) -> Self {
+    pub const fn write_only(name: &'static CStr, mode: Mode, store: Store<T>) -> Self {
         Self::new(name, mode, None, Some(store))
     }
 
-    /// A file that can be read and written.
+    /// Creates an attribute that can be read and written. Can be called in any
+    /// context.
     #[inline(always)]
     pub const fn read_write(
         name: &'static CStr,
-        mode: u16,
+        mode: Mode,
         show: Show<T>,
         store: Store<T>,
     ) -> Self {
@@ -87,18 +132,21 @@ impl<T> Attribute<T> {
     #[inline(always)]
     const fn new(
         name: &'static CStr,
-        mode: u16,
+        mode: Mode,
         show: Option<Show<T>>,
         store: Option<Store<T>>,
     ) -> Self {
         build_assert!(is_name(name), "not the name of a file");
-        build_assert!(valid_mode(mode), "not a mode of an attribute");
         build_assert!(
-            show.is_some() || mode & 0o444 == 0,
+            mode.is_orderly() && !mode.allows(1),
+            "not a mode of an attribute"
+        );
+        build_assert!(
+            show.is_some() || !mode.allows(4),
             "can be read, but shows nothing"
         );
         build_assert!(
-            store.is_some() || mode & 0o222 == 0,
+            store.is_some() || !mode.allows(2),
             "can be written, but stores nothing"
         );
         Self {
@@ -107,47 +155,52 @@ impl<T> Attribute<T> {
             show,
             store,
             // SAFETY: The key is only used through a `'static` reference to
-            // the attribute, and not dropped.
+            // the attribute, and is not dropped.
             key: ManuallyDrop::new(unsafe { LockClassKey::new_static() }),
         }
     }
 
-    /// Shows the attribute in `page`. Returns what the C function would.
+    /// Shows the attribute in `page`. Returns the C function's return value.
     fn show(&self, data: &T, page: &mut Page<'_>) -> isize {
         let result = self.show.map_or(Err(EIO), |show| show(data, page));
-        // What does not fit is an error whatever `show` says.
+        // Text that does not fit is an error even if `show` returns none.
         match page.len().and_then(|len| result.map(|()| len)) {
             Ok(len) => len as isize,
             Err(error) => error.to_errno() as isize,
         }
     }
 
-    /// Stores `text` in the attribute. Returns what the C function would.
+    /// Stores `text` in the attribute. Returns the C function's return value.
     fn store(&self, data: &T, text: &[u8]) -> isize {
         let result = self.store.map_or(Err(EIO), |store| store(data, text));
         result.map_or_else(|error| error.to_errno() as isize, |()| text.len() as isize)
     }
 }
 
-/// What an attribute shows, to be written with `write!` and `writeln!`.
+/// The contents that an attribute shows, for `write!` and `writeln!`.
 ///
-/// There is room for a page but for one byte. Where that is exceeded writing
-/// fails with `EOVERFLOW`, and so does reading the file, whatever *show* makes of
-/// the error.
+/// It holds one byte less than a page. Writing more fails with `EOVERFLOW`. Then
+/// reading the file fails with that error as well, whatever *show* returns.
 ///
 /// # Invariants
 ///
-/// `end` bytes were to be written, if as many fit.
+/// `end` is the length of all text so far, whether it fits or not.
 pub struct Page<'a> {
     page: &'a mut [u8; PAGE_SIZE],
     end: usize,
 }
 
 impl Page<'_> {
-    /// Writes `text` behind what was written before: what `write!` calls.
+    /// Appends `text`. `write!` calls this.
+    ///
+    /// Can be called in any context.
+    ///
+    /// # Errors
+    ///
+    /// - `EOVERFLOW`: the text does not fit.
     pub fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> Result {
         let rest = self.page.get_mut(self.end..).unwrap_or_default();
-        // SAFETY: `rest` can be written to, and as much as there is. The format
+        // SAFETY: `rest` can be written to, for its whole length. The format
         // takes a pointer to such arguments.
         let len = unsafe {
             bindings::snprintf(
@@ -157,12 +210,12 @@ impl Page<'_> {
                 (&raw const text).cast::<kernel::ffi::c_void>(),
             )
         };
-        // What there is no room for is counted, too.
+        // Bytes that do not fit are counted, too.
         self.end = self.end.saturating_add(len as usize);
         self.len().map(drop)
     }
 
-    /// How many bytes were written. The NUL behind them has to fit, too.
+    /// The number of bytes written. The NUL after them has to fit, too.
     fn len(&self) -> Result<usize> {
         match self.end < PAGE_SIZE {
             true => Ok(self.end),
@@ -171,15 +224,22 @@ impl Page<'_> {
     }
 }
 
-/// The decimal number that `text`, as a store function is given it, is; one
-/// newline at its end is ignored.
+/// Parses a decimal number, with an optional sign, as a *store* function gets it.
+/// One newline at its end is ignored.
 ///
-/// Everything else is `EINVAL`: nothing at all, blanks, more text after it, a
-/// number that `N` has no room for.
+/// Can be called in any context.
+///
+/// # Errors
+///
+/// - `EINVAL`: anything else, such as no text, blanks, more text after the number,
+///   or a number that does not fit into `N`.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::sysfs;
+///
 /// assert_eq!(sysfs::parse(b"-7\n"), Ok(-7));
 /// assert_eq!(sysfs::parse::<u8>(b"256"), Err(EINVAL));
 /// ```
@@ -204,64 +264,72 @@ fn decimal(text: &[u8]) -> Option<i128> {
     Some(if negative { -number } else { number })
 }
 
-/// A directory in `/sys/kernel` with attributes, there for as long as this
-/// value lives.
+/// A directory in `/sys/kernel` with attributes, for as long as this value lives.
 ///
-/// It can be nowhere else in `/sys`. The kernel is asked for the directory, and
-/// then for one file after the other: who looks in between sees a part of them.
-/// Nobody is told of them by an event, either.
+/// It cannot be elsewhere in `/sys`. The directory is created first; its files
+/// follow, one after the other. A process that looks in between sees only some of
+/// them. No uevent is sent.
 ///
 /// # Unloading
 ///
 /// *Unregister waits*: `kobject_del()` removes the directory and returns when
 /// no attribute is being shown or stored. A file that user space still holds
-/// open then answers `ENODEV`; it no longer reaches the module. What is left is
-/// the C side's kobject. It has nothing of the module, so it does no harm when
-/// it is freed later.
+/// open then answers `ENODEV`; it no longer reaches the module. C's kobject may
+/// be freed later. That does no harm, because nothing in it is the module's.
 ///
 /// # Invariants
 ///
-/// `files` has not been touched since the files of `kobject` were created from
-/// it, and its data pointers point to `data`.
+/// `files` has not changed since the files of `kobject` were created from it, and
+/// its data pointers point to `data`.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::{prelude::*, sync::atomic::{Atomic, Relaxed}};
+/// use lkm::{file::mode, sysfs};
+///
 /// static ATTRIBUTES: [sysfs::Attribute<Atomic<u32>>; 1] = [sysfs::Attribute::read_only(
 ///     c"answer",
-///     0o444,
+///     mode!(0o444),
 ///     |answer, page| writeln!(page, "{}", answer.load(Relaxed)),
 /// )];
 ///
-/// let directory = KBox::pin_init(
-///     sysfs::Directory::new(c"deep-thought", &ATTRIBUTES, Atomic::new(42)),
+/// let dir = KBox::pin_init(
+///     sysfs::Dir::new(c"deep-thought", &ATTRIBUTES, Atomic::new(42)),
 ///     GFP_KERNEL,
 /// )?;
+/// // Now `/sys/kernel/deep-thought/answer` shows 0.
+/// dir.data().store(0, Relaxed);
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data]
-pub struct Directory<T: Send + Sync + 'static> {
-    // The fields are dropped in this order: first of all the directory goes.
+pub struct Dir<T: Send + Sync + 'static> {
+    // The fields are dropped in this order: the directory goes first.
     kobject: Kobject,
     files: KVec<File<T>>,
     #[pin]
     data: T,
-    // The kernel has pointers to `data`: no directory may move, whatever `T` is.
+    // The kernel has pointers to `data`, so no directory may move, whatever `T` is.
     #[pin]
     _pin: PhantomPinned,
 }
 
-assert_pinned!(Directory<T> where T: Send + Sync + 'static);
+assert_pinned!(Dir<T> where T: Send + Sync + 'static);
 
-impl<T: Send + Sync + 'static> Directory<T> {
+impl<T: Send + Sync + 'static> Dir<T> {
     /// Creates `/sys/kernel/<name>` with `attributes`, which must be a
     /// `static`.
     ///
-    /// Fails with `EINVAL` for a `name` that no file can have, with `EEXIST`
-    /// when there is something with that name or two attributes have the same,
-    /// and with `ENOMEM` when memory is short. May sleep.
+    /// May sleep.
     ///
-    /// Should another module take the name at the same moment, then the kernel
-    /// also prints a warning.
+    /// # Errors
+    ///
+    /// - `EINVAL`: no file can have that name;
+    /// - `EEXIST`: the name is taken, or two attributes have the same name. If
+    ///   another module takes the name at the same moment, the kernel also prints
+    ///   a warning;
+    /// - `ENOMEM`;
+    /// - the error of `data`.
     pub fn new<E>(
         name: &'static CStr,
         attributes: &'static [Attribute<T>],
@@ -280,11 +348,10 @@ impl<T: Send + Sync + 'static> Directory<T> {
             kobject: {
                 let kobject = Kobject::new(name)?;
                 for file in files.iter() {
-                    // SAFETY: `data` and `files` are initialised and stay
-                    // where they are until they are dropped.
-                    // Unload rule, unregister waits: dropping `kobject`, which
-                    // is before that, removes the file and waits for its
-                    // functions.
+                    // SAFETY: `data` and `files` are initialised and do not
+                    // move until they are dropped.
+                    // Unload rule, unregister waits: `kobject` is dropped before
+                    // them. That removes the file and waits for its functions.
                     unsafe { kobject.create_file(&raw const file.raw.attr)? };
                 }
                 kobject
@@ -294,28 +361,31 @@ impl<T: Send + Sync + 'static> Directory<T> {
     }
 
     /// The data that the attributes show and store.
+    ///
+    /// Can be called in any context.
     pub fn data(&self) -> &T {
         &self.data
     }
 }
 
-/// The C side's view of an attribute.
+/// C's view of an attribute.
 #[repr(C)]
 struct File<T: 'static> {
-    // First, so that a pointer to it is one to the whole.
+    // This comes first, so a pointer to it is a pointer to the `File`.
     raw: bindings::kobj_attribute,
     attribute: &'static Attribute<T>,
     data: *const T,
 }
 
-// SAFETY: Of `raw` nothing changes, and `data` is only used as a `&T`.
+// SAFETY: Nothing in `raw` changes, and `data` is only used as a `&T`.
 unsafe impl<T: Sync> Send for File<T> {}
 
 // SAFETY: As above.
 unsafe impl<T: Sync> Sync for File<T> {}
 
 impl<T: Send + Sync + 'static> File<T> {
-    /// One for each attribute; `EEXIST` when two have the same name.
+    /// Creates one for each attribute. Fails with `EEXIST` when two have the same
+    /// name.
     fn list(attributes: &'static [Attribute<T>], data: *const T) -> Result<KVec<Self>> {
         let mut files = KVec::with_capacity(attributes.len(), GFP_KERNEL)?;
         for (n, attribute) in attributes.iter().enumerate() {
@@ -334,7 +404,7 @@ impl<T: Send + Sync + 'static> File<T> {
             ..pin_init::zeroed()
         };
         raw.attr.name = attribute.name.as_char_ptr();
-        raw.attr.mode = attribute.mode;
+        raw.attr.mode = attribute.mode.bits();
         #[cfg(CONFIG_DEBUG_LOCK_ALLOC)]
         {
             raw.attr.key = attribute.key.as_ptr();
@@ -349,7 +419,7 @@ impl<T: Send + Sync + 'static> File<T> {
     /// # Safety
     ///
     /// Called by sysfs only: `attr` is the `raw` of a `File<T>` of a directory
-    /// that is there, and `page` is a page of its own, zeroed.
+    /// that exists, and `page` is a zeroed page that nothing else uses.
     unsafe extern "C" fn show(
         _kobject: *mut bindings::kobject,
         attr: *mut bindings::kobj_attribute,
@@ -369,7 +439,7 @@ impl<T: Send + Sync + 'static> File<T> {
     /// # Safety
     ///
     /// Called by sysfs only: `attr` is the `raw` of a `File<T>` of a directory
-    /// that is there, and `text` has `len` bytes that nobody changes.
+    /// that exists, and `text` has `len` bytes that do not change.
     unsafe extern "C" fn store(
         _kobject: *mut bindings::kobject,
         attr: *mut bindings::kobj_attribute,
@@ -410,25 +480,25 @@ impl Kobject {
         if exists(&[name]) {
             return Err(EEXIST);
         }
-        // SAFETY: The name is valid, and copied. `kernel_kobj` is valid from
+        // SAFETY: The name is valid, and is copied. `kernel_kobj` is valid from
         // boot on.
         let kobject =
             unsafe { bindings::kobject_create_and_add(name.as_char_ptr(), bindings::kernel_kobj) };
-        // INVARIANT: It was just created.
+        // INVARIANT: The kobject was just created.
         NonNull::new(kobject)
             .map(Self)
             .ok_or_else(|| if exists(&[name]) { EEXIST } else { ENOMEM })
     }
 
-    /// Adds a file, which is removed with the directory.
+    /// Adds a file. It is removed together with the directory.
     ///
     /// # Safety
     ///
     /// `attribute` must be part of a `struct kobj_attribute` that stays valid
     /// and in place until this value is dropped.
     unsafe fn create_file(&self, attribute: *const bindings::attribute) -> Result {
-        // SAFETY: By the type invariants the directory is there; the attribute
-        // is valid by the caller's promise.
+        // SAFETY: By the type invariants the directory exists. The attribute is
+        // valid by this function's contract.
         to_result(unsafe {
             bindings::sysfs_create_file_ns(self.0.as_ptr(), attribute, core::ptr::null())
         })
@@ -437,11 +507,11 @@ impl Kobject {
 
 impl Drop for Kobject {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the kobject was added, not deleted,
-        // and has our reference.
+        // SAFETY: By the type invariants the kobject was added and not yet
+        // deleted, and we hold a reference to it.
         // Unload rule, unregister waits: `kobject_del()` returns when no
         // function of a file runs, and none can begin after that. The put alone
-        // would not do: with `CONFIG_DEBUG_KOBJECT_RELEASE` it acts later.
+        // is not enough: with `CONFIG_DEBUG_KOBJECT_RELEASE` it acts later.
         unsafe {
             bindings::kobject_del(self.0.as_ptr());
             bindings::kobject_put(self.0.as_ptr());
@@ -449,7 +519,7 @@ impl Drop for Kobject {
     }
 }
 
-/// Whether there is something at `path` below `/sys/kernel`. May sleep.
+/// Whether `path` exists below `/sys/kernel`. May sleep.
 pub(crate) fn exists(path: &[&CStr]) -> bool {
     // SAFETY: `kernel_kobj` is valid and in sysfs from boot on.
     let mut node = unsafe { (*bindings::kernel_kobj).sd };
@@ -457,8 +527,8 @@ pub(crate) fn exists(path: &[&CStr]) -> bool {
     unsafe { bindings::kernfs_get(node) };
     for name in path {
         let parent = node;
-        // SAFETY: We have a reference to `parent`, which we give back; what is
-        // found comes with one.
+        // SAFETY: We hold a reference to `parent`, and give it back. The node
+        // that is found comes with a reference.
         unsafe {
             node = bindings::kernfs_find_and_get_ns(parent, name.as_char_ptr(), core::ptr::null());
             bindings::kernfs_put(parent);
@@ -467,16 +537,7 @@ pub(crate) fn exists(path: &[&CStr]) -> bool {
             return false;
         }
     }
-    // SAFETY: We have a reference to `node`.
+    // SAFETY: We hold a reference to `node`.
     unsafe { bindings::kernfs_put(node) };
     true
-}
-
-/// What `VERIFY_OCTAL_PERMISSIONS()` and `sysfs_create_group()` take for a mode.
-const fn valid_mode(mode: u16) -> bool {
-    let (owner, group, others) = (mode >> 6, mode >> 3, mode);
-    mode & !MODES == 0
-        && owner & 4 >= group & 4
-        && group & 4 >= others & 4
-        && owner & 2 >= group & 2
 }

@@ -2,12 +2,13 @@
 
 //! Tasklets: functions that run soon, in softirq context.
 //!
-//! They are deprecated, and here for what still has them. New code takes a
-//! threaded interrupt handler or, where it must not sleep, a [`WQ_BH`] workqueue.
-//!
 //! C header: [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
 //!
-//! [`WQ_BH`]: crate::workqueue::flags::WQ_BH
+//! Tasklets are deprecated. They are here for code that still needs them; the
+//! `kernel` crate has none. New code uses a threaded interrupt handler or, where
+//! the work must run in softirq context, a work item on a [`BH`] workqueue.
+//!
+//! [`BH`]: crate::workqueue::Flags::BH
 
 use crate::bindings;
 use core::{
@@ -22,8 +23,8 @@ use kernel::{
 /// What a tasklet does.
 pub trait Handler: Send + Sync + 'static {
     /// Runs after each [`schedule`](Tasklet::schedule), on the CPU that called
-    /// it, but never twice at the same time. In softirq context: it must not
-    /// sleep, and all else on this CPU waits for it.
+    /// `schedule`, but never twice at the same time. Runs in softirq context: it
+    /// must not sleep, and processes on this CPU wait for it.
     fn run(&self);
 }
 
@@ -31,9 +32,9 @@ pub trait Handler: Send + Sync + 'static {
 ///
 /// # Unloading
 ///
-/// *Unregister waits*: dropping the tasklet waits until it has run, if it was
-/// scheduled, and does not run any more. So it must be dropped where one may
-/// sleep, and not by its own handler, which would wait for itself.
+/// *Unregister waits*: dropping the tasklet waits until it has run, if it is
+/// scheduled, and is no longer running. That may sleep. The handler must not drop
+/// its own tasklet: it would wait for itself.
 ///
 /// # Invariants
 ///
@@ -41,7 +42,13 @@ pub trait Handler: Send + Sync + 'static {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use kernel::{
+///     prelude::*,
+///     sync::atomic::{Atomic, Relaxed},
+/// };
+/// use lkm::tasklet::{Handler, Tasklet};
+///
 /// struct Counter(Atomic<u32>);
 ///
 /// impl Handler for Counter {
@@ -52,6 +59,7 @@ pub trait Handler: Send + Sync + 'static {
 ///
 /// let counter = KBox::pin_init(Tasklet::new(Counter(Atomic::new(0))), GFP_KERNEL)?;
 /// counter.schedule();
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data(PinnedDrop)]
 pub struct Tasklet<T: Handler> {
@@ -65,23 +73,28 @@ pub struct Tasklet<T: Handler> {
 
 assert_pinned!(Tasklet<T> where T: Handler);
 
-// SAFETY: A tasklet may be scheduled and dropped in any thread that may sleep, and
-// `T` is `Send`.
+// SAFETY: A tasklet may be scheduled and dropped in any thread that may sleep,
+// and `T` is `Send`.
 unsafe impl<T: Handler> Send for Tasklet<T> {}
 
 // SAFETY: Tasklets are scheduled atomically, and `T` is `Sync`.
 unsafe impl<T: Handler> Sync for Tasklet<T> {}
 
 impl<T: Handler> Tasklet<T> {
-    /// Creates an initialiser of a tasklet that is not scheduled.
+    /// Creates an initialiser of a tasklet that is not scheduled. It does not
+    /// sleep unless `handler` does.
+    ///
+    /// # Errors
+    ///
+    /// The error of `handler`.
     pub fn new<E>(handler: impl PinInit<T, E>) -> impl PinInit<Self, Error>
     where
         Error: From<E>,
     {
-        // INVARIANT: It is initialised here.
+        // INVARIANT: The tasklet is initialised here.
         try_pin_init!(Self {
-            // SAFETY: `slot` can be written to. For the function unregister waits:
-            // see `drop`.
+            // SAFETY: `slot` can be written to.
+            // Unload rule, unregister waits: see `drop`.
             tasklet <- Opaque::ffi_init(|slot| unsafe {
                 bindings::tasklet_setup(slot, Some(Self::run))
             }),
@@ -92,19 +105,19 @@ impl<T: Handler> Tasklet<T> {
 
     /// # Safety
     ///
-    /// `tasklet` is that of a `Self` that is not dropped meanwhile.
+    /// `tasklet` is the field of a `Self` that is not dropped during the call.
     unsafe extern "C" fn run(tasklet: *mut bindings::tasklet_struct) {
         // SAFETY: By this function's contract.
         let this = unsafe { &*kernel::container_of!(Opaque::cast_from(tasklet), Self, tasklet) };
         this.handler.run();
     }
 
-    /// Has the tasklet run soon, on this CPU. Does nothing when it is to run
-    /// already; while it runs it can be scheduled, and then runs again. In any
-    /// context but that of an interrupt that cannot be masked.
+    /// Schedules the tasklet: it runs soon, on this CPU. Does nothing if it is
+    /// already scheduled. A tasklet that is running can be scheduled: it then
+    /// runs again. Can be called in any context except NMI.
     pub fn schedule(&self) {
-        // SAFETY: By the type invariants. Unregister waits: `drop` returns when
-        // it has run.
+        // SAFETY: By the type invariants.
+        // Unload rule, unregister waits: `drop` returns when the tasklet has run.
         unsafe { bindings::lkm_tasklet_schedule(self.tasklet.get()) };
     }
 }
@@ -120,9 +133,10 @@ impl<T: Handler> Deref for Tasklet<T> {
 #[pinned_drop]
 impl<T: Handler> PinnedDrop for Tasklet<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants. Unregister waits: when this returns the
-        // function has returned and is not to be called. Nobody can schedule the
-        // tasklet any more, as that takes a reference to it.
+        // SAFETY: By the type invariants.
+        // Unload rule, unregister waits: when this returns, the function has
+        // returned and will not be called. Scheduling the tasklet takes a
+        // reference to it, so nothing schedules it any more.
         unsafe { bindings::tasklet_kill(self.tasklet.get()) };
     }
 }

@@ -1,23 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Workqueues: code that runs later, in a thread of the kernel's.
+//! Workqueues: code that runs later, in a thread of the kernel.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 //!
 //! Reference: <https://docs.kernel.org/core-api/workqueue.html>
 //!
-//! What the `kernel` crate enqueues belongs to the queue from then on: nobody
-//! can take it back, and it does not hold the module. Here an item belongs to
-//! the module, and none outlives its owner.
+//! The `kernel` crate's [`workqueue`](kernel::workqueue) module has no function
+//! that creates or destroys a queue, or that flushes, cancels or disables an
+//! item. An enqueued item belongs to the queue until it runs, and does not hold
+//! the module: the module can be unloaded before the item has run. Its `system()`
+//! and `system_unbound()` return queues that are deprecated; the kernel logs a
+//! warning when one is first used. It has no function for the queues that replace
+//! them.
+//!
+//! Here an item belongs to the module, and no item outlives its owner.
 
 use crate::bindings;
 use core::{
     marker::PhantomPinned,
-    ops::Deref,
+    ops::{
+        BitOr,
+        Deref, //
+    },
     ptr::NonNull, //
 };
 use kernel::{
-    alloc::{AllocError, Flags},
+    alloc::{
+        self,
+        AllocError, //
+    },
     prelude::*,
     static_lock_class,
     str::CStr,
@@ -29,71 +41,97 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What kind of queue [`OwnedQueue::new`] creates. Exactly one of `WQ_PERCPU`
-/// and `WQ_UNBOUND` is to be among them.
-pub mod flags {
-    use super::bindings;
-
-    /// Items run in softirq context, and must not sleep; only with `WQ_PERCPU`
-    /// and `WQ_HIGHPRI`.
-    pub const WQ_BH: u32 = bindings::wq_flags_WQ_BH;
-    /// Items run on any CPU.
-    pub const WQ_UNBOUND: u32 = bindings::wq_flags_WQ_UNBOUND;
-    /// Items wait while the system is suspended.
-    pub const WQ_FREEZABLE: u32 = bindings::wq_flags_WQ_FREEZABLE;
-    /// One item at a time gets done even when there is no memory for threads.
-    pub const WQ_MEM_RECLAIM: u32 = bindings::wq_flags_WQ_MEM_RECLAIM;
-    /// Items run in threads with a nice value of -20.
-    pub const WQ_HIGHPRI: u32 = bindings::wq_flags_WQ_HIGHPRI;
-    /// Items that keep a CPU busy do not keep others from running.
-    pub const WQ_CPU_INTENSIVE: u32 = bindings::wq_flags_WQ_CPU_INTENSIVE;
-    /// The queue is shown in `/sys/devices/virtual/workqueue`.
-    pub const WQ_SYSFS: u32 = bindings::wq_flags_WQ_SYSFS;
-    /// As `WQ_UNBOUND` where the administrator prefers to save power.
-    pub const WQ_POWER_EFFICIENT: u32 = bindings::wq_flags_WQ_POWER_EFFICIENT;
-    /// Items run on the CPU that enqueued them.
-    pub const WQ_PERCPU: u32 = bindings::wq_flags_WQ_PERCPU;
-}
-
-/// All of [`flags`]; the rest is the workqueue code's own.
-const FLAGS: u32 = flags::WQ_BH
-    | flags::WQ_UNBOUND
-    | flags::WQ_FREEZABLE
-    | flags::WQ_MEM_RECLAIM
-    | flags::WQ_HIGHPRI
-    | flags::WQ_CPU_INTENSIVE
-    | flags::WQ_SYSFS
-    | flags::WQ_POWER_EFFICIENT
-    | flags::WQ_PERCPU;
-
-/// Those that `WQ_BH` goes with.
-const BH_FLAGS: u32 = flags::WQ_BH | flags::WQ_HIGHPRI | flags::WQ_PERCPU;
-
-/// Those that an ordered queue may have.
-const ORDERED_FLAGS: u32 = flags::WQ_FREEZABLE | flags::WQ_HIGHPRI | flags::WQ_MEM_RECLAIM;
-
-/// A queue of the module's own.
+/// The flags of an [`OwnedQueue`]: where and when its items run.
 ///
-/// It is shared by those [`Work`] items that are to run on it; closures that run
-/// once can be given to it by [`spawn`](Self::spawn).
-///
-/// # Unloading
-///
-/// *Unregister waits*: dropping the last reference destroys the queue, which
-/// waits until all closures have run. An item on it has a reference of its own.
-///
-/// A closure must not have the last reference, as it would wait for itself.
-/// Give it none: only the module's value and items have to have one.
-///
-/// # Invariants
-///
-/// `queue` is a workqueue that nobody else destroys.
+/// [`OwnedQueue::new`] takes either [`PERCPU`](Self::PERCPU) or
+/// [`UNBOUND`](Self::UNBOUND). Other flags are added with `|`.
 ///
 /// # Examples
 ///
-/// ```ignore
-/// let queue = OwnedQueue::new(c"example", WQ_UNBOUND, 1)?;
+/// ```
+/// use lkm::workqueue::Flags;
+///
+/// let flags = Flags::UNBOUND | Flags::HIGHPRI;
+/// assert!(flags.contains(Flags::HIGHPRI));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(bindings::wq_flags);
+
+impl Flags {
+    /// No flag, for [`OwnedQueue::new_ordered`].
+    pub const NONE: Self = Self(0);
+    /// `WQ_PERCPU`: items run on the CPU that enqueued them.
+    pub const PERCPU: Self = Self(bindings::wq_flags_WQ_PERCPU);
+    /// `WQ_UNBOUND`: items run on any CPU.
+    pub const UNBOUND: Self = Self(bindings::wq_flags_WQ_UNBOUND);
+    /// `WQ_BH`: items run in softirq context and must not sleep. Goes with
+    /// `PERCPU` and `HIGHPRI` only.
+    pub const BH: Self = Self(bindings::wq_flags_WQ_BH);
+    /// `WQ_FREEZABLE`: items wait while the system is suspended.
+    pub const FREEZABLE: Self = Self(bindings::wq_flags_WQ_FREEZABLE);
+    /// `WQ_MEM_RECLAIM`: at least one item at a time runs even when there is no
+    /// memory for another thread.
+    pub const MEM_RECLAIM: Self = Self(bindings::wq_flags_WQ_MEM_RECLAIM);
+    /// `WQ_HIGHPRI`: items run in threads with a nice value of -20.
+    pub const HIGHPRI: Self = Self(bindings::wq_flags_WQ_HIGHPRI);
+    /// `WQ_CPU_INTENSIVE`: an item that keeps a CPU busy does not keep other
+    /// items from running.
+    pub const CPU_INTENSIVE: Self = Self(bindings::wq_flags_WQ_CPU_INTENSIVE);
+    /// `WQ_SYSFS`: the queue has a directory in `/sys/devices/virtual/workqueue`.
+    pub const SYSFS: Self = Self(bindings::wq_flags_WQ_SYSFS);
+    /// `WQ_POWER_EFFICIENT`: as `UNBOUND` if the kernel parameter
+    /// `workqueue.power_efficient` is set.
+    pub const POWER_EFFICIENT: Self = Self(bindings::wq_flags_WQ_POWER_EFFICIENT);
+
+    /// The flags that a queue with `BH` may have.
+    const WITH_BH: Self = Self(Self::BH.0 | Self::HIGHPRI.0 | Self::PERCPU.0);
+
+    /// The flags that an ordered queue may have.
+    const WITH_ORDER: Self = Self(Self::FREEZABLE.0 | Self::HIGHPRI.0 | Self::MEM_RECLAIM.0);
+
+    /// Whether all flags in `other` are set. Can be called in any context.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// A queue that belongs to the module.
+///
+/// The [`Work`] items that run on it share it. [`spawn`](Self::spawn) gives it a
+/// closure that runs once.
+///
+/// # Unloading
+///
+/// *Unregister waits*: dropping the last reference destroys the queue and waits
+/// until all closures have run. That may sleep. Each item on the queue has a
+/// reference of its own.
+///
+/// A closure must not drop the last reference: it would wait for itself. So give
+/// no reference to a closure. Only the module's value and items need one.
+///
+/// # Invariants
+///
+/// `queue` is a workqueue that only this value destroys.
+///
+/// # Examples
+///
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::workqueue::{Flags, OwnedQueue};
+///
+/// let queue = OwnedQueue::new(c"example", Flags::UNBOUND, 1)?;
 /// queue.spawn(GFP_KERNEL, || pr_info!("later\n"))?;
+/// // This waits until the closure has run.
+/// drop(queue);
+/// # Ok::<(), Error>(())
 /// ```
 pub struct OwnedQueue {
     queue: NonNull<bindings::workqueue_struct>,
@@ -104,81 +142,82 @@ pub struct OwnedQueue {
 // SAFETY: A workqueue may be used and destroyed in any thread that may sleep.
 unsafe impl Send for OwnedQueue {}
 
-// SAFETY: It has locks of its own.
+// SAFETY: A workqueue has locks of its own.
 unsafe impl Sync for OwnedQueue {}
 
 impl OwnedQueue {
     /// Creates a queue. May sleep.
     ///
-    /// `name` is what its workers show while they run an item, cut after 31
-    /// bytes. At most `max_active` items run at a time, on each CPU or, with
-    /// `WQ_UNBOUND`, in all; 0 stands for 1024. That it is 1 does not mean that
-    /// they run in order: for that there is [`new_ordered`](Self::new_ordered).
+    /// Worker threads show `name`, cut after 31 bytes, while they run an item
+    /// of the queue. At most `max_active` items run at a time: on each CPU, or
+    /// in all with [`Flags::UNBOUND`]. 0 stands for 1024. A limit of 1 does not
+    /// mean that items run in order; [`new_ordered`](Self::new_ordered) creates
+    /// a queue that keeps the order.
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: not one of `WQ_PERCPU` and `WQ_UNBOUND`, a flag that is not
-    ///   in [`flags`], more than 2048 items, or, for a queue with `WQ_BH`, any
-    ///   flag or number that it does not go with;
-    /// - `ENOMEM`: also when `WQ_SYSFS` finds its name in use.
-    pub fn new(name: &CStr, flags: u32, max_active: u32) -> Result<Arc<Self>> {
-        let where_to = flags & (flags::WQ_PERCPU | flags::WQ_UNBOUND);
-        let bh = flags & flags::WQ_BH != 0;
-        if flags & !FLAGS != 0
-            || where_to.count_ones() != 1
+    /// - `EINVAL`: `flags` has neither or both of `PERCPU` and `UNBOUND`,
+    ///   `max_active` is more than 2048, or `flags` has `BH` together with a flag
+    ///   other than `PERCPU` and `HIGHPRI` or with a `max_active` other than 0;
+    /// - `ENOMEM`: no memory, or `flags` has `SYSFS` and `name` is in use there.
+    pub fn new(name: &CStr, flags: Flags, max_active: u32) -> Result<Arc<Self>> {
+        let bh = flags.contains(Flags::BH);
+        if flags.contains(Flags::PERCPU) == flags.contains(Flags::UNBOUND)
             || max_active > bindings::wq_consts_WQ_MAX_ACTIVE
-            || bh && (flags & !BH_FLAGS != 0 || max_active != 0)
+            || bh && (!Flags::WITH_BH.contains(flags) || max_active != 0)
         {
             return Err(EINVAL);
         }
         Self::create(name, flags, max_active)
     }
 
-    /// Creates a queue that runs one item at a time, in the order in which they
-    /// were enqueued, on any CPU. Else as [`new`](Self::new).
+    /// Creates a queue that runs one item at a time, in the order in which the
+    /// items were enqueued, on any CPU. `name` is as in [`new`](Self::new). May
+    /// sleep.
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: a flag that is none of `WQ_FREEZABLE`, `WQ_HIGHPRI` and
-    ///   `WQ_MEM_RECLAIM`;
-    /// - `ENOMEM`.
-    pub fn new_ordered(name: &CStr, flags: u32) -> Result<Arc<Self>> {
-        if flags & !ORDERED_FLAGS != 0 {
+    /// - `EINVAL`: `flags` has a flag other than `FREEZABLE`, `HIGHPRI` and
+    ///   `MEM_RECLAIM`;
+    /// - `ENOMEM`: no memory.
+    pub fn new_ordered(name: &CStr, flags: Flags) -> Result<Arc<Self>> {
+        if !Flags::WITH_ORDER.contains(flags) {
             return Err(EINVAL);
         }
-        let ordered = flags::WQ_UNBOUND | bindings::wq_flags___WQ_ORDERED;
+        let ordered = Flags::UNBOUND | Flags(bindings::wq_flags___WQ_ORDERED);
         Self::create(name, ordered | flags, 1)
     }
 
-    fn create(name: &CStr, flags: u32, max_active: u32) -> Result<Arc<Self>> {
-        // SAFETY: Both strings end with a NUL, and are copied.
+    fn create(name: &CStr, flags: Flags, max_active: u32) -> Result<Arc<Self>> {
+        // SAFETY: Both strings end with a NUL byte and are copied.
         let queue = unsafe {
             bindings::alloc_workqueue_noprof(
                 c"%s".as_char_ptr(),
-                flags,
+                flags.0,
                 max_active as c_int,
                 name.as_char_ptr(),
             )
         };
-        // INVARIANT: It was created just now.
+        // INVARIANT: The queue was just created, and nothing else has its
+        // pointer.
         let queue = Self {
             queue: NonNull::new(queue).ok_or(ENOMEM)?,
-            bh: flags & flags::WQ_BH != 0,
+            bh: flags.contains(Flags::BH),
         };
         Ok(Arc::new(queue, GFP_KERNEL)?)
     }
 
-    /// Lets `closure` run once, and drops it. Callable in the contexts in which
-    /// memory may be allocated with `flags`.
+    /// Enqueues `closure`, which runs once and is dropped then. Can be called in
+    /// any context in which memory may be allocated with `flags`.
     ///
     /// # Errors
     ///
-    /// No memory; then `closure` does not run.
-    pub fn spawn<F>(&self, flags: Flags, closure: F) -> Result<(), AllocError>
+    /// - [`AllocError`]: no memory; `closure` is dropped and does not run.
+    pub fn spawn<F>(&self, flags: alloc::Flags, closure: F) -> Result<(), AllocError>
     where
         F: FnOnce() + Send + 'static,
     {
-        // As for items: one lock class for each context.
+        // One lock class for each context, as for items.
         let class = match self.bh {
             true => static_lock_class!(),
             false => static_lock_class!(),
@@ -187,9 +226,10 @@ impl OwnedQueue {
         let spawned = KBox::pin_init(spawned, flags).map_err(|_| AllocError)?;
         // SAFETY: Nothing is moved out of it.
         let spawned = KBox::into_raw(unsafe { Pin::into_inner_unchecked(spawned) });
-        // SAFETY: It stays until `Spawned::run`, which is called exactly once.
-        // For text and data of the module, unregister waits: dropping the queue
-        // waits until it has run.
+        // SAFETY: The item stays until `Spawned::run`, which is called exactly
+        // once, frees it.
+        // Unload rule, unregister waits: dropping the queue returns when the
+        // function has returned.
         unsafe {
             bindings::queue_work_on(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
@@ -209,10 +249,11 @@ impl OwnedQueue {
         self.bh
     }
 
-    /// Waits until all that is in the queue has run; what is enqueued meanwhile
-    /// is not waited for. May sleep.
+    /// Waits until all items and closures that are in the queue now have run.
+    /// Does not wait for those that are enqueued later. May sleep.
     ///
-    /// Not from an item or a closure on this queue: it would wait for itself.
+    /// An item or a closure on this queue must not call this: it would wait for
+    /// itself.
     pub fn flush(&self) {
         // SAFETY: By the type invariants.
         unsafe { bindings::__flush_workqueue(self.queue.as_ptr()) };
@@ -221,12 +262,31 @@ impl OwnedQueue {
 
 impl Drop for OwnedQueue {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants. Unregister waits: this returns when
-        // all that is in the queue has run and has returned. Nothing is enqueued
-        // later: closures are by who has a reference, and each item has one,
-        // which it gives back when it cannot be enqueued any more.
+        // SAFETY: By the type invariants. Nothing is enqueued later: `spawn`
+        // takes a reference to the queue, and each item keeps its reference
+        // until it can no longer be enqueued.
+        // Unload rule, unregister waits: this returns when everything in the
+        // queue has run and returned.
         unsafe { bindings::destroy_workqueue(self.queue.as_ptr()) };
     }
+}
+
+/// Initialises a work item. Lock debugging treats the running of the item as a
+/// lock of the class `class`, called `name`.
+///
+/// # Safety
+///
+/// `slot` can be written to. `run` may be called with `slot` from the moment the
+/// item is enqueued until it is cancelled or has run.
+pub(crate) unsafe fn init_work(
+    slot: *mut bindings::work_struct,
+    run: unsafe extern "C" fn(*mut bindings::work_struct),
+    name: &'static CStr,
+    class: Pin<&'static LockClassKey>,
+) {
+    let name = name.as_char_ptr();
+    // SAFETY: By this function's contract. Name and key are static.
+    unsafe { bindings::init_work_with_key(slot, Some(run), false, name, class.as_ptr()) };
 }
 
 /// A closure in a queue.
@@ -240,15 +300,10 @@ struct Spawned<F> {
 impl<F: FnOnce()> Spawned<F> {
     fn new(closure: F, class: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
-            // SAFETY: `slot` can be written to, name and key are static.
+            // SAFETY: `slot` can be written to. `run` is called once, when the
+            // item is in a box that `spawn` has given up.
             work <- Opaque::ffi_init(|slot| unsafe {
-                bindings::init_work_with_key(
-                    slot,
-                    Some(Self::run),
-                    false,
-                    c"OwnedQueue::spawn".as_char_ptr(),
-                    class.as_ptr(),
-                )
+                init_work(slot, Self::run, c"OwnedQueue::spawn", class)
             }),
             closure,
         })
@@ -256,10 +311,11 @@ impl<F: FnOnce()> Spawned<F> {
 
     /// # Safety
     ///
-    /// `work` is that of a `Self` in a [`KBox`] which is given up.
+    /// `work` is the field of a `Self` in a [`KBox`]. The caller gives up the
+    /// box.
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
-        // SAFETY: By the function's requirements; a worker does not touch the
-        // item any more when it calls the function.
+        // SAFETY: By this function's contract. A worker no longer touches the
+        // item once it has called the function.
         let spawned = unsafe {
             let spawned = kernel::container_of!(Opaque::cast_from(work), Self, work);
             KBox::from_raw(spawned.cast_mut())
@@ -269,40 +325,42 @@ impl<F: FnOnce()> Spawned<F> {
     }
 }
 
-/// The queues that the kernel has for all to use.
+/// The kernel's shared queues.
 ///
-/// Items on them run among those of others, so they should be short. Two that
-/// C code still finds are left out as they are deprecated, and say so in the
-/// log: `system_wq`, now [`Percpu`](Self::Percpu), and `system_unbound_wq`, now
-/// [`Dfl`](Self::Dfl).
+/// They also run the items of others, so an item should be short. `system_wq` and
+/// `system_unbound_wq` are left out: both are deprecated, and the kernel logs a
+/// warning when one is first used. [`Percpu`](Self::Percpu) and
+/// [`Dfl`](Self::Dfl) replace them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SystemQueue {
-    /// `system_percpu_wq`: on the CPU that enqueues.
+    /// `system_percpu_wq`: items run on the CPU that enqueued them.
     Percpu,
-    /// `system_highpri_wq`: the same, in threads with a nice value of -20.
+    /// `system_highpri_wq`: as `Percpu`, in threads with a nice value of -20.
     Highpri,
     /// `system_long_wq`: as `Percpu`, for items that take long.
     Long,
-    /// `system_dfl_wq`, the default: on any CPU.
+    /// `system_dfl_wq`, the default: items run on any CPU.
     Dfl,
-    /// `system_dfl_long_wq`: the same, for items that take long.
+    /// `system_dfl_long_wq`: as `Dfl`, for items that take long.
     DflLong,
-    /// `system_freezable_wq`: as `Percpu`, but not while the system is suspended.
+    /// `system_freezable_wq`: as `Percpu`, but items wait while the system is
+    /// suspended.
     Freezable,
-    /// `system_power_efficient_wq`: as `Percpu`, or as `Dfl` where the
-    /// administrator prefers to save power.
+    /// `system_power_efficient_wq`: as `Percpu`, or as `Dfl` if the kernel
+    /// parameter `workqueue.power_efficient` is set.
     PowerEfficient,
-    /// `system_freezable_power_efficient_wq`: both.
+    /// `system_freezable_power_efficient_wq`: as `PowerEfficient`, but items wait
+    /// while the system is suspended.
     FreezablePowerEfficient,
-    /// `system_bh_wq`: in softirq context. Items must not sleep.
+    /// `system_bh_wq`: items run in softirq context and must not sleep.
     Bh,
-    /// `system_bh_highpri_wq`: the same, before all others.
+    /// `system_bh_highpri_wq`: as `Bh`, in the softirq with the highest priority.
     BhHighpri,
 }
 
 impl SystemQueue {
     fn as_ptr(self) -> *mut bindings::workqueue_struct {
-        // SAFETY: They are set at boot, and stay as they are.
+        // SAFETY: The pointers are set at boot and do not change.
         unsafe {
             match self {
                 Self::Percpu => bindings::system_percpu_wq,
@@ -320,12 +378,12 @@ impl SystemQueue {
     }
 }
 
-/// Where an item runs.
+/// The queue that an item runs on.
 #[derive(Clone)]
 pub enum Queue {
-    /// On a queue of the module's own.
+    /// A queue that belongs to the module.
     Owned(Arc<OwnedQueue>),
-    /// On one of the kernel's.
+    /// A shared queue of the kernel.
     System(SystemQueue),
 }
 
@@ -361,16 +419,27 @@ impl From<SystemQueue> for Queue {
 /// What an item does.
 pub trait WorkItem: Send + Sync + Sized + 'static {
     /// Runs once for each time that the item was enqueued, but never twice at
-    /// the same time. `work` is the item itself, to be enqueued again, with what
-    /// it was created with.
+    /// the same time. `work` is the item itself: it dereferences to `Self`, and
+    /// can be enqueued again.
     ///
-    /// In process context, and may sleep, unless the queue is one with `WQ_BH`:
-    /// then in softirq context.
+    /// Runs in process context and may sleep. On a queue with [`Flags::BH`],
+    /// and on [`SystemQueue::Bh`] and [`SystemQueue::BhHighpri`], it runs in
+    /// softirq context and must not sleep.
     fn run(work: &Work<Self>);
 }
 
 /// Creates an initialiser of a [`Work`](crate::workqueue::Work) item with lock
-/// classes of its own: `new_work!(QUEUE, ITEM)`.
+/// classes of its own: `new_work!(QUEUE, ITEM)` or
+/// `new_work!(QUEUE, ITEM, NAME)`.
+///
+/// QUEUE is an [`OwnedQueue`](crate::workqueue::OwnedQueue) in an `Arc`, or a
+/// [`SystemQueue`](crate::workqueue::SystemQueue). ITEM is a value or an
+/// initialiser. Lock debugging shows NAME, a string literal, or else file and
+/// line.
+///
+/// # Errors
+///
+/// The error of ITEM.
 #[macro_export]
 macro_rules! new_work {
     ($queue:expr, $item:expr $(, $name:literal)? $(,)?) => {
@@ -390,8 +459,8 @@ pub use crate::new_work;
 
 /// The lock classes of items that are created in one place.
 ///
-/// Lock debugging takes the running of an item for a lock, which must not be
-/// taken in process and in softirq context. So there is one for each.
+/// Lock debugging treats the running of an item as a lock. Such a lock must not
+/// be taken in both process and softirq context, so there is a class for each.
 #[doc(hidden)]
 pub struct LockClasses {
     pub work: Pin<&'static LockClassKey>,
@@ -399,20 +468,20 @@ pub struct LockClasses {
     pub timer: Pin<&'static LockClassKey>,
 }
 
-/// An item of work, which can be enqueued again and again, at once or after a
-/// delay. In C it is a `struct delayed_work`.
+/// A work item. It can be enqueued again and again, at once or after a delay.
+/// In C it is a `struct delayed_work`.
 ///
-/// It belongs to whom it is a field of, as in C, and dereferences to what it was
-/// created with.
+/// As in C, it is a field of the struct that owns it. It dereferences to the
+/// value that it was created with.
 ///
 /// # Unloading
 ///
 /// *Unregister waits*: dropping the item takes it out of the queue, stops its
-/// timer, waits until it does not run, and keeps it from being enqueued by
-/// itself. This holds on the kernel's queues too.
+/// timer and waits until it is not running. Meanwhile it cannot enqueue itself.
+/// This holds on the kernel's queues too. Dropping may sleep.
 ///
-/// Whoever is to have it run before does [`flush`](Self::flush). It must not be
-/// dropped by itself, which would wait for itself.
+/// To have an enqueued item run first, call [`flush`](Self::flush). An item must
+/// not drop itself: it would wait for itself.
 ///
 /// # Invariants
 ///
@@ -420,7 +489,14 @@ pub struct LockClasses {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use kernel::{
+///     prelude::*,
+///     sync::atomic::{Atomic, Relaxed},
+///     time::msecs_to_jiffies,
+/// };
+/// use lkm::workqueue::{new_work, SystemQueue, Work, WorkItem};
+///
 /// struct Countdown(Atomic<u32>);
 ///
 /// impl WorkItem for Countdown {
@@ -433,10 +509,12 @@ pub struct LockClasses {
 ///     }
 /// }
 ///
-/// try_pin_init!(Self {
-///     work <- new_work!(SystemQueue::Dfl, Countdown(Atomic::new(10))),
-///     _: { work.enqueue(); },
-/// })
+/// let work = KBox::pin_init(
+///     new_work!(SystemQueue::Dfl, Countdown(Atomic::new(10))),
+///     GFP_KERNEL,
+/// )?;
+/// work.enqueue();
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data(PinnedDrop)]
 pub struct Work<T: WorkItem> {
@@ -454,11 +532,16 @@ assert_pinned!(Work<T> where T: WorkItem);
 // SAFETY: An item may be enqueued and dropped in any thread, and `T` is `Send`.
 unsafe impl<T: WorkItem> Send for Work<T> {}
 
-// SAFETY: Work is enqueued and cancelled atomically, and `T` is `Sync`.
+// SAFETY: Items are enqueued and cancelled atomically, and `T` is `Sync`.
 unsafe impl<T: WorkItem> Sync for Work<T> {}
 
 impl<T: WorkItem> Work<T> {
-    /// For [`new_work!`](macro@crate::new_work).
+    /// Creates an initialiser; [`new_work!`](macro@crate::new_work) supplies
+    /// `name` and `classes`. It does not sleep unless `item` does.
+    ///
+    /// # Errors
+    ///
+    /// The error of `item`.
     pub fn new<E>(
         queue: impl Into<Queue>,
         item: impl PinInit<T, E>,
@@ -476,17 +559,11 @@ impl<T: WorkItem> Work<T> {
         // INVARIANT: `work` is initialised here.
         try_pin_init!(Self {
             work <- Opaque::ffi_init(|slot: *mut bindings::delayed_work| {
-                // SAFETY: `slot` can be written to, names and keys are static.
-                // For the function unregister waits: see `drop`. The timer's is
-                // what a `delayed_work` has, with the flag that this asks for.
+                // SAFETY: `slot` can be written to; names and keys are static.
+                // The timer's function and flag are those of a `delayed_work`.
+                // Unload rule, unregister waits: see `drop`.
                 unsafe {
-                    bindings::init_work_with_key(
-                        &raw mut (*slot).work,
-                        Some(Self::run),
-                        false,
-                        name.as_char_ptr(),
-                        class.as_ptr(),
-                    );
+                    init_work(&raw mut (*slot).work, Self::run, name, class);
                     bindings::timer_init_key(
                         &raw mut (*slot).timer,
                         Some(bindings::delayed_work_timer_fn),
@@ -504,26 +581,28 @@ impl<T: WorkItem> Work<T> {
 
     /// # Safety
     ///
-    /// `work` is that of a `Self` that is not dropped meanwhile.
+    /// `work` is the field of a `Self` that is not dropped during the call.
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
         let work = kernel::container_of!(work, bindings::delayed_work, work);
-        // SAFETY: By the function's requirements.
+        // SAFETY: By this function's contract.
         T::run(unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) });
     }
 
-    /// Enqueues the item. Returns false, and does nothing, when it is in the
-    /// queue already, or is to be after a delay; or when it is being dropped.
+    /// Enqueues the item. Does nothing and returns `false` if the item is already
+    /// in the queue, has a delay that is not over, or is being dropped.
     ///
-    /// While it runs it can be enqueued, and then runs again. In any context.
+    /// An item that is running can be enqueued: it then runs again. Can be called
+    /// in any context except NMI.
     pub fn enqueue(&self) -> bool {
         self.enqueue_delayed(0)
     }
 
-    /// Enqueues the item when `delay` is over, unless it is dropped before. Else
-    /// as [`enqueue`](Self::enqueue).
+    /// Enqueues the item when `delay` is over, unless it is dropped before. In
+    /// all else it is like [`enqueue`](Self::enqueue). Can be called in any
+    /// context except NMI.
     pub fn enqueue_delayed(&self, delay: Jiffies) -> bool {
-        // SAFETY: By the type invariants; the queue is there as long as `self`.
-        // Unregister waits: `drop` takes the item out of it again.
+        // SAFETY: By the type invariants. The queue exists as long as `self`.
+        // Unload rule, unregister waits: `drop` takes the item out of the queue.
         unsafe {
             bindings::queue_delayed_work_on(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
@@ -534,21 +613,22 @@ impl<T: WorkItem> Work<T> {
         }
     }
 
-    /// Waits until the item has run, if it is in the queue or runs; an item with
-    /// a delay does so at once. Returns whether there was anything to wait for.
-    /// May sleep.
+    /// Waits until the item has run, if it is in the queue or running. An item
+    /// with a delay is enqueued at once. Returns whether there was anything to
+    /// wait for. May sleep.
     ///
-    /// Not from the item itself.
+    /// The item itself must not call this.
     pub fn flush(&self) -> bool {
         // SAFETY: By the type invariants.
         unsafe { bindings::flush_delayed_work(self.work.get()) }
     }
 
-    /// Takes the item out of the queue, or out of its delay, and waits until it
-    /// does not run. Returns whether it was taken out. Afterwards it can be
-    /// enqueued as before; in vain while this waits. May sleep.
+    /// Takes the item out of the queue, or ends its delay, and waits until it is
+    /// not running. Returns whether it was taken out. While this waits, enqueuing
+    /// the item does nothing; afterwards the item can be enqueued as before. May
+    /// sleep.
     ///
-    /// Not from the item itself.
+    /// The item itself must not call this.
     pub fn cancel(&self) -> bool {
         // SAFETY: By the type invariants.
         unsafe { bindings::cancel_delayed_work_sync(self.work.get()) }
@@ -566,9 +646,10 @@ impl<T: WorkItem> Deref for Work<T> {
 #[pinned_drop]
 impl<T: WorkItem> PinnedDrop for Work<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants. Unregister waits: when this returns the
-        // function has returned, the item is in no queue and its timer does not
-        // run; it cannot be enqueued any more, not by itself while this waits
+        // SAFETY: By the type invariants.
+        // Unload rule, unregister waits: when this returns, the function has
+        // returned, the item is in no queue and its timer is stopped. The item
+        // cannot be enqueued any more. While this waits, it cannot enqueue itself
         // either.
         unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
     }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# crane's functions as far as nix/tests.nix uses them, over Debian's cargo.
+# crane's functions as far as nix/tools.nix uses them, over Debian's cargo.
 {
   fetched,
   mkDerivation,

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The few names of nixpkgs that the recipes use, with nixpkgs' arguments and
-# output layout, made from the .debs that lock.json pins. Builds run in Nix's
+# output layout, made from the .debs that lock.tsv pins. Builds run in Nix's
 # sandbox, chrooted into a root file system unpacked from those.
 { system }:
 let
   inherit (builtins)
     concatStringsSep
-    fromJSON
+    elemAt
     functionArgs
     intersectAttrs
     isFunction
@@ -17,7 +17,27 @@ let
     ;
 
   pins = import ../pins.nix;
-  lock = fromJSON (readFile ./lock.json);
+
+  # The lines of lock.tsv but its first, by section.
+  lock =
+    let
+      split = separator: text: builtins.filter builtins.isString (builtins.split separator text);
+      lines = builtins.filter (line: line != "") (split "\n" (readFile ./lock.tsv));
+      entry =
+        line:
+        let
+          field = elemAt (split "\t" line);
+        in
+        {
+          section = field 0;
+          name = field 1;
+          version = field 2;
+          file = field 3;
+          size = field 4;
+          sha256 = field 5;
+        };
+    in
+    builtins.groupBy (entry: entry.section) (map entry (builtins.tail lines));
 
   # A file that `fetch` puts into the store: its builder only runs when that
   # was not done. `hash` is a hexadecimal or SRI sha256.
@@ -86,7 +106,7 @@ let
     function (intersectAttrs (functionArgs function) scope // overrides);
 
   lib = {
-    inherit (builtins) mapAttrs;
+    inherit (builtins) concatMap mapAttrs;
     cleanSourceWith =
       {
         name,
@@ -120,6 +140,7 @@ let
     # There is nothing that could be forced: a node is one set of options.
     mkForce = value: value;
     mapAttrs' = f: set: builtins.listToAttrs (map (name: f name set.${name}) (builtins.attrNames set));
+    unique = builtins.foldl' (seen: one: if builtins.elem one seen then seen else seen ++ [ one ]) [ ];
     nameValuePair = name: value: { inherit name value; };
     optionalString = condition: text: if condition then text else "";
   };
@@ -135,6 +156,7 @@ let
         inherit system;
         # Statically linked with glibc: the Debian toolchain has no musl.
         rust.rustcTarget = "x86_64-unknown-linux-gnu";
+        linux-kernel.target = "bzImage";
       };
     };
     pkgsStatic = pkgs;

@@ -4,7 +4,10 @@
 
 use crate::prelude::*;
 
-pub const TESTS: &[Test] = tests![says_hello_and_goodbye];
+pub const EXAMPLE: Example = Example {
+    tests: tests![says_hello_and_goodbye],
+    ..Example::EMPTY
+};
 
 fn says_hello_and_goodbye(vm: &mut Vm) -> Result {
     let module = vm.load("my-module")?;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What runs tasks.
+//! The executor, which runs tasks.
 
 use crate::{
     bindings,
-    workqueue::OwnedQueue, //
+    workqueue::{
+        init_work,
+        OwnedQueue, //
+    },
 };
 use core::{
     cell::UnsafeCell,
@@ -40,47 +43,84 @@ use kernel::{
 
 /// Runs tasks on a workqueue.
 ///
-/// It dereferences to a [`Spawner`], of which tasks can have one, too, to begin
-/// others.
+/// It dereferences to a [`Spawner`]. Tasks can have a `Spawner` too, to create
+/// other tasks.
 ///
 /// # Unloading
 ///
-/// *Unregister waits*: dropping the executor cancels all tasks. It waits for each
-/// until that does not run and cannot be enqueued any more, and drops its future;
-/// those who [join](JoinHandle) it are told `ECANCELED`. From then on nothing can
-/// be spawned, and a waker that somebody still has does nothing.
+/// *Unregister waits*: dropping the executor cancels all tasks. For each task
+/// it waits until the task is not running and cannot be enqueued any more, and
+/// drops its future; a [`JoinHandle`] of the task gives `ECANCELED`. From then
+/// on no task can be spawned, and wakers that are left do nothing. Dropping may
+/// sleep.
 ///
-/// It must not be dropped by one of its tasks, which would wait for itself. Give
-/// tasks a [`Spawner`].
+/// A task must not drop its own executor: it would wait for itself. Give tasks a
+/// [`Spawner`].
 ///
 /// # Examples
 ///
-/// ```ignore
-/// async fn greet(executor: Spawner) -> Result {
+/// ```
+/// # use kernel::prelude::*;
+/// use core::time::Duration;
+/// use lkm::{
+///     kasync::{sleep, Executor, Spawner},
+///     workqueue::{Flags, OwnedQueue},
+/// };
+///
+/// async fn greet(spawner: Spawner) -> Result {
 ///     sleep(Duration::from_secs(1)).await;
-///     let twice = executor.spawn(async { 2 + 2 })?;
-///     pr_info!("two and two are {}\n", twice.await?);
+///     let sum = spawner.spawn(async { 2 + 2 })?;
+///     pr_info!("two and two are {}\n", sum.await?);
 ///     Ok(())
 /// }
 ///
-/// let executor = Executor::new(OwnedQueue::new(c"example", WQ_PERCPU, 0)?)?;
-/// executor.spawn(greet(executor.spawner()))?;
+/// fn start() -> Result<Executor> {
+///     let queue = OwnedQueue::new(c"example", Flags::PERCPU, 0)?;
+///     let executor = Executor::new(queue)?;
+///     executor.spawn(greet(executor.spawner()))?;
+///     // The module keeps it: dropping it cancels the task.
+///     Ok(executor)
+/// }
+/// ```
+///
+/// A task may continue in another thread, so a guard of a lock must not be held
+/// across an `await`. This does not compile:
+///
+/// ```compile_fail
+/// use core::time::Duration;
+/// use kernel::{prelude::*, sync::{Arc, Mutex}};
+/// use lkm::kasync::{sleep, Spawner};
+///
+/// fn start(spawner: &Spawner, sum: Arc<Mutex<u32>>) -> Result {
+///     spawner.spawn(async move {
+///         let mut sum = sum.lock();
+///         sleep(Duration::from_secs(1)).await;
+///         *sum += 1;
+///     })?;
+///     Ok(())
+/// }
 /// ```
 pub struct Executor {
     spawner: Spawner,
-    /// Keeps the queue, until all tasks are over.
+    /// Keeps the queue until all tasks are over.
     _queue: Arc<OwnedQueue>,
 }
 
 impl Executor {
-    /// Creates an executor whose tasks run on `queue`: with `WQ_PERCPU` on the
-    /// CPU that wakes them, one at a time on each unless one sleeps; with
-    /// `WQ_UNBOUND` on any. May sleep.
+    /// Creates an executor whose tasks run on `queue`. May sleep.
+    ///
+    /// With [`Flags::PERCPU`] a task runs on the CPU that woke it, and each CPU
+    /// runs one task at a time unless one sleeps. With [`Flags::UNBOUND`] a
+    /// task runs on any CPU.
+    ///
+    /// [`Flags::PERCPU`]: crate::workqueue::Flags::PERCPU
+    /// [`Flags::UNBOUND`]: crate::workqueue::Flags::UNBOUND
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: a queue with `WQ_BH`, whose items must not sleep;
-    /// - `ENOMEM`.
+    /// - `EINVAL`: `queue` has the flag [`BH`](crate::workqueue::Flags::BH): its
+    ///   items must not sleep;
+    /// - `ENOMEM`: no memory.
     pub fn new(queue: Arc<OwnedQueue>) -> Result<Self> {
         if queue.is_bh() {
             return Err(EINVAL);
@@ -96,7 +136,8 @@ impl Executor {
         })
     }
 
-    /// What tasks begin others with.
+    /// A [`Spawner`] for tasks that create other tasks. Can be called in any
+    /// context.
     pub fn spawner(&self) -> Spawner {
         self.spawner.clone()
     }
@@ -119,22 +160,22 @@ impl Drop for Executor {
     }
 }
 
-/// What begins tasks: a reference to an [`Executor`], which it does not keep
-/// from being dropped.
+/// Creates tasks. It is a reference to an [`Executor`], but does not keep the
+/// executor from being dropped.
 #[derive(Clone)]
 pub struct Spawner(Arc<Shared>);
 
 impl Spawner {
-    /// Begins a task: `future` is polled by a worker, soon. May sleep.
+    /// Creates a task: a worker polls `future` soon. May sleep.
     ///
-    /// It goes on also when the handle is dropped.
+    /// The task goes on when the handle is dropped.
     ///
     /// # Errors
     ///
-    /// `future` is dropped, and there is no task:
+    /// In case of an error `future` is dropped and does not run.
     ///
     /// - `ESHUTDOWN`: the executor was dropped;
-    /// - `ENOMEM`.
+    /// - `ENOMEM`: no memory.
     pub fn spawn<F>(&self, future: F) -> Result<JoinHandle<F::Output>>
     where
         F: Future + Send + 'static,
@@ -142,20 +183,20 @@ impl Spawner {
     {
         let task: Arc<Task<F>> = Arc::pin_init(Task::new(self.0.clone(), future), GFP_KERNEL)?;
         self.0.add(task.clone())?;
-        // Unless it was aborted by now.
+        // This does nothing if the task was aborted meanwhile.
         task.enqueue();
         Ok(JoinHandle(task))
     }
 }
 
-/// What an executor and its tasks have in common.
+/// The data that an executor and its tasks share.
 ///
 /// # Invariants
 ///
 /// `queue` exists while there are tasks that can be enqueued.
 #[pin_data]
 struct Shared {
-    /// The tasks that are not over; `None` when the executor was dropped.
+    /// The tasks that are not over; `None` once the executor was dropped.
     #[pin]
     tasks: Mutex<Option<KVVec<Arc<dyn Abort>>>>,
     queue: *mut bindings::workqueue_struct,
@@ -175,12 +216,12 @@ impl Shared {
         Ok(tasks.push(task, GFP_KERNEL)?)
     }
 
-    /// Takes `task` out, if it is still in. What is returned may be its last
-    /// reference.
+    /// Takes `task` out of the list if it is still there. The returned reference
+    /// may be the last one.
     fn remove(&self, task: &dyn Abort) -> Option<Arc<dyn Abort>> {
         let mut tasks = self.tasks.lock();
         let tasks = tasks.as_mut().get_mut().as_mut()?;
-        // The last one gets its place.
+        // The last task moves to the place of `task`.
         let last = tasks.pop()?;
         let place = task.place().load(Relaxed);
         let removed = match tasks.get_mut(place) {
@@ -197,22 +238,22 @@ impl Shared {
     }
 }
 
-/// A task, whatever its future.
+/// A task with any future.
 trait Abort: Send + Sync {
-    /// Ends the task. Waits until it does not run; then its future is gone. May
+    /// Ends the task. Waits until it is not running, and drops its future. May
     /// sleep.
     fn abort(&self);
 
-    /// Where it is in `Shared::tasks`, whose lock is to be held.
+    /// The index of the task in `Shared::tasks`. The caller holds that lock.
     fn place(&self) -> &Atomic<usize>;
 }
 
-/// A task, whatever its future, but for its output.
+/// A task with any future that has the output `T`.
 trait Join<T>: Send + Sync {
-    /// What the task gave, if it is over.
+    /// The output of the task, if it is over.
     fn poll_join(&self, waker: &Waker) -> Poll<Result<T>>;
 
-    /// Nobody is going to ask for the output.
+    /// Says that the output is not wanted.
     fn detach(&self);
 
     fn is_finished(&self) -> bool;
@@ -222,16 +263,17 @@ trait Join<T>: Send + Sync {
 
 /// A task.
 ///
-/// The executor has a reference to it until it is over, and each waker has one.
-/// The last may be given back in any context, so then the task must have
-/// nothing that minds: by then future and output are gone.
+/// The executor has a reference to the task until the task is over. Each waker
+/// and the handle have one too. The last reference may be dropped in any
+/// context except NMI. So by then the task must own nothing that has to be
+/// dropped in process context: its future and its output are gone.
 ///
 /// # Invariants
 ///
 /// - `work` is initialised, and its function is `Self::run`.
-/// - `future` is only used by `run`, which does not run twice at a time, and by
-///   who has disabled `work` and waited for it.
-/// - `work` is disabled before the executor gives back its reference.
+/// - Only two kinds of code use `future`: `run`, which does not run twice at the
+///   same time, and code that has disabled `work` and waited for it.
+/// - `work` is disabled before the executor drops its reference.
 #[pin_data]
 struct Task<F: Future> {
     #[pin]
@@ -249,20 +291,20 @@ struct Task<F: Future> {
 
 assert_pinned!(Task<F> where F: Future);
 
-// SAFETY: The future is used by one thread at a time, and dropped in any; what
-// it gives is sent to who joins.
+// SAFETY: One thread at a time uses the future, and any thread may drop it. The
+// output is sent to the thread that joins the task.
 unsafe impl<F: Future + Send> Send for Task<F> where F::Output: Send {}
 
-// SAFETY: As above; all else has a lock or is atomic.
+// SAFETY: As above. Everything else has a lock or is atomic.
 unsafe impl<F: Future + Send> Sync for Task<F> where F::Output: Send {}
 
-/// How a task ends.
+/// The end of a task.
 struct End<T> {
     output: Option<Result<T>>,
     is_over: bool,
-    /// Whether somebody has a handle.
+    /// Whether there is still a handle.
     has_handle: bool,
-    /// Who waits for the end.
+    /// Wakes the task that waits for the end.
     waker: Option<Waker>,
 }
 
@@ -276,18 +318,13 @@ where
 {
     fn new(shared: Arc<Shared>, future: F) -> impl PinInit<Self> {
         let class = task_class();
-        // INVARIANT: The item is initialised, and nobody uses the future.
+        // INVARIANT: The item is initialised here, and nothing uses the future
+        // yet.
         pin_init!(Self {
-            // SAFETY: `slot` can be written to, name and key are static. For the
-            // function unregister waits: the executor disables each item.
+            // SAFETY: `slot` can be written to; name and key are static.
+            // Unload rule, unregister waits: the executor disables each item.
             work <- Opaque::ffi_init(|slot| unsafe {
-                bindings::init_work_with_key(
-                    slot,
-                    Some(Self::run),
-                    false,
-                    c"Executor::spawn".as_char_ptr(),
-                    class.as_ptr(),
-                )
+                init_work(slot, Self::run, c"Executor::spawn", class)
             }),
             shared,
             place: Atomic::new(0),
@@ -305,10 +342,10 @@ where
 
     /// # Safety
     ///
-    /// `work` is that of a `Self` to which the executor has a reference.
+    /// `work` is the field of a `Self` to which the executor has a reference.
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
-        // SAFETY: By the function's requirements. The executor gives its
-        // reference back when this has returned, or lets `end` below do so.
+        // SAFETY: By this function's contract. The executor drops its reference
+        // after this has returned, or `end` below returns that reference.
         let task = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };
         let output = if task.cancelled.load(Relaxed) {
             Poll::Ready(Err(cancelled()))
@@ -318,16 +355,17 @@ where
         if let Poll::Ready(output) = output {
             // SAFETY: This is `run`.
             let last = unsafe { task.end(output) };
-            // From here on there may be no task.
+            // The task may be gone after this.
             drop(last);
         }
     }
 
     fn poll(&self) -> Poll<F::Output> {
-        // The executor's reference will do while this runs.
-        // SAFETY: The pointer is that of a task, and no reference is given back.
+        // The executor's reference keeps the task while this runs.
+        // SAFETY: The pointer is that of a task. This waker is never dropped,
+        // so it does not drop a reference that it does not own.
         let waker = ManuallyDrop::new(unsafe { Waker::from_raw(Self::raw_waker(self)) });
-        // SAFETY: By the type invariants, as this is called by `run`. It is
+        // SAFETY: By the type invariants, as `run` calls this. The future is
         // pinned with the task.
         let future = unsafe { Pin::new_unchecked(&mut *self.future.get()) };
         match future.as_pin_mut() {
@@ -336,11 +374,14 @@ where
         }
     }
 
+    /// Drops the future, if it is still there.
+    ///
     /// # Safety
     ///
-    /// By `run`, or by who has disabled the item and waited for it.
+    /// The caller is `run`, or has disabled the item and waited for it.
     unsafe fn drop_future(&self) {
-        // SAFETY: By the function's requirements. It is pinned with the task.
+        // SAFETY: By this function's contract. The future is pinned with the
+        // task.
         unsafe { Pin::new_unchecked(&mut *self.future.get()) }.set(None);
     }
 
@@ -348,18 +389,19 @@ where
     ///
     /// # Safety
     ///
-    /// By `run`.
+    /// The caller is `run`.
     unsafe fn end(&self, output: Result<F::Output>) -> Option<Arc<dyn Abort>> {
-        // SAFETY: By the function's requirements.
+        // SAFETY: By this function's contract.
         unsafe { self.drop_future() };
-        // Whoever has a waker still enqueues it in vain.
+        // Wakers that are left do nothing from now on.
         // SAFETY: By the type invariants.
         unsafe { bindings::disable_work(self.work.get()) };
         self.tell(output);
         self.shared.remove(self)
     }
 
-    /// Tells who joins that the task is over, if nobody has yet.
+    /// Stores the output, if the task is not over yet, and wakes the task that
+    /// joins this one.
     fn tell(&self, output: Result<F::Output>) {
         let mut end = self.end.lock();
         if end.is_over {
@@ -383,9 +425,9 @@ where
 
     fn enqueue(&self) {
         // SAFETY: By the type invariants the item is initialised. If it is not
-        // disabled the queue exists, else this does not touch it. Unregister
-        // waits: the executor disables the item, and waits, before it lets the
-        // queue go.
+        // disabled, the queue exists; if it is, this does not touch the queue.
+        // Unload rule, unregister waits: the executor disables the item and waits
+        // for it before it drops the queue.
         unsafe {
             bindings::queue_work_on(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
@@ -397,23 +439,23 @@ where
 
     const VTABLE: RawWakerVTable = RawWakerVTable::new(
         |task| {
-            // SAFETY: It is from `raw_waker`, and whoever calls this has a
-            // reference, which it keeps.
+            // SAFETY: The pointer is from `raw_waker`. The caller has a reference
+            // and keeps it.
             let task = ManuallyDrop::new(unsafe { Arc::from_raw(task.cast::<Self>()) });
             RawWaker::new(Arc::into_raw(Arc::clone(&task)).cast(), &Self::VTABLE)
         },
         |task| {
-            // SAFETY: It is from `raw_waker`, and whoever calls this gives its
+            // SAFETY: The pointer is from `raw_waker`. The caller gives up its
             // reference.
             unsafe { Arc::from_raw(task.cast::<Self>()) }.enqueue();
         },
         |task| {
-            // SAFETY: It is from `raw_waker`, and whoever calls this has a
+            // SAFETY: The pointer is from `raw_waker`. The caller has a
             // reference.
             unsafe { &*task.cast::<Self>() }.enqueue();
         },
         |task| {
-            // SAFETY: It is from `raw_waker`, and whoever calls this gives its
+            // SAFETY: The pointer is from `raw_waker`. The caller gives up its
             // reference.
             drop(unsafe { Arc::from_raw(task.cast::<Self>()) });
         },
@@ -424,17 +466,18 @@ where
     }
 }
 
-/// The error `ESHUTDOWN`: there is no executor any more.
+/// The error `ESHUTDOWN`: the executor was dropped.
 fn shut_down() -> Error {
     Error::from_errno(-(bindings::ESHUTDOWN as c_int))
 }
 
-/// The error `ECANCELED`: of a task that did not come to its end.
+/// The error `ECANCELED`: the task was cancelled.
 fn cancelled() -> Error {
     Error::from_errno(-(bindings::ECANCELED as c_int))
 }
 
-/// Lock debugging takes the running of a task for a lock. All have one class.
+/// The lock class of all tasks: lock debugging treats the running of a task as a
+/// lock.
 fn task_class() -> Pin<&'static kernel::sync::LockClassKey> {
     static_lock_class!()
 }
@@ -445,9 +488,9 @@ where
     F::Output: Send + 'static,
 {
     fn abort(&self) {
-        // SAFETY: By the type invariants; this may sleep.
+        // SAFETY: By the type invariants, and this may sleep.
         unsafe { bindings::disable_work_sync(self.work.get()) };
-        // SAFETY: The item is disabled and was waited for.
+        // SAFETY: The item was disabled and waited for.
         unsafe { self.drop_future() };
         self.tell(Err(cancelled()));
     }
@@ -468,7 +511,7 @@ where
         if end.is_over {
             let output = end.output.take();
             drop(end);
-            // It is given once.
+            // The output is returned once.
             return Poll::Ready(output.unwrap_or(Err(cancelled())));
         }
         let old = end.waker.replace(new);
@@ -496,27 +539,38 @@ where
     }
 }
 
-/// A task, for who wants to know its output, or to end it. Waiting for it gives
-/// that output, or `ECANCELED` when the task was cancelled.
+/// A handle to a task. It is a future that waits until the task is over and gives
+/// the task's output.
 ///
-/// Dropping it lets the task go on.
+/// Dropping the handle lets the task go on. A handle must be dropped in process
+/// context.
+///
+/// # Errors
+///
+/// - `ECANCELED`: the task was cancelled, or the output was already taken.
 ///
 /// # Examples
 ///
-/// ```ignore
-/// let task = executor.spawn(async { 6 * 7 })?;
-/// pr_info!("{}\n", task.await?);
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::kasync::Spawner;
+///
+/// async fn answer(spawner: Spawner) -> Result {
+///     let task = spawner.spawn(async { 6 * 7 })?;
+///     pr_info!("{}\n", task.await?);
+///     Ok(())
+/// }
 /// ```
 pub struct JoinHandle<T>(Arc<dyn Join<T>>);
 
 impl<T> JoinHandle<T> {
-    /// Cancels the task: if it is not over, its future is dropped, soon, at
-    /// whatever it waits for. In any context.
+    /// Cancels the task. If it is not over, a worker drops its future soon, at
+    /// the `await` where it waits. Can be called in any context except NMI.
     pub fn cancel(&self) {
         self.0.cancel();
     }
 
-    /// Whether the task is over. In process context.
+    /// Whether the task is over. Can be called in process context only.
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()
     }

@@ -5,14 +5,15 @@
 //! C headers: [`include/linux/net.h`](srctree/include/linux/net.h),
 //! [`include/net/sock.h`](srctree/include/net/sock.h)
 //!
-//! The types are those of [`lkm::net`](crate::net), and wait without a thread.
+//! The types are those of [`lkm::net`](crate::net), but a task that waits has no
+//! thread. The `kernel` crate has no sockets.
 //!
-//! A socket has a queue of those who wait for it, which its callbacks
-//! (`sk_data_ready`, `sk_write_space`, `sk_state_change`, `sk_error_report`) wake.
-//! A future has an entry there while it waits, with a function of its own, which
-//! wakes the task. The callbacks themselves are left alone: connections inherit
-//! those of their listener, and there would be no end to who has a pointer into
-//! the module.
+//! A socket has a wait queue. Its callbacks (`sk_data_ready`, `sk_write_space`,
+//! `sk_state_change`, `sk_error_report`) wake that queue. A future that waits
+//! has an entry in the queue; the function of the entry wakes the task. The
+//! callbacks themselves are not replaced: connections inherit the callbacks of
+//! their listener, so any number of sockets would have a pointer into the
+//! module.
 
 use super::sleep;
 use crate::{
@@ -47,14 +48,15 @@ use kernel::{
     types::Opaque, //
 };
 
-/// How often a task may go on without waiting before others get their turn.
+/// How many operations a socket allows without a wait before other tasks get
+/// their turn.
 const TURNS: u32 = 32;
 
-/// How soon to try again what should have been possible, and was not: there was
-/// no memory, or another task was quicker.
+/// How long to wait before an operation is tried again that should have succeeded
+/// and did not: there was no memory, or another task was faster.
 const SOON: Duration = Duration::from_millis(10);
 
-/// A socket, and what its tasks have done with it without waiting.
+/// A socket, and the number of operations since the last wait.
 struct Async {
     socket: Socket,
     turns: Atomic<u32>,
@@ -68,8 +70,8 @@ impl Async {
         }
     }
 
-    /// Does `what` as soon as it does not fail with `EAGAIN`. Before, it waits
-    /// for one of `events` of `poll(2)`.
+    /// Calls `what` until it does not fail with `EAGAIN`. Before each call it
+    /// waits for one of the `events` of `poll(2)`.
     async fn when<R>(&self, events: u32, mut what: impl FnMut() -> Result<R>) -> Result<R> {
         loop {
             match self.attempt(events, &mut what).await {
@@ -86,7 +88,7 @@ impl Async {
             entry: Entry {
                 inner: Opaque::uninit(),
                 queue: Cell::new(core::ptr::null_mut()),
-                // Whoever waits is told of errors, too.
+                // Errors end every wait.
                 events: events | bindings::POLLERR | bindings::POLLHUP,
                 waker: UnsafeCell::new(None),
                 _pin: PhantomPinned,
@@ -98,8 +100,8 @@ impl Async {
 const READABLE: u32 = bindings::POLLIN | bindings::POLLRDNORM | bindings::POLLRDHUP;
 const WRITABLE: u32 = bindings::POLLOUT | bindings::POLLWRNORM;
 
-/// What [`Async::when`] does. It also fails with `EAGAIN` when nobody knows what
-/// to wait for.
+/// One attempt of [`Async::when`]. Fails with `EAGAIN` also if the socket says
+/// that it is ready, but the operation fails with `EAGAIN` again and again.
 struct Attempt<'a, F> {
     socket: &'a Async,
     what: F,
@@ -110,14 +112,13 @@ impl<R, F: FnMut() -> Result<R>> Future for Attempt<'_, F> {
     type Output = Result<R>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
-        // SAFETY: Only `entry` has to stay where it is, and nothing is moved out
-        // of it.
+        // SAFETY: Only `entry` has to stay where it is, and nothing moves it.
         let Self {
             socket,
             what,
             entry,
         } = unsafe { self.get_unchecked_mut() };
-        // SAFETY: It is pinned with `self`.
+        // SAFETY: The entry is pinned with `self`.
         let entry = unsafe { Pin::new_unchecked(&*entry) };
         let turns = socket.turns.load(Relaxed);
         if turns >= TURNS {
@@ -125,8 +126,8 @@ impl<R, F: FnMut() -> Result<R>> Future for Attempt<'_, F> {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // Once more after the entry is there: what happens from then on wakes the
-        // task, and what has happened before is seen.
+        // Look once more after the entry was added: an event before that is seen,
+        // and an event after that wakes the task.
         for _ in 0..3 {
             let socket_ptr = socket.socket.as_ptr();
             // SAFETY: By the invariants of `Socket`.
@@ -150,7 +151,7 @@ impl<R, F: FnMut() -> Result<R>> Future for Attempt<'_, F> {
     }
 }
 
-/// A place in the queue of a socket.
+/// An entry in the wait queue of a socket.
 ///
 /// # Invariants
 ///
@@ -166,26 +167,26 @@ struct Entry {
 
 assert_pinned!(Entry);
 
-// SAFETY: An entry may be put into a queue and taken out in any thread.
+// SAFETY: Any thread may add an entry to a queue and remove it.
 unsafe impl Send for Entry {}
 
 impl Entry {
-    /// Puts the entry into the queue of `socket`, for `waker`. Returns whether it
+    /// Adds the entry to the queue of `socket`, for `waker`. Returns whether it
     /// was there already.
     ///
     /// `socket` is the same each time, and outlives the entry.
     fn wait(self: Pin<&Self>, socket: &Socket, waker: &Waker) -> bool {
         if !self.queue.get().is_null() {
-            // SAFETY: By the type invariants nobody changes it.
+            // SAFETY: By the type invariants the waker does not change now.
             let old = unsafe { &*self.waker.get() };
             if old.as_ref().is_some_and(|old| old.will_wake(waker)) {
                 return true;
             }
             self.remove();
         }
-        // SAFETY: The entry is in no queue, so it is nobody else's. The queue is
-        // there as long as the socket. Unregister waits: `drop` takes the entry
-        // out again.
+        // SAFETY: The entry is in no queue, so only this function uses it. The
+        // queue exists as long as the socket.
+        // Unload rule, unregister waits: `drop` removes the entry.
         unsafe {
             *self.waker.get() = Some(waker.clone());
             self.inner.get().write(bindings::wait_queue_entry {
@@ -194,39 +195,40 @@ impl Entry {
             });
             let queue = &raw mut (*socket.as_ptr()).wq.wait;
             bindings::add_wait_queue(queue, self.inner.get());
-            // INVARIANT: It was just put there.
+            // INVARIANT: The entry was just added, and `self` is pinned.
             self.queue.set(queue);
         }
         false
     }
 
-    /// Takes the entry out of its queue, if it is in one.
+    /// Removes the entry from its queue, if it is in one.
     fn remove(&self) {
         let queue = self.queue.replace(core::ptr::null_mut());
         if !queue.is_null() {
-            // SAFETY: By the type invariants. This takes the queue's lock, with
-            // which the function is called: it does not run afterwards.
+            // SAFETY: By the type invariants. This takes the queue's lock. The
+            // function is called with that lock held, so it does not run after
+            // this.
             unsafe { bindings::remove_wait_queue(queue, self.inner.get()) };
         }
     }
 
-    /// Called with the lock of the queue, in any context.
+    /// Called with the lock of the queue held, in any context that may take it.
     ///
     /// # Safety
     ///
-    /// `inner` is that of a `Self` that is in a queue.
+    /// `inner` is the field of a `Self` that is in a queue.
     unsafe extern "C" fn woken(
         inner: *mut bindings::wait_queue_entry,
         _mode: c_uint,
         _flags: c_int,
         key: *mut c_void,
     ) -> c_int {
-        // SAFETY: By the function's requirements.
+        // SAFETY: By this function's contract.
         let this = unsafe { &*kernel::container_of!(Opaque::cast_from(inner), Self, inner) };
         let events = key.addr() as u32;
-        // No events are all.
+        // 0 stands for all events.
         if events == 0 || events & this.events != 0 {
-            // SAFETY: By the type invariants nobody changes it.
+            // SAFETY: By the type invariants the waker does not change now.
             if let Some(waker) = unsafe { &*this.waker.get() } {
                 waker.wake_by_ref();
             }
@@ -245,44 +247,60 @@ impl Drop for Entry {
 ///
 /// # Unloading
 ///
-/// *Unregister waits*: a future that waits for a connection borrows the listener,
-/// and takes its entry out of the socket's queue when it is dropped, with that
-/// queue's lock. Nothing else of the socket's has a pointer into the module.
+/// *Unregister waits*: a future that waits for a connection borrows the listener.
+/// When it is dropped, it removes its entry from the socket's queue, with that
+/// queue's lock. The socket has no other pointer into the module. Dropping the
+/// listener may sleep.
 ///
 /// # Examples
 ///
-/// ```ignore
-/// async fn serve(listener: TcpListener, executor: Spawner) -> Result {
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::kasync::{
+///     net::{TcpListener, TcpStream},
+///     Spawner,
+/// };
+///
+/// async fn greet(stream: TcpStream) -> Result {
+///     stream.write_all(b"hello\n").await
+/// }
+///
+/// async fn serve(listener: TcpListener, spawner: Spawner) -> Result {
 ///     loop {
 ///         let stream = listener.accept().await?;
-///         executor.spawn(talk(stream))?;
+///         spawner.spawn(greet(stream))?;
 ///     }
 /// }
 /// ```
 pub struct TcpListener(Async);
 
 impl TcpListener {
-    /// As [`net::TcpListener::bind`](crate::net::TcpListener::bind).
+    /// Listens at `addr`, as
+    /// [`net::TcpListener::bind`](crate::net::TcpListener::bind) does. May sleep.
     ///
     /// # Errors
     ///
-    /// The same.
+    /// Those of [`net::TcpListener::bind`](crate::net::TcpListener::bind).
     pub fn bind(addr: SocketAddr, backlog: u32) -> Result<Self> {
         Ok(Self(Async::new(Socket::listen(addr, backlog)?)))
     }
 
-    /// Waits for a connection, and accepts it.
+    /// Waits for a connection and accepts it. To be awaited in process context.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: the connection still waits to be accepted.
+    /// - `ENOMEM`: no memory; the connection still waits to be accepted.
     pub async fn accept(&self) -> Result<TcpStream> {
         let accept = || self.0.socket.accept(bindings::O_NONBLOCK);
         let socket = self.0.when(READABLE, accept).await?;
         Ok(TcpStream(Async::new(socket)))
     }
 
-    /// The address at which it listens. May sleep.
+    /// The address at which the socket listens. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// None today: TCP always knows the local address.
     pub fn local_addr(&self) -> Result<SocketAddr> {
         self.0.socket.local_addr()
     }
@@ -290,18 +308,21 @@ impl TcpListener {
 
 /// A connection.
 ///
-/// Several tasks may have it, for instance one that reads and one that writes.
+/// Several tasks may share it, for instance one that reads and one that writes.
 ///
 /// Dropping it ends the connection, as dropping a
-/// [`net::TcpStream`](crate::net::TcpStream).
+/// [`net::TcpStream`](crate::net::TcpStream) does. That may sleep.
 ///
 /// # Unloading
 ///
-/// As for a [`TcpListener`].
+/// *Unregister waits*, as for a [`TcpListener`].
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::kasync::net::TcpStream;
+///
 /// async fn echo(stream: TcpStream) -> Result {
 ///     let mut buffer = [0; 128];
 ///     loop {
@@ -316,24 +337,27 @@ impl TcpListener {
 pub struct TcpStream(Async);
 
 impl TcpStream {
-    /// Waits for something to be received, and reads at least one byte of it. 0
-    /// is the end: the other side writes no more.
+    /// Waits until there is data, and reads at least one byte of it into
+    /// `buffer`. Returns the number of bytes. 0 means the end: the other side
+    /// writes no more, or `buffer` is empty. To be awaited in process context.
     ///
-    /// When it is dropped before it is ready, nothing was read.
+    /// If the future is dropped before it is ready, nothing was read.
     ///
     /// # Errors
     ///
-    /// - `ECONNRESET`: the other side is gone;
-    /// - `ETIMEDOUT` and others.
+    /// - `ECONNRESET`: the other side has reset the connection;
+    /// - `ETIMEDOUT`: the other side does not answer any more;
+    /// - other errors of the network.
     pub async fn read(&self, buffer: &mut [u8]) -> Result<usize> {
         let receive = || self.0.socket.receive(buffer, bindings::MSG_DONTWAIT);
         self.0.when(READABLE, receive).await
     }
 
-    /// Writes as much of `data` as there is room for, which this waits for.
-    /// Returns how many bytes that were.
+    /// Waits until there is space in the send buffer, and writes as much of
+    /// `data` as fits. Returns the number of bytes. To be awaited in process
+    /// context.
     ///
-    /// When it is dropped before it is ready, nothing was written.
+    /// If the future is dropped before it is ready, nothing was written.
     ///
     /// # Errors
     ///
@@ -345,8 +369,9 @@ impl TcpStream {
         self.0.when(WRITABLE, send).await
     }
 
-    /// Writes all of `data`. After an error, or when it is dropped before it is
-    /// ready, nobody knows how much of it was written.
+    /// Writes all of `data`. After an error, or if the future is dropped before
+    /// it is ready, a part of `data` may have been written. To be awaited in
+    /// process context.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Waiting for two things at once.
+//! Waiting for the first of two futures.
 
 use core::{
     future::Future,
@@ -15,28 +15,36 @@ use kernel::prelude::*;
 /// What [`select`] gives: the output of the future that was ready first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Either<A, B> {
-    /// That of the first future.
+    /// The output of the first future.
     Left(A),
-    /// That of the second.
+    /// The output of the second future.
     Right(B),
 }
 
-/// Waits for two futures until one of them is ready; both are dropped then. When
-/// both are, it is the first.
+/// Waits for two futures until one of them is ready, and gives its output. If
+/// both are ready, it gives the output of `a`. After an `await` both futures
+/// are dropped. Can be called in any context.
 ///
 /// # Examples
 ///
-/// ```ignore
-/// match select(stream.read(&mut buffer), sleep(Duration::from_secs(10))).await {
-///     Either::Left(read) => pr_info!("{} bytes\n", read?),
-///     Either::Right(()) => pr_info!("nothing for ten seconds\n"),
+/// ```
+/// # use kernel::prelude::*;
+/// use core::{future::Future, time::Duration};
+/// use lkm::kasync::{select, sleep, Either};
+///
+/// /// Fails with `ETIMEDOUT` when `future` takes more than ten seconds.
+/// async fn soon<T>(future: impl Future<Output = T>) -> Result<T> {
+///     match select(future, sleep(Duration::from_secs(10))).await {
+///         Either::Left(output) => Ok(output),
+///         Either::Right(()) => Err(ETIMEDOUT),
+///     }
 /// }
 /// ```
 pub fn select<A: Future, B: Future>(a: A, b: B) -> Select<A, B> {
     Select { a, b }
 }
 
-/// What [`select`] returns.
+/// The future that [`select`] returns.
 #[must_use = "a future does nothing unless it is awaited"]
 #[pin_data]
 pub struct Select<A, B> {

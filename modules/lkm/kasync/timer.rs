@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Waiting for the time.
+//! Waiting for a time to pass.
+//!
+//! C header: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
+//!
+//! The `kernel` crate's [`hrtimer`](kernel::time::hrtimer) starts a timer
+//! safely if a box or an `Arc` holds it, or for as long as a closure runs. A
+//! future is part of the task that polls it, and waits between two polls. So
+//! this module uses the C timer.
 
 use crate::bindings;
 use core::{
@@ -28,20 +35,31 @@ use kernel::{
     types::Opaque, //
 };
 
-/// The time at which a timer ends is given as such, and its function runs in
-/// softirq context.
+/// Timers expire at an absolute time, and their function runs in softirq context.
 const MODE: bindings::hrtimer_mode = bindings::hrtimer_mode_HRTIMER_MODE_ABS_SOFT;
 
-/// Waits for `duration`, from now on; never too short. What is beyond three
-/// hundred years is for ever.
+/// Waits for `duration`, counted from this call, and never for less. The time
+/// while the system is suspended does not count. A `duration` of 292 years or
+/// more never ends. Can be called in any context except NMI.
 ///
 /// # Examples
 ///
-/// ```ignore
-/// sleep(Duration::from_millis(100)).await;
+/// ```
+/// # use kernel::prelude::*;
+/// use core::time::Duration;
+/// use lkm::kasync::sleep;
+///
+/// async fn blink() {
+///     loop {
+///         pr_info!("on\n");
+///         sleep(Duration::from_millis(100)).await;
+///         pr_info!("off\n");
+///         sleep(Duration::from_millis(900)).await;
+///     }
+/// }
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    // SAFETY: In any context.
+    // SAFETY: This can be called in any context except NMI.
     let now = unsafe { bindings::ktime_get() };
     Sleep {
         timer: Opaque::uninit(),
@@ -59,17 +77,17 @@ fn nanoseconds(duration: Duration) -> i64 {
     nanoseconds.saturating_add(duration.subsec_nanos().into())
 }
 
-/// What [`sleep`] returns.
+/// The future that [`sleep`] returns.
 ///
 /// # Unloading
 ///
-/// *Unregister waits*: dropping it stops the timer and waits until that does not
-/// run.
+/// *Unregister waits*: dropping the future stops the timer and waits until its
+/// function is not running.
 ///
 /// # Invariants
 ///
 /// While `armed`, `timer` is initialised with the function `Self::expired`, this
-/// is pinned, and `waker` is only changed when the timer was stopped.
+/// value is pinned, and `waker` only changes while the timer is stopped.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Sleep {
     timer: Opaque<bindings::hrtimer>,
@@ -89,31 +107,34 @@ unsafe impl Send for Sleep {}
 impl Sleep {
     /// # Safety
     ///
-    /// `timer` is that of a `Self` that is not dropped meanwhile.
+    /// `timer` is the field of a `Self` that is not dropped during the call.
     unsafe extern "C" fn expired(timer: *mut bindings::hrtimer) -> bindings::hrtimer_restart {
-        // SAFETY: By the function's requirements.
+        // SAFETY: By this function's contract.
         let this = unsafe { &*kernel::container_of!(Opaque::cast_from(timer), Self, timer) };
         this.over.store(true, Release);
-        // SAFETY: Nobody changes it while the timer runs.
+        // SAFETY: By the type invariants the waker does not change now: the timer
+        // is not stopped while its function runs.
         if let Some(waker) = unsafe { &*this.waker.get() } {
             waker.wake_by_ref();
         }
         bindings::hrtimer_restart_HRTIMER_NORESTART
     }
 
-    /// Has `waker` woken when the time is over.
+    /// Starts the timer, which wakes `waker` when the time is over.
     fn arm(self: Pin<&Self>, waker: &Waker) {
         if self.armed.get() {
-            // SAFETY: Nobody writes to it but who polls.
+            // SAFETY: Only this function writes to the waker, and only one thread
+            // at a time polls.
             let old = unsafe { &*self.waker.get() };
             if old.as_ref().is_some_and(|old| old.will_wake(waker)) {
                 return;
             }
-            // SAFETY: By the type invariants, and this is not the timer's function.
+            // SAFETY: By the type invariants, and this is not the timer's
+            // function.
             unsafe { bindings::hrtimer_cancel(self.timer.get()) };
         } else {
-            // SAFETY: The timer is pinned and nobody uses it yet. For the function
-            // unregister waits: see `drop`.
+            // SAFETY: The timer is pinned, and nothing uses it yet.
+            // Unload rule, unregister waits: see `drop`.
             unsafe {
                 bindings::hrtimer_setup(
                     self.timer.get(),
@@ -123,9 +144,9 @@ impl Sleep {
                 )
             };
         }
-        // INVARIANT: It is initialised.
+        // INVARIANT: The timer is initialised, and `self` is pinned.
         self.armed.set(true);
-        // SAFETY: The timer does not run.
+        // SAFETY: The timer is stopped, so its function does not use the waker.
         unsafe { *self.waker.get() = Some(waker.clone()) };
         // SAFETY: By the type invariants.
         unsafe { bindings::hrtimer_start_range_ns(self.timer.get(), self.end, 0, MODE) };
@@ -151,9 +172,10 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if self.armed.get() {
-            // SAFETY: By the type invariants, and this is not the timer's function.
-            // Unregister waits: when this returns the function has returned, and
-            // is not called again.
+            // SAFETY: By the type invariants, and this is not the timer's
+            // function.
+            // Unload rule, unregister waits: when this returns, the function has
+            // returned and is not called again.
             unsafe { bindings::hrtimer_cancel(self.timer.get()) };
         }
     }

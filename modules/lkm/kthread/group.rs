@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Threads that end when they have done their work.
+//! Threads that end by themselves.
 
 use super::{
     KThread,
@@ -17,29 +17,39 @@ use kernel::{
     },
 };
 
-/// Any number of threads, each of which ends when its closure returns. Nobody
-/// has to join them: what is left of one is freed when the next one ends, if not
-/// before.
+/// Any number of threads. Each ends when its closure returns, and needs no
+/// joining: its memory is freed when the next thread ends or when the group is
+/// dropped.
+///
+/// This is a pattern of this crate, not kernel API.
 ///
 /// # Unloading
 ///
 /// *We wait*: dropping a group asks its threads to stop and waits until all of
-/// them have left the module, as dropping a [`KThread`] does for one. So what is
-/// said there of closures is true here; nor may one drop its own group. Dropping
-/// may sleep.
+/// them have left the module, as dropping a [`KThread`] does for one thread. That
+/// may sleep. The rules for the closure of a `KThread` hold for these closures.
+/// A closure must not drop its own group.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use kernel::time::msecs_to_jiffies;
+/// use lkm::kthread::{Group, KThread};
+///
 /// let guests = Group::new()?;
-/// let acceptor = KThread::spawn(c"acceptor", move |this| {
+/// let host = KThread::spawn(c"host", move |this| {
 ///     while !this.should_stop() {
-///         let guest = listener.accept()?;
-///         guests.spawn(c"guest", move |_| welcome(guest))?;
+///         guests.spawn(c"guest", |_| {
+///             pr_info!("hello\n");
+///             Ok(())
+///         })?;
+///         this.sleep(msecs_to_jiffies(1000));
 ///     }
-///     // Here the guests are asked to leave.
+///     // `guests` is dropped here: all guests are asked to stop.
 ///     Ok(())
 /// })?;
+/// # Ok::<(), Error>(())
 /// ```
 pub struct Group(Arc<Threads>);
 
@@ -49,11 +59,13 @@ struct Threads {
     list: Mutex<List>,
 }
 
-/// Each thread of a group is in here, or was stopped by who has taken it out.
+/// The threads of a group. A thread that was taken out of the list is stopped by
+/// the code that took it out.
 struct List {
-    /// Those whose closure has not returned.
+    /// The threads whose closure has not returned.
     running: KVec<KThread>,
-    /// The last one whose closure has: no thread can wait for itself.
+    /// The last thread whose closure has returned. The next one to end waits for
+    /// it, as no thread can wait for itself.
     ended: Option<KThread>,
 }
 
@@ -69,7 +81,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`.
+    /// - `ENOMEM`: no memory.
     pub fn new() -> Result<Self> {
         let threads = pin_init!(Threads {
             list <- new_mutex!(List::EMPTY, "Group::list"),
@@ -77,21 +89,24 @@ impl Group {
         Ok(Self(Arc::pin_init(threads, GFP_KERNEL)?))
     }
 
-    /// Creates a thread, as [`KThread::spawn`] does. What its closure returns is
-    /// of no use to anybody. May sleep.
+    /// Creates a thread, as [`KThread::spawn`] does. The result of its closure is
+    /// ignored. May sleep.
     ///
     /// # Errors
     ///
+    /// In case of an error `closure` is dropped and does not run.
+    ///
     /// - `EINTR`: the caller is being killed;
-    /// - `ENOMEM`.
+    /// - `ENOMEM`: no memory.
     pub fn spawn<F>(&self, name: &CStr, closure: F) -> Result
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
     {
         let threads = self.0.clone();
-        // A thread that ends at once is to find itself in the list.
+        // Hold the lock: a thread that ends at once must find itself in the list.
         let mut list = self.0.list.lock();
-        // Then the thread is not dropped here, where it would wait for the lock.
+        // Allocate first: if `push` failed, the thread would be dropped here, and
+        // would wait for the lock.
         list.running.reserve(1, GFP_KERNEL)?;
         let thread = KThread::spawn(name, move |this| {
             let result = closure(this);
@@ -103,11 +118,11 @@ impl Group {
 }
 
 impl Threads {
-    /// By a thread that is about to end: it has another one wait for itself, and
-    /// waits for the one before it.
+    /// Called by a thread that is about to end. It leaves itself for the next one
+    /// to wait for, and waits for the thread that ended before it.
     fn remove_current(&self) {
         let mut list = self.list.lock();
-        // It is being stopped if it is not there.
+        // A thread that is not in the list is being stopped.
         let place = list.running.iter().position(KThread::is_current);
         let Some(thread) = place.and_then(|place| list.running.remove(place).ok()) else {
             return;
@@ -120,7 +135,8 @@ impl Threads {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // From now on no thread finds itself, so none has another one to wait for.
+        // From now on no thread finds itself in the list, so none waits for
+        // another.
         let list = mem::replace(&mut *self.0.list.lock(), List::EMPTY);
         drop(list);
     }

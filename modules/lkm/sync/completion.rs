@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! An event that is waited for.
+//! Waiting for an event.
 //!
 //! C header: [`include/linux/completion.h`](srctree/include/linux/completion.h)
 //!
 //! Reference: <https://docs.kernel.org/scheduler/completion.html>
+//!
+//! The `kernel` crate's [`Completion`](kernel::sync::Completion) has only
+//! `complete_all()`, and a wait without a timeout that no signal ends.
 
 use crate::bindings;
 use core::marker::PhantomPinned;
@@ -16,22 +19,19 @@ use kernel::{
     types::Opaque, //
 };
 
-/// An event that is waited for, and that is not lost when it happens before
-/// anybody waits.
+/// An event that threads wait for. An event that happens before a thread waits is
+/// not lost.
 ///
-/// It counts: each [`complete`](Self::complete) lets one wait end, in the order
-/// in which they began. After [`complete_all`](Self::complete_all) no wait
-/// takes any time, until [`reinit`](Self::reinit).
-///
-/// The `kernel` crate's type of this name has only `complete_all`, and a wait
-/// that nothing interrupts.
+/// A completion counts: each [`complete`](Self::complete) ends one wait, in the
+/// order in which the waits began. After [`complete_all`](Self::complete_all) no
+/// wait takes any time, until [`reinit`](Self::reinit).
 ///
 /// # Unloading
 ///
-/// Nobody has a pointer to it but who borrows it, so nothing is left behind when
-/// it is dropped. Who waits in a system call of the module's is waited for by
-/// what unregisters: `rmmod` hangs until the wait ends. So call
-/// [`complete_all`](Self::complete_all) before, for instance when the module's
+/// Nothing is registered: only borrowers have a pointer to the completion.
+/// While a process waits in a system call of the module, `rmmod` hangs
+/// (*unregister waits*) or is refused (*owner held*). So call
+/// [`complete_all`](Self::complete_all) first, for instance when the module's
 /// value is dropped.
 ///
 /// # Invariants
@@ -40,7 +40,10 @@ use kernel::{
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::sync::Completion;
+///
 /// #[pin_data]
 /// struct Engine {
 ///     #[pin]
@@ -69,16 +72,17 @@ pub struct Completion {
 
 assert_pinned!(Completion);
 
-// SAFETY: A completion may be used and given up on any thread.
+// SAFETY: A completion may be used and dropped in any thread.
 unsafe impl Send for Completion {}
 
-// SAFETY: It has a lock of its own, which all that is done with it takes.
+// SAFETY: A completion has a lock of its own, which all operations take.
 unsafe impl Sync for Completion {}
 
 impl Completion {
-    /// Creates an initialiser of a completion that nobody has completed.
+    /// Creates an initialiser of a completion that is not completed. Can be
+    /// called in any context.
     pub fn new() -> impl PinInit<Self> {
-        // INVARIANT: It is initialised here.
+        // INVARIANT: `inner` is initialised here.
         pin_init!(Self {
             // SAFETY: `slot` can be written to.
             inner <- Opaque::ffi_init(|slot| unsafe { bindings::init_completion(slot) }),
@@ -86,36 +90,43 @@ impl Completion {
         })
     }
 
-    /// Lets one wait end: that of who waits longest, or the next to come. In any
-    /// context.
+    /// Ends one wait: the one that began first, or else the next to begin. Can be
+    /// called in any context except NMI.
     pub fn complete(&self) {
         // SAFETY: By the type invariants.
         unsafe { bindings::complete(self.inner.get()) };
     }
 
-    /// Lets all waits end, those to come as well. In any context but the hard
-    /// part of an interrupt handler, as it may have many to wake.
+    /// Ends all waits, including those that begin later. Can be called in any
+    /// context except NMI and hard interrupt context: it may have many threads
+    /// to wake.
     pub fn complete_all(&self) {
         // SAFETY: By the type invariants.
         unsafe { bindings::complete_all(self.inner.get()) };
     }
 
-    /// Waits, whatever happens: not even `SIGKILL` ends it. May sleep.
+    /// Waits. No signal ends the wait, not even `SIGKILL`. May sleep.
     pub fn wait(&self) {
         // SAFETY: By the type invariants, and this may sleep.
         unsafe { bindings::wait_for_completion(self.inner.get()) };
     }
 
-    /// Waits. Fails with `ERESTARTSYS` when a signal arrived, which is `EINTR`
-    /// in user space, or begins the system call again where the signal's handler
-    /// was installed with `SA_RESTART`. May sleep.
+    /// Waits. A signal ends the wait. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ERESTARTSYS`: a signal arrived: the system call returns `EINTR`, or
+    ///   begins again if the signal's handler was installed with `SA_RESTART`.
     pub fn wait_interruptible(&self) -> Result {
         // SAFETY: By the type invariants, and this may sleep.
         to_result(unsafe { bindings::wait_for_completion_interruptible(self.inner.get()) })
     }
 
-    /// As [`wait`](Self::wait), but for no longer than `timeout`: then it fails
-    /// with `ETIMEDOUT`.
+    /// Waits for `timeout`, at the longest. No signal ends the wait. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ETIMEDOUT`: `timeout` is over.
     pub fn wait_timeout(&self, timeout: Jiffies) -> Result {
         // SAFETY: By the type invariants, and this may sleep.
         match unsafe { bindings::wait_for_completion_timeout(self.inner.get(), limit(timeout)) } {
@@ -124,46 +135,52 @@ impl Completion {
         }
     }
 
-    /// As [`wait_interruptible`](Self::wait_interruptible), but for no longer
-    /// than `timeout`: then it fails with `ETIMEDOUT`. A system call that begins
-    /// again waits that long again.
+    /// Waits for `timeout`, at the longest, or until a signal arrives. A system
+    /// call that begins again waits for the whole `timeout` again. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ETIMEDOUT`: `timeout` is over;
+    /// - `ERESTARTSYS`: a signal arrived: the system call returns `EINTR`, or
+    ///   begins again if the signal's handler was installed with `SA_RESTART`.
     pub fn wait_interruptible_timeout(&self, timeout: Jiffies) -> Result {
         // SAFETY: By the type invariants, and this may sleep.
         match unsafe {
             bindings::wait_for_completion_interruptible_timeout(self.inner.get(), limit(timeout))
         } {
             0 => Err(ETIMEDOUT),
-            // What is left of the time is no error number.
+            // The time that is left is not an error number.
             left => to_result(left.min(0) as c_int),
         }
     }
 
-    /// Does what a wait does that takes no time, and returns whether there was
-    /// one. In any context.
+    /// Waits if that takes no time, and returns whether it did. Can be called
+    /// in any context except NMI.
     #[must_use = "a wait that did end is used up"]
     pub fn try_wait(&self) -> bool {
         // SAFETY: By the type invariants.
         unsafe { bindings::try_wait_for_completion(self.inner.get()) }
     }
 
-    /// Whether a wait would take no time, if nobody comes before. In any
-    /// context.
+    /// Whether a wait would take no time now. Another thread can be faster. Can
+    /// be called in any context except NMI.
     pub fn is_done(&self) -> bool {
         // SAFETY: By the type invariants.
         unsafe { bindings::completion_done(self.inner.get()) }
     }
 
-    /// Makes it as new: what was completed and not waited for is forgotten.
+    /// Resets the completion: forgets all events that no wait has used. Can be
+    /// called in any context except NMI.
     ///
-    /// Who was woken by [`complete_all`](Self::complete_all) and has not run
-    /// since goes on waiting. In any context.
+    /// A thread that [`complete_all`](Self::complete_all) has woken, and that
+    /// has not run since, continues to wait.
     pub fn reinit(&self) {
         // SAFETY: By the type invariants.
         unsafe { bindings::lkm_reinit_completion(self.inner.get()) };
     }
 }
 
-/// What the C functions take for `timeout`.
+/// `timeout` in the range of the C functions.
 fn limit(timeout: Jiffies) -> Jiffies {
     timeout.min(MAX_SCHEDULE_TIMEOUT as Jiffies)
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A gate that lets one in at a time.
+//! A gate that one holder at a time can pass.
+//!
+//! This is a pattern of this crate, not kernel API. In C it is an atomic
+//! variable.
 //!
 //! C header: [`include/linux/atomic.h`](srctree/include/linux/atomic.h)
 
@@ -13,22 +16,33 @@ use kernel::{
     },
 };
 
-/// A gate that lets one in at a time, for as long as that one likes: to have a
-/// file open, for instance.
+/// A gate with one holder at a time, for instance the process that has a file
+/// open.
 ///
-/// It is no lock: who comes in leaves when it wants, also on another thread and
-/// in another system call, and nobody waits. To wait, use it with a
+/// This is a pattern of this crate, not kernel API. C code uses an atomic
+/// variable to the same end: `open(2)` fails with `EBUSY` while another process
+/// has the file open.
+///
+/// A gate is not a lock. The holder may leave at any time, also on another thread
+/// and in another system call. Nothing waits: to wait for the gate, use it with a
 /// [`WaitQueue`](crate::sync::WaitQueue).
 ///
-/// What was done before one left is seen by who comes in after it.
+/// A holder sees everything that earlier holders did before they left.
 ///
 /// # Unloading
 ///
-/// Nobody has a pointer to it but who borrows it, and nobody waits.
+/// Nothing is registered: only borrowers have a pointer to the gate, and none of
+/// them waits.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use kernel::{fs::File, prelude::*};
+/// use lkm::{
+///     file::{Opened, Operations},
+///     sync::Gate,
+/// };
+///
 /// struct Booth {
 ///     gate: Gate,
 /// }
@@ -49,13 +63,18 @@ use kernel::{
 pub struct Gate(Atomic<bool>);
 
 impl Gate {
-    /// A gate with nobody in.
+    /// Creates a gate without a holder.
     #[expect(clippy::new_without_default)]
     pub const fn new() -> Self {
         Self(Atomic::new(false))
     }
 
-    /// Goes in. Fails with `EBUSY` when another is in. In any context.
+    /// Enters the gate: from then on the caller is the holder. Can be called in
+    /// any context.
+    ///
+    /// # Errors
+    ///
+    /// - `EBUSY`: the gate has a holder.
     pub fn enter(&self) -> Result {
         match self.0.xchg(true, Acquire) {
             true => Err(EBUSY),
@@ -63,8 +82,8 @@ impl Gate {
         }
     }
 
-    /// Leaves, so that another can go in. To be called once for each time that
-    /// [`enter`](Self::enter) did not fail. In any context.
+    /// Leaves the gate: from then on it has no holder. Call this once for each
+    /// [`enter`](Self::enter) that succeeded. Can be called in any context.
     pub fn leave(&self) {
         self.0.store(false, Release);
     }

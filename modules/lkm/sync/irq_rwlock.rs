@@ -3,6 +3,8 @@
 //! A lock for many readers or one writer.
 //!
 //! C header: [`include/linux/rwlock.h`](srctree/include/linux/rwlock.h)
+//!
+//! The `kernel` crate has no reader-writer lock.
 
 use crate::bindings;
 use core::{
@@ -38,30 +40,34 @@ macro_rules! new_irq_rwlock {
 }
 
 /// A spinning lock that many readers or one writer can hold. Interrupt handlers
-/// may take it, too: on a CPU that holds it interrupts are off, as with
+/// may take it too: interrupts are off on a CPU that holds the lock, as with
 /// `read_lock_irqsave()` and `write_lock_irqsave()`.
 ///
-/// It may be taken where an [`IrqSpinLock`](crate::sync::IrqSpinLock) may. Who
-/// holds it must not sleep, and should let go of it soon. A thread that reads
-/// must not lock again, not even to read: it can wait for a writer that waits
-/// for it.
+/// It can be taken in the contexts in which an
+/// [`IrqSpinLock`](crate::sync::IrqSpinLock) can. The holder must not sleep,
+/// and should release the lock soon. A thread that holds the lock for reading
+/// must not take it again, not even for reading: it could wait for a writer
+/// that waits for this thread.
 ///
-/// Guards must be dropped in the reverse order of their making, as those of an
-/// [`IrqSpinLock`](crate::sync::IrqSpinLock), which says what happens otherwise.
+/// Guards must be dropped in the reverse of the order in which they were created.
+/// [`IrqSpinLock`](crate::sync::IrqSpinLock) says what happens otherwise.
 ///
 /// # Unloading
 ///
-/// As for an [`IrqSpinLock`](crate::sync::IrqSpinLock): nobody has a pointer to
-/// it but who borrows it.
+/// Nothing is registered: only borrowers have a pointer to the lock, as for an
+/// [`IrqSpinLock`](crate::sync::IrqSpinLock).
 ///
 /// # Invariants
 ///
-/// `lock` is initialised. `data` is only accessed by who holds `lock`, and only
-/// changed by who holds it for writing.
+/// `lock` is initialised. `data` is only accessed by a holder of `lock`, and only
+/// changed by the holder that has it for writing.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::sync::{new_irq_rwlock, IrqRwLock};
+///
 /// #[pin_data]
 /// struct Config {
 ///     #[pin]
@@ -74,6 +80,18 @@ macro_rules! new_irq_rwlock {
 /// )?;
 /// config.limits.write().1 = 10;
 /// let (low, high) = *config.limits.read();
+/// # pr_info!("{low} to {high}\n");
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// A reader cannot change the data. This does not compile:
+///
+/// ```compile_fail,E0594
+/// use lkm::sync::IrqRwLock;
+///
+/// fn raise(limits: &IrqRwLock<(u32, u32)>) {
+///     limits.read().1 = 10;
+/// }
 /// ```
 #[pin_data]
 pub struct IrqRwLock<T> {
@@ -88,15 +106,16 @@ pub struct IrqRwLock<T> {
 
 assert_pinned!(IrqRwLock<T> where T);
 
-// SAFETY: The lock is of no thread, so it can be sent when its data can.
+// SAFETY: The lock belongs to no thread, so it can be sent if its data can.
 unsafe impl<T: Send> Send for IrqRwLock<T> {}
 
-// SAFETY: Readers share the data, which takes `Sync`; writers have it one after
-// the other, which takes `Send`.
+// SAFETY: Readers share the data, and `T` is `Sync`. Writers have it one after
+// the other, and `T` is `Send`.
 unsafe impl<T: Send + Sync> Sync for IrqRwLock<T> {}
 
 impl<T> IrqRwLock<T> {
-    /// Creates an initialiser; [`new_irq_rwlock!`] knows `name` and `key`.
+    /// Creates an initialiser; [`new_irq_rwlock!`] supplies `name` and `key`.
+    /// It does not sleep unless `data` does.
     pub fn new(
         data: impl PinInit<T>,
         name: &'static CStr,
@@ -104,7 +123,7 @@ impl<T> IrqRwLock<T> {
     ) -> impl PinInit<Self> {
         pin_init!(Self {
             data <- UnsafeCell::pin_init(data),
-            // SAFETY: The slot can be written to; name and key are static.
+            // SAFETY: `slot` can be written to; name and key are static.
             lock <- Opaque::ffi_init(|slot| unsafe {
                 bindings::lkm_rwlock_init(slot, name.as_char_ptr(), key.as_ptr())
             }),
@@ -112,7 +131,8 @@ impl<T> IrqRwLock<T> {
         })
     }
 
-    /// Spins until there is no writer, and gives shared access to the data.
+    /// Spins until there is no writer, and gives shared access to the data. Can
+    /// be called in the contexts in which the lock can be taken.
     #[inline]
     pub fn read(&self) -> IrqRwLockReadGuard<'_, T> {
         // SAFETY: By the type invariants the lock is initialised.
@@ -125,8 +145,9 @@ impl<T> IrqRwLock<T> {
         }
     }
 
-    /// Spins until there is neither a reader nor another writer, and gives
-    /// exclusive access to the data.
+    /// Spins until there is no reader and no other writer, and gives exclusive
+    /// access to the data. Can be called in the contexts in which the lock can
+    /// be taken.
     #[inline]
     pub fn write(&self) -> IrqRwLockWriteGuard<'_, T> {
         // SAFETY: By the type invariants the lock is initialised.
@@ -140,8 +161,8 @@ impl<T> IrqRwLock<T> {
     }
 }
 
-/// What [`IrqRwLock::read`] returns: shared access to the data, until it is
-/// dropped. It cannot be sent to another thread.
+/// The guard that [`IrqRwLock::read`] returns: shared access to the data until
+/// it is dropped. It cannot be sent to another thread.
 ///
 /// # Invariants
 ///
@@ -158,7 +179,7 @@ impl<T> Deref for IrqRwLockReadGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: By the type invariants the lock is held, so nobody writes.
+        // SAFETY: By the type invariants the lock is held, so nothing writes.
         unsafe { &*self.lock.data.get() }
     }
 }
@@ -172,8 +193,8 @@ impl<T> Drop for IrqRwLockReadGuard<'_, T> {
     }
 }
 
-/// What [`IrqRwLock::write`] returns: exclusive access to the data, until it is
-/// dropped. It cannot be sent to another thread.
+/// The guard that [`IrqRwLock::write`] returns: exclusive access to the data
+/// until it is dropped. It cannot be sent to another thread.
 ///
 /// # Invariants
 ///
@@ -195,8 +216,7 @@ impl<T> Deref for IrqRwLockWriteGuard<'_, T> {
     }
 }
 
-// The data is pinned with the lock, so it may only be moved when it does not
-// mind.
+// The data is pinned with the lock, so it may only be moved if it is `Unpin`.
 impl<T: Unpin> DerefMut for IrqRwLockWriteGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A spinlock that interrupt handlers may take, too.
+//! A spinlock that interrupt handlers may take too.
 //!
 //! C header: [`include/linux/spinlock.h`](srctree/include/linux/spinlock.h)
+//!
+//! The `kernel` crate's [`SpinLock`](kernel::sync::SpinLock) does not turn
+//! interrupts off. An interrupt handler that takes it can spin forever for a
+//! lock that its own CPU holds.
 
 use crate::bindings;
 use kernel::{
@@ -29,30 +33,35 @@ macro_rules! new_irq_spinlock {
     };
 }
 
-/// A spinlock that interrupt handlers may take, too: on the CPU that holds it
-/// interrupts are off, as with `spin_lock_irqsave()`.
+/// A spinlock that interrupt handlers may take too: interrupts are off on the CPU
+/// that holds it, as with `spin_lock_irqsave()`.
 ///
-/// It may be taken by processes, softirqs and interrupt handlers, but not where
-/// only a raw spinlock will do: in NMIs, in hard timers, or with a raw spinlock
-/// held. `PREEMPT_RT` lets this lock sleep, and lockdep says on every kernel
-/// where that would not do. Who holds it must not sleep otherwise, and should
-/// let go of it soon.
+/// Processes, softirqs and interrupt handlers may take it. It must not be taken
+/// where only a raw spinlock is allowed: in NMIs, in hard timers, or with a raw
+/// spinlock held. With `PREEMPT_RT` this lock can sleep; lockdep reports on every
+/// kernel a place where that would be wrong. Apart from that, the holder must not
+/// sleep. It should release the lock soon.
 ///
-/// A guard puts interrupts back to what they were when it was made. So of two
-/// guards, this type's or [`IrqRwLock`](crate::sync::IrqRwLock)'s, that the same
-/// thread holds, the later one must be dropped first. In the other order
-/// interrupts come back while a lock is still held, and are off when none is:
-/// an interrupt handler can then spin forever for a lock that its own CPU holds.
-/// That is a deadlock; the data is still only accessed by the lock's owner.
+/// A guard restores the interrupt state of the time when it was created. So if
+/// a thread holds two guards, of this type or of an
+/// [`IrqRwLock`](crate::sync::IrqRwLock), it must drop the later one first. In
+/// the other order interrupts are on while a lock is still held, and off when
+/// no lock is held. An interrupt handler can then spin forever for a lock that
+/// its own CPU holds. That is a deadlock; the data is still only accessed by
+/// the lock's owner.
 ///
 /// # Unloading
 ///
-/// Nobody has a pointer to it but who borrows it. An interrupt handler that does
-/// is to be waited for by what unregisters it.
+/// Nothing is registered: only borrowers have a pointer to the lock. If an
+/// interrupt handler borrows it, unregistering the handler has to wait for the
+/// handler.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::sync::{new_irq_spinlock, IrqSpinLock};
+///
 /// #[pin_data]
 /// struct Events {
 ///     #[pin]
@@ -64,20 +73,34 @@ macro_rules! new_irq_spinlock {
 ///     GFP_KERNEL,
 /// )?;
 /// *events.count.lock() += 1;
+/// # Ok::<(), Error>(())
 /// ```
 pub type IrqSpinLock<T> = Lock<T, IrqSpinLockBackend>;
 
 assert_pinned!(IrqSpinLock<T> where T);
 
-/// What locking an [`IrqSpinLock`] returns: access to the data, until it is
-/// dropped. It cannot be sent to another thread.
+/// The guard of an [`IrqSpinLock`]: access to the data until it is dropped.
+///
+/// It cannot be sent to another thread. This does not compile:
+///
+/// ```compile_fail,E0277
+/// use kernel::prelude::*;
+/// use lkm::{kthread::KThread, sync::IrqSpinLockGuard};
+///
+/// fn give_away(guard: IrqSpinLockGuard<'static, u32>) -> Result<KThread> {
+///     KThread::spawn(c"example", move |_| {
+///         drop(guard);
+///         Ok(())
+///     })
+/// }
+/// ```
 pub type IrqSpinLockGuard<'a, T> = Guard<'a, T, IrqSpinLockBackend>;
 
 /// A `spinlock_t` that is locked with interrupts off.
 pub struct IrqSpinLockBackend;
 
 // SAFETY: A `spinlock_t` has one owner at a time. `relock` is the default, which
-// locks in the same way.
+// calls `lock`.
 unsafe impl Backend for IrqSpinLockBackend {
     type State = bindings::spinlock_t;
     // Whether interrupts were on.

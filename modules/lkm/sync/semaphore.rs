@@ -3,6 +3,8 @@
 //! A counting semaphore.
 //!
 //! C header: [`include/linux/semaphore.h`](srctree/include/linux/semaphore.h)
+//!
+//! The `kernel` crate has no semaphore.
 
 use crate::bindings;
 use core::{
@@ -16,17 +18,17 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A counting semaphore: so many permits, each of which one at a time has.
+/// A counting semaphore: a number of permits that threads take and give back.
 ///
-/// Unlike a mutex it has no owner: who takes a permit need not be who gives it
-/// back. Those who wait get one in the order in which they came.
+/// Unlike a mutex it has no owner: a thread may give back a permit that another
+/// one took. Waiting threads get permits in the order in which they came.
 ///
 /// # Unloading
 ///
-/// Nobody has a pointer to it but who borrows it, so nothing is left behind when
-/// it is dropped. Who waits in a system call of the module's is waited for by
-/// what unregisters, if that does not refuse to: `rmmod` hangs until the wait
-/// ends. So give each a permit before.
+/// Nothing is registered: only borrowers have a pointer to the semaphore. While
+/// a process waits in a system call of the module, `rmmod` hangs (*unregister
+/// waits*) or is refused (*owner held*). So first give each waiting process a
+/// permit.
 ///
 /// # Invariants
 ///
@@ -34,7 +36,10 @@ use kernel::{
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::sync::Semaphore;
+///
 /// #[pin_data]
 /// struct Printers {
 ///     #[pin]
@@ -48,6 +53,13 @@ use kernel::{
 ///         Ok(())
 ///     }
 /// }
+///
+/// let printers = KBox::pin_init(
+///     pin_init!(Printers { free <- Semaphore::new(2) }),
+///     GFP_KERNEL,
+/// )?;
+/// printers.print()?;
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data]
 pub struct Semaphore {
@@ -59,16 +71,17 @@ pub struct Semaphore {
 
 assert_pinned!(Semaphore);
 
-// SAFETY: A semaphore may be used and given up on any thread.
+// SAFETY: A semaphore may be used and dropped in any thread.
 unsafe impl Send for Semaphore {}
 
-// SAFETY: It has a lock of its own, which all that is done with it takes.
+// SAFETY: A semaphore has a lock of its own, which all operations take.
 unsafe impl Sync for Semaphore {}
 
 impl Semaphore {
-    /// Creates an initialiser of a semaphore with that many permits.
+    /// Creates an initialiser of a semaphore with `permits` permits. Can be
+    /// called in any context.
     pub fn new(permits: u32) -> impl PinInit<Self> {
-        // INVARIANT: It is initialised here.
+        // INVARIANT: `inner` is initialised here.
         pin_init!(Self {
             // SAFETY: `slot` can be written to.
             inner <- Opaque::ffi_init(|slot| unsafe { bindings::lkm_sema_init(slot, permits) }),
@@ -76,17 +89,20 @@ impl Semaphore {
         })
     }
 
-    /// Takes a permit. Waits for one, whatever happens: not even `SIGKILL` ends
-    /// that. May sleep.
+    /// Waits for a permit and takes it. No signal ends the wait, not even
+    /// `SIGKILL`. May sleep.
     pub fn down(&self) -> Permit<'_> {
         // SAFETY: By the type invariants, and this may sleep.
         unsafe { bindings::down(self.inner.get()) };
         Permit(self)
     }
 
-    /// Takes a permit, and waits for one. Fails with `ERESTARTSYS` when a signal
-    /// arrived, which is `EINTR` in user space, or begins the system call again
-    /// where the signal's handler was installed with `SA_RESTART`. May sleep.
+    /// Waits for a permit and takes it. A signal ends the wait. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ERESTARTSYS`: a signal arrived: the system call returns `EINTR`, or
+    ///   begins again if the signal's handler was installed with `SA_RESTART`.
     pub fn down_interruptible(&self) -> Result<Permit<'_>> {
         // SAFETY: By the type invariants, and this may sleep.
         match unsafe { bindings::down_interruptible(self.inner.get()) } {
@@ -95,8 +111,12 @@ impl Semaphore {
         }
     }
 
-    /// Takes a permit, and waits for one. Fails with `EINTR` when a signal
-    /// arrived that kills the process, which then does not see it. May sleep.
+    /// Waits for a permit and takes it. Only a signal that kills the process
+    /// ends the wait. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINTR`: the process is being killed; user space never sees this error.
     pub fn down_killable(&self) -> Result<Permit<'_>> {
         // SAFETY: By the type invariants, and this may sleep.
         match unsafe { bindings::down_killable(self.inner.get()) } {
@@ -105,8 +125,12 @@ impl Semaphore {
         }
     }
 
-    /// As [`down`](Self::down), but waits for no longer than `timeout`: then it
-    /// fails with `ETIMEDOUT`.
+    /// Waits for a permit for `timeout`, at the longest, and takes it. No
+    /// signal ends the wait. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ETIMEDOUT`: `timeout` is over.
     pub fn down_timeout(&self, timeout: Jiffies) -> Result<Permit<'_>> {
         let timeout = timeout.min(MAX_SCHEDULE_TIMEOUT as Jiffies) as c_long;
         // SAFETY: By the type invariants, and this may sleep.
@@ -116,29 +140,30 @@ impl Semaphore {
         }
     }
 
-    /// Takes a permit if there is one. In any context but that of an interrupt
-    /// that cannot be masked.
+    /// Takes a permit if there is one. Can be called in any context except NMI.
     pub fn try_down(&self) -> Option<Permit<'_>> {
         // SAFETY: By the type invariants.
         let failed = unsafe { bindings::down_trylock(self.inner.get()) };
         (failed == 0).then(|| Permit(self))
     }
 
-    /// Gives a permit: one more than there was, or one back that was
-    /// [forgotten](Permit::forget). There can be [`u32::MAX`] of them. In any
-    /// context but that of an interrupt that cannot be masked.
+    /// Gives a permit: an additional one, or one back that was
+    /// [forgotten](Permit::forget). A semaphore can have up to [`u32::MAX`]
+    /// permits. Can be called in any context except NMI.
     pub fn up(&self) {
         // SAFETY: By the type invariants.
         unsafe { bindings::up(self.inner.get()) };
     }
 }
 
-/// A permit of a [`Semaphore`], which is given back when this is dropped.
+/// A permit of a [`Semaphore`]. Dropping it gives the permit back, and is
+/// possible in any context except NMI.
 #[must_use = "a permit is given back when it is dropped"]
 pub struct Permit<'a>(&'a Semaphore);
 
 impl Permit<'_> {
-    /// Keeps the permit: [`up`](Semaphore::up) gives it back.
+    /// Keeps the permit without this value: [`up`](Semaphore::up) gives it
+    /// back. Can be called in any context.
     pub fn forget(self) {
         mem::forget(self);
     }

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A queue of processes that wait for something.
+//! A queue of waiting processes.
 //!
 //! C header: [`include/linux/wait.h`](srctree/include/linux/wait.h)
+//!
+//! The `kernel` crate's [`CondVar`](kernel::sync::CondVar) and
+//! [`PollCondVar`](kernel::sync::poll::PollCondVar) need a lock that they
+//! release while they wait, and have nothing like [`WaitQueue::close`], which
+//! ends all waits. Dropping a `PollCondVar` removes the entries of `epoll(7)`,
+//! but not those of `poll(2)` and `select(2)`.
 
 use crate::{
     bindings,
@@ -45,28 +51,33 @@ macro_rules! new_wait_queue {
     };
 }
 
-/// A queue of processes that wait for something: in a system call, until it is
-/// so, or in `poll(2)`, `select(2)` and `epoll(7)`, through
+/// A queue of processes that wait for a condition: in a system call of the
+/// module, or in `poll(2)`, `select(2)` and `epoll(7)`, through
 /// [`PollTable::wait`](crate::file::PollTable::wait).
 ///
-/// What they wait for is not part of it: who waits looks after each waking
-/// whether it is so by now, and who made it so wakes them.
+/// The condition is not part of the queue. Code that makes the condition true
+/// wakes the queue, and a woken process checks the condition again.
 ///
 /// # Unloading
 ///
-/// *We wait*: dropping the queue waits until nobody is in it by `poll(2)` or
-/// the like. So it may be part of the data of a file in `/proc`, which such
-/// callers outlive. Those in a system call of the module's have borrowed the
-/// queue; what unregisters waits for them.
+/// *We wait*: dropping the queue waits until no caller of `poll(2)` or the like
+/// has an entry in it. So a queue may be part of the data of a file in `/proc`:
+/// such callers outlive the file. A process that waits in a system call of the
+/// module borrows the queue; unregistering the file waits for that process.
+/// Dropping may sleep.
 ///
-/// Neither wait has an end of its own: call [`close`](Self::close) before the
-/// file goes, for instance when the module's value is dropped, so that all leave.
-/// Without that, those in `poll(2)` find a file that is gone ready to be read and
-/// written, and who asked for nothing of this is waited for until it gives up.
+/// Both waits can take forever. So call [`close`](Self::close) before the file
+/// goes, for instance when the module's value is dropped: this ends them.
+/// Without it, a caller of `poll(2)` finds that the removed file is ready to be
+/// read and written. A caller that asked for neither is waited for until it
+/// gives up.
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use kernel::{prelude::*, sync::Mutex};
+/// use lkm::sync::WaitQueue;
+///
 /// #[pin_data]
 /// struct Mailbox {
 ///     #[pin]
@@ -92,7 +103,7 @@ pub struct WaitQueue {
     #[pin]
     head: Opaque<bindings::wait_queue_head>,
     closed: Atomic<bool>,
-    /// Whether anybody ever had an entry in the queue by `poll(2)` or the like.
+    /// Whether `poll(2)` or the like ever had an entry in the queue.
     polled: Atomic<bool>,
     #[pin]
     _pin: PhantomPinned,
@@ -100,17 +111,19 @@ pub struct WaitQueue {
 
 assert_pinned!(WaitQueue);
 
-// SAFETY: A wait queue may be used and given up on any thread.
+// SAFETY: A wait queue may be used in any thread, and dropped in any that may
+// sleep.
 unsafe impl Send for WaitQueue {}
 
-// SAFETY: It has a lock of its own.
+// SAFETY: A wait queue has a lock of its own.
 unsafe impl Sync for WaitQueue {}
 
 impl WaitQueue {
-    /// For [`new_wait_queue!`](macro@crate::new_wait_queue).
+    /// Creates an initialiser; [`new_wait_queue!`](macro@crate::new_wait_queue)
+    /// supplies `name` and `key`. Can be called in any context.
     pub fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
-            // SAFETY: `slot` can be written to, name and key are static.
+            // SAFETY: `slot` can be written to; name and key are static.
             head <- Opaque::ffi_init(|slot| unsafe {
                 bindings::__init_waitqueue_head(slot, name.as_char_ptr(), key.as_ptr())
             }),
@@ -120,27 +133,33 @@ impl WaitQueue {
         })
     }
 
-    /// Waits until `ready` returns something, and returns that.
+    /// Waits until `ready` returns `Some`, and returns that value. May sleep.
     ///
-    /// `ready` is called at least once, and after each waking. It may sleep,
-    /// and may be what takes the thing waited for; of several who wait each is
-    /// asked.
+    /// `ready` is called at least once unless the queue is closed, and again
+    /// after each waking. It may sleep, and may take the thing that is waited
+    /// for. If several processes wait, each calls its own `ready`.
     ///
-    /// Fails with `ERESTARTSYS` when a signal arrived, which is `EINTR` in user
-    /// space, or begins the system call again where the signal's handler was
-    /// installed with `SA_RESTART`; and with `ENODEV` when the queue is
-    /// [closed](Self::close). May sleep.
+    /// # Errors
+    ///
+    /// - `ERESTARTSYS`: a signal arrived: the system call returns `EINTR`, or
+    ///   begins again if the signal's handler was installed with `SA_RESTART`;
+    /// - `ENODEV`: the queue is [closed](Self::close).
     pub fn wait_interruptible<R>(&self, ready: impl FnMut() -> Option<R>) -> Result<R> {
         match self.wait(MAX_SCHEDULE_TIMEOUT, ready)? {
             Some(value) => Ok(value),
-            // Such a wait has no end.
+            // A wait without a timeout does not end this way.
             None => Err(EINTR),
         }
     }
 
-    /// As [`wait_interruptible`](Self::wait_interruptible), but for no longer
-    /// than `timeout`: then it fails with `ETIMEDOUT`. A system call that begins
-    /// again waits that long again.
+    /// Waits as [`wait_interruptible`](Self::wait_interruptible) does, but for
+    /// `timeout` at the longest. A system call that begins again waits for the
+    /// whole `timeout` again. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ETIMEDOUT`: `timeout` is over;
+    /// - those of [`wait_interruptible`](Self::wait_interruptible).
     pub fn wait_interruptible_timeout<R>(
         &self,
         timeout: Jiffies,
@@ -150,9 +169,15 @@ impl WaitQueue {
         self.wait(timeout, ready)?.ok_or(ETIMEDOUT)
     }
 
-    /// As [`wait_interruptible`](Self::wait_interruptible), unless `file` was
-    /// opened with `O_NONBLOCK`: then it asks `ready` once, and fails with
-    /// `EAGAIN` when it is not so.
+    /// Waits as [`wait_interruptible`](Self::wait_interruptible) does, unless
+    /// `file` is non-blocking (`O_NONBLOCK`): then it calls `ready` once and
+    /// does not wait. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EAGAIN`: `file` is non-blocking, and `ready` returned `None`;
+    /// - those of [`wait_interruptible`](Self::wait_interruptible), if `file`
+    ///   is not non-blocking.
     pub fn wait_unless_nonblocking<R>(
         &self,
         file: &LocalFile,
@@ -177,7 +202,7 @@ impl WaitQueue {
         };
         let entry = &raw mut entry;
         // SAFETY: The queue is initialised. The entry is removed below, before
-        // it goes.
+        // this function returns.
         unsafe { bindings::add_wait_queue(self.head.get(), entry) };
         let result = loop {
             if self.is_closed() {
@@ -192,8 +217,8 @@ impl WaitQueue {
             if current!().signal_pending() {
                 break Err(ERESTARTSYS);
             }
-            // SAFETY: The entry is in a queue, with the function that belongs
-            // to this one. A waking since it was added is not lost.
+            // SAFETY: The entry is in a queue, and its function is the one that
+            // `wait_woken()` needs: no waking since the entry was added is lost.
             timeout = unsafe { bindings::wait_woken(entry, TASK_INTERRUPTIBLE as u32, timeout) };
         };
         // SAFETY: The entry was added to this queue.
@@ -201,18 +226,21 @@ impl WaitQueue {
         result
     }
 
-    /// Wakes all who wait, so that they look again. In any context.
+    /// Wakes all waiting processes: they check their condition again. Can be
+    /// called in the contexts in which an
+    /// [`IrqSpinLock`](crate::sync::IrqSpinLock) can be taken.
     pub fn wake_up_all(&self) {
         self.wake(0);
     }
 
-    /// Ends all waits, those to come as well: system calls fail with `ENODEV`,
-    /// and for `poll(2)` and the like the file has failed and been hung up.
+    /// Ends all waits, including those that begin later: system calls fail with
+    /// `ENODEV`, and `poll(2)` and the like find an error and a hangup on the
+    /// file.
     ///
-    /// Returns when nobody is in the queue any more. So it may sleep, and must
-    /// not be called by who waits, by the operation
+    /// Returns when the queue has no entries any more. May sleep. It must not
+    /// be called by a `ready` closure, by the operation
     /// [`poll`](crate::file::Operations::poll), or with a lock held that one of
-    /// them takes.
+    /// those takes.
     pub fn close(&self) {
         self.closed.store(true, Release);
         self.turn_out();
@@ -223,33 +251,36 @@ impl WaitQueue {
         self.closed.load(Acquire)
     }
 
-    /// What can be done with a file whose queue is closed: `poll(2)` always asks
-    /// for one of these, `select(2)` for another in each of its three sets.
+    /// The events of a file whose queue is closed. `poll(2)` always asks for
+    /// some of them, and each of the three sets of `select(2)` contains at
+    /// least one.
     pub(crate) const CLOSED: u32 = bindings::POLLERR | bindings::POLLHUP | bindings::POLLPRI;
 
-    /// Wakes all who wait for what `events` has of `poll(2)`, or for 0 all.
+    /// Wakes the processes that wait for one of the `events` of `poll(2)`; 0
+    /// stands for all events.
     fn wake(&self, events: u32) {
         let key = core::ptr::without_provenance_mut(events as usize);
-        // SAFETY: The queue is initialised, and the second 0 means all.
+        // SAFETY: The queue is initialised. The 0 stands for all entries.
         unsafe { bindings::__wake_up(self.head.get(), TASK_NORMAL, 0, key) };
     }
 
-    /// The queue, for somebody who stays in it until `turn_out`.
+    /// The queue, for an entry that may stay in it until `turn_out`.
     pub(crate) fn for_poll(&self) -> *mut bindings::wait_queue_head {
         self.polled.store(true, Relaxed);
         self.head.get()
     }
 
-    /// Waits until nobody is in the queue.
+    /// Waits until the queue has no entries.
     fn turn_out(&self) {
-        // linux/poll.h: the queue is going away, take your entry out.
+        // The flag of that name in uapi/asm-generic/poll.h: the queue is going
+        // away, remove your entry.
         const POLLFREE: u32 = 0x4000;
-        // With all that anybody can wait for, as not all look at the above.
+        // Together with all events, as `poll(2)` and `select(2)` ignore the flag.
         const KEY: u32 = POLLFREE | bindings::POLLIN | bindings::POLLOUT | WaitQueue::CLOSED;
 
-        // Unload rule, we wait. epoll takes its entries out when it is told
-        // POLLFREE. Who is in poll(2) or select(2) wakes up, finds that it need
-        // not wait and takes its entries out on the way back.
+        // Unload rule, we wait: epoll removes its entries when it gets
+        // POLLFREE. A caller of poll(2) or select(2) wakes up, finds that it
+        // need not wait, and removes its entries on its way back.
         loop {
             self.wake(KEY);
             // SAFETY: The queue is initialised.
@@ -269,9 +300,9 @@ impl PinnedDrop for WaitQueue {
             return;
         }
         self.turn_out();
-        // Whoever took the last entry out may still hold the queue's lock...
+        // The code that removed the last entry may still hold the queue's lock...
         self.wake(0);
-        // ... and epoll may be on its way to it.
+        // ... and epoll may be about to take it.
         // SAFETY: This may sleep.
         unsafe { bindings::synchronize_rcu() };
     }

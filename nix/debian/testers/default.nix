@@ -5,6 +5,7 @@
 # gives it, and a driver with the methods that our test scripts use.
 {
   lib,
+  stdenv,
   runCommand,
   symlinkJoin,
   makeInitrdNG,
@@ -12,6 +13,10 @@
   busybox,
   qemu,
 }:
+let
+  inherit (stdenv) hostPlatform;
+  machine = import (../../machines + "/${hostPlatform.system}.nix");
+in
 {
   runNixOSTest =
     {
@@ -22,6 +27,25 @@
     let
       node = nodes.machine { inherit lib; };
       inherit (node.boot.kernelPackages) kernel;
+      virtualisation = {
+        memorySize = 1024;
+        cores = 1;
+        qemu.options = [ ];
+      }
+      // node.virtualisation or { };
+
+      # What the driver boots: as NixOS has it, with the serial console first.
+      vm = {
+        qemu = "${qemu}/bin/${machine.qemu}";
+        kernel = "${kernel}/${hostPlatform.linux-kernel.target}";
+        initrd = "${initrd}/initrd";
+        inherit (machine) console;
+        inherit (machine.nixos) arguments;
+        cmdline = toString ([ machine.nixos.cmdline ] ++ node.boot.kernelParams or [ ]);
+        inherit (virtualisation) cores;
+        memory = virtualisation.memorySize;
+        options = virtualisation.qemu.options;
+      };
 
       kernelModules = symlinkJoin {
         name = "kernel-modules";
@@ -34,6 +58,7 @@
         cp ${./init} $out/init
         chmod 755 $out/bin/busybox $out/init
         echo root:x:0:0:root:/root:/bin/sh >$out/etc/passwd
+        echo ${machine.console.tty} >$out/etc/serial
         echo 'export PATH=${
           builtins.concatStringsSep ":" (map (p: "${p}/bin") node.environment.systemPackages)
         }:/bin:/sbin' >$out/etc/set-environment
@@ -62,7 +87,7 @@
     runCommand "vm-test-run-${name}" { closure = [ kernelModules ] ++ node.environment.systemPackages; }
       ''
         mkdir $out
-        python3 ${./driver.py} ${qemu}/bin/qemu-system-x86_64 ${kernel}/bzImage ${initrd}/initrd \
+        python3 ${./driver.py} ${writeText "vm.json" (builtins.toJSON vm)} \
           ${writeText "test-script.py" testScript} 2>&1 | tee $out/log
       '';
 }

@@ -2,16 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs a test script of NixOS' test driver, without NixOS.
 
-usage: driver.py QEMU KERNEL INITRD SCRIPT
+usage: driver.py VM SCRIPT
 
-Offers the script the global names `machine` and `subtest`. The methods of
+VM is a JSON file that says what to boot, and on what machine. Offers the script the global names `machine` and `subtest`. The methods of
 `machine` are those of the NixOS driver that our scripts use, with the same
 arguments and results.
 """
 
 import base64
 import contextlib
+import json
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -31,17 +33,25 @@ def log(text):
 
 
 class Machine:
-    def __init__(self, qemu, kernel, initrd):
-        self.command = (
-            f"{qemu} -m 1024 -accel tcg -cpu max -no-reboot -nographic -no-user-config"
-            f" -kernel {kernel} -initrd {initrd} -device virtio-rng-pci"
-            " -virtfs local,path=/nix/store,security_model=none,mount_tag=nix-store"
-            " -net nic,netdev=user.0,model=virtio -netdev user,id=user.0"
-            " -device virtio-serial -device virtconsole,chardev=shell -serial stdio -monitor none"
-        ).split()
-        self.arguments = (
-            "console=ttyS0,115200n8 console=tty0 panic=1 clocksource=acpi_pm loglevel=7"
-        )
+    def __init__(self, vm):
+        self.command = [
+            vm["qemu"],
+            *shlex.split(
+                f"-m {vm['memory']} -smp {vm['cores']} -accel tcg"
+                " -no-reboot -nographic -no-user-config -monitor none"
+                " -device virtio-rng-pci"
+                " -virtfs local,path=/nix/store,security_model=none,mount_tag=nix-store"
+                " -net nic,netdev=user.0,model=virtio -netdev user,id=user.0"
+                " -device virtio-serial -device virtconsole,chardev=shell"
+                " -chardev stdio,id=console"
+            ),
+            *vm["arguments"],
+            *vm["console"]["arguments"],
+            *shlex.split(" ".join(vm["options"])),
+            *["-kernel", vm["kernel"], "-initrd", vm["initrd"]],
+        ]
+        tty = vm["console"]["tty"]
+        self.arguments = f"console={tty} console=tty0 panic=1 loglevel=7 {vm['cmdline']}"
         self.qemu = None
         self.console = []  # lines that no wait_for_console_text has passed yet
         self.console_grew = threading.Condition()
@@ -163,8 +173,9 @@ def subtest(name):
     yield
 
 
-def main(qemu, kernel, initrd, script):
-    machine = Machine(qemu, kernel, initrd)
+def main(vm, script):
+    with open(vm, encoding="utf-8") as stream:
+        machine = Machine(json.load(stream))
     try:
         with open(script, encoding="utf-8") as stream:
             code = compile(stream.read(), script, "exec")

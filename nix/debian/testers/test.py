@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A driver that gets no CPU for a while still hears all that a command prints,
-# though QEMU drops what its socket has no room for.
+# though QEMU drops what its socket cannot take.
 import time
 
 soon = machine._answer

@@ -17,7 +17,18 @@ use kernel::{
 };
 use lkm::{
     chrdev,
-    file::{self, events::EPOLLIN, File, Offset, Opened, Operations, PollTable, Reader, Writer},
+    file::{
+        self,
+        events::EPOLLIN,
+        mode,
+        File,
+        Offset,
+        Opened,
+        Operations,
+        PollTable,
+        Reader,
+        Writer, //
+    },
     miscdevice,
     new_wait_queue,
     procfs,
@@ -163,12 +174,10 @@ fn taken() -> Result {
     refused(KBox::pin_init(drum(c"devices-drum"), GFP_KERNEL), EEXIST)
 }
 
-/// A device whose node would be that of a serial port, if there were none.
-fn serial() -> Result {
-    type Chrdev = chrdev::Registration<Numbered>;
-
-    let device = Chrdev::with_minors(1, c"ttyS", |n| Ok::<_, Error>(Numbered(n)))?;
-    pr_info!("another ttyS0: {}\n", device.major());
+/// A device whose node would be `/dev/zero`, if there were none.
+fn zero() -> Result {
+    let device = chrdev::Registration::new(c"zero", Numbered(0))?;
+    pr_info!("another zero: {}\n", device.major());
     Ok(())
 }
 
@@ -183,12 +192,11 @@ impl Operations for Control {
     type Private = ();
 
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        let mut command = KVec::new();
-        src.clone_reader().read_all(&mut command, GFP_KERNEL)?;
+        let command = file::take(src, 100)?;
         match &command[..] {
             b"bad" => bad()?,
             b"taken" => taken()?,
-            b"serial" => serial()?,
+            b"zero" => zero()?,
             b"drop" => {
                 let drum = self.drum.lock().take();
                 drop(drum);
@@ -214,7 +222,7 @@ impl kernel::InPlaceModule for Devices {
             drum <- new_mutex!(Some(KBox::pin_init(drum(c"devices-drum"), GFP_KERNEL)?)),
         });
         try_pin_init!(Self {
-            _control <- procfs::Entry::new(c"devices-control", 0o200, control),
+            _control <- procfs::Entry::new(c"devices-control", mode!(0o200), control),
             _minors: chrdev::Registration::with_minors(3, c"devices-minor", |minor| {
                 Ok::<_, Error>(Numbered(minor))
             })?,

@@ -22,7 +22,16 @@ use kernel::{
 use lkm::{
     chrdev,
     debugfs,
-    file::{self, File, Offset, Opened, Operations, Reader, Writer},
+    file::{
+        self,
+        mode,
+        File,
+        Offset,
+        Opened,
+        Operations,
+        Reader,
+        Writer, //
+    },
     procfs, //
 };
 
@@ -80,15 +89,15 @@ impl Operations for Node {
 /// A directory with a file of each kind.
 fn directory() -> Result<debugfs::Dir> {
     let mut dir = debugfs::Dir::new(NAME)?;
-    dir.u32(c"value", 0o600, &VALUE)?;
-    dir.blob(c"blob", 0o444, b"blob")?;
-    dir.file(c"file", 0o600, Node(c"file"))?;
+    dir.u32(c"value", mode!(0o600), &VALUE)?;
+    dir.blob(c"blob", mode!(0o444), b"blob")?;
+    dir.file(c"file", mode!(0o600), Node(c"file"))?;
     Ok(dir)
 }
 
 /// Nothing but `EINVAL` for names that no file can have, and for modes that are
 /// more than permissions.
-fn bad_names_and_modes() -> Result {
+fn bad_names() -> Result {
     let long = c"0123456789012345678901234567890123456789012345678901234567890123";
     let refused = |result: Result| match result {
         Err(error) if error == EINVAL => Ok(()),
@@ -101,10 +110,9 @@ fn bad_names_and_modes() -> Result {
         refused(debugfs::Dir::new(name).map(|_| ()))?;
     }
     let mut dir = debugfs::Dir::new(c"dropped-nodes-2")?;
-    refused(dir.u32(c"a/b", 0o600, &VALUE))?;
-    refused(dir.u32(c"value", 0o100600, &VALUE))?;
-    refused(dir.blob(c"", 0o400, b""))?;
-    refused(dir.file(c"file", 0o4600, Node(c"refused")))
+    refused(dir.u32(c"a/b", mode!(0o600), &VALUE))?;
+    refused(dir.blob(c"", mode!(0o400), b""))?;
+    refused(dir.file(c"..", mode!(0o600), Node(c"refused")))
 }
 
 #[pin_data]
@@ -120,8 +128,7 @@ impl Operations for Control {
     type Private = ();
 
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        let mut command = KVec::new();
-        src.clone_reader().read_all(&mut command, GFP_KERNEL)?;
+        let command = file::take(src, 100)?;
         match &command[..] {
             b"drop device" => {
                 let device = self.device.lock().take();
@@ -132,7 +139,7 @@ impl Operations for Control {
                 drop(dir);
             }
             b"again" => drop(directory()?),
-            b"bad" => bad_names_and_modes()?,
+            b"bad" => bad_names()?,
             _ => return Err(EINVAL),
         }
         Ok(command.len())
@@ -163,7 +170,7 @@ impl kernel::InPlaceModule for DroppedNodes {
             dir <- new_mutex!(Some(directory()?)),
         }? Error);
         try_pin_init!(Self {
-            control <- procfs::Entry::new(NAME, 0o600, nodes),
+            control <- procfs::Entry::new(NAME, mode!(0o600), nodes),
             _: {
                 if wait.get() {
                     wait_for_openers()?;

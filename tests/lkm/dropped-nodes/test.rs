@@ -2,16 +2,19 @@
 
 use crate::prelude::*;
 
-pub const TESTS: &[Test] = tests![
-    an_open_device_outlives_its_node,
-    an_open_file_outlives_its_directory,
-    an_open_that_is_refused_leaves_nothing,
-    release_is_at_the_last_close,
-    nothing_is_left_when_init_fails,
-    an_init_that_fails_waits_for_open_files,
-    what_is_there_already_stays,
-    bad_names_and_modes_are_refused,
-];
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        an_open_device_outlives_its_node,
+        an_open_file_outlives_its_directory,
+        an_open_that_is_refused_leaves_nothing,
+        release_is_at_the_last_close,
+        nothing_is_left_when_init_fails,
+        an_init_that_fails_waits_for_open_files,
+        what_is_there_already_stays,
+        bad_names_and_modes_are_refused,
+    ],
+    ..Example::EMPTY
+};
 
 const CONTROL: &str = "/proc/dropped-nodes";
 const DEVICE: &str = "/dev/dropped-nodes";
@@ -19,8 +22,7 @@ const DIR: &str = "/sys/kernel/debug/dropped-nodes";
 const FILE: &str = "/sys/kernel/debug/dropped-nodes/file";
 
 fn texts(vm: &mut Vm) -> Result<Vec<String>> {
-    let said = vm.log().said("dropped-nodes")?.into_iter();
-    Ok(said.map(|line| line.text).collect())
+    vm.log().texts("dropped-nodes")
 }
 
 fn an_open_device_outlives_its_node(vm: &mut Vm) -> Result {
@@ -52,8 +54,7 @@ fn an_open_file_outlives_its_directory(vm: &mut Vm) -> Result {
     fs::write(CONTROL, "drop directory")?;
     assert!(!Path::new(DIR).exists());
     for file in &mut files {
-        let error = file.read(&mut [0; 8]).unwrap_err();
-        assert_eq!(Errno::from_io_error(&error), Some(Errno::IO));
+        assert_eq!(error_of(file.read(&mut [0; 8])), Some(Errno::IO));
     }
     assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
     assert_eq!(texts(vm)?, ["file opened"]);
@@ -68,8 +69,7 @@ fn an_open_that_is_refused_leaves_nothing(vm: &mut Vm) -> Result {
     for path in [DEVICE, FILE] {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NONBLOCK);
-        let error = options.open(path).unwrap_err();
-        assert_eq!(Errno::from_io_error(&error), Some(Errno::BUSY), "{path}");
+        assert_eq!(error_of(options.open(path)), Some(Errno::BUSY), "{path}");
     }
     // Neither a reference to the module, nor one to the data.
     module.unload()?;
@@ -108,10 +108,10 @@ fn an_init_that_fails_waits_for_open_files(vm: &mut Vm) -> Result {
     for path in [DEVICE, FILE] {
         vm.log().mark()?;
         let load = Waiter::begin(|| Module::load("dropped-nodes", "fail wait").map(drop));
-        vm.wait_for(path, || Path::new(path).exists())?;
+        eventually(path, || Path::new(path).exists())?;
         let file = File::open(path)?;
-        vm.wait_for("the end of init", || !Path::new(CONTROL).exists())?;
-        vm.wait_for("the end of the device", || !Path::new(DEVICE).exists())?;
+        eventually("the end of init", || !Path::new(CONTROL).exists())?;
+        eventually("the end of the device", || !Path::new(DEVICE).exists())?;
         // It is on its way out, and the module stays.
         thread::sleep(Duration::from_millis(200));
         assert!(!load.has_ended(), "{path}");

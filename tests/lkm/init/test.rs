@@ -2,11 +2,14 @@
 
 use crate::prelude::*;
 
-pub const TESTS: &[Test] = tests![
-    runs_in_init,
-    runs_for_a_parameter_that_is_given,
-    is_refused_after_init,
-];
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        runs_in_init,
+        runs_for_a_parameter_that_is_given,
+        is_refused_after_init,
+    ],
+    ..Example::EMPTY
+};
 
 const SUM_NOW: &str = "/sys/module/init/parameters/sum_now";
 
@@ -28,8 +31,7 @@ fn runs_for_a_parameter_that_is_given(vm: &mut Vm) -> Result {
 fn is_refused_after_init(vm: &mut Vm) -> Result {
     let module = vm.load("init")?;
     vm.log().mark()?;
-    let error = fs::write(SUM_NOW, "Y").unwrap_err();
-    assert_eq!(Errno::from_io_error(&error), Some(Errno::PERM));
+    assert_eq!(error_of(fs::write(SUM_NOW, "Y")), Some(Errno::PERM));
     assert_eq!(module.param("sum_now")?, "N");
     module.unload()?;
     vm.log().expect("init: refused in exit: true")?;

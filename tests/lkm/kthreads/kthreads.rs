@@ -4,7 +4,6 @@
 
 use kernel::{
     cpu::CpuId,
-    ioctl::_IO,
     new_mutex,
     prelude::*,
     sync::{
@@ -22,11 +21,25 @@ use kernel::{
     },
 };
 use lkm::{
-    file::{Argument, Opened, Operations},
-    kthread::{online_cpus, Group, KThread, ThisThread},
+    file::{
+        mode,
+        Argument,
+        Opened,
+        Operations, //
+    },
+    kthread::{
+        online_cpus,
+        Group,
+        KThread,
+        ThisThread, //
+    },
     procfs,
     sync::Completion, //
 };
+
+mod commands;
+
+use commands::*;
 
 module! {
     type: KThreads,
@@ -35,46 +48,6 @@ module! {
     description: "Test only: the threads of lkm::kthread",
     license: "GPL",
 }
-
-/// Makes a thread that does what the argument says, in place of the last.
-const SPAWN: u32 = _IO(b't' as u32, 0);
-/// The same, on the CPU that is the high half of the argument.
-const SPAWN_ON: u32 = _IO(b't' as u32, 1);
-// About that thread. Stopping and joining it returns what its closure returned.
-const STOP: u32 = _IO(b't' as u32, 2);
-const JOIN: u32 = _IO(b't' as u32, 3);
-const PARK: u32 = _IO(b't' as u32, 4);
-const UNPARK: u32 = _IO(b't' as u32, 5);
-const IS_FINISHED: u32 = _IO(b't' as u32, 6);
-/// How often threads have run, or have gone round.
-const RUNS: u32 = _IO(b't' as u32, 7);
-/// How much memory closures own that is not freed yet.
-const OWNED: u32 = _IO(b't' as u32, 8);
-const COMPLETE: u32 = _IO(b't' as u32, 9);
-/// Makes a thread on this CPU, which has no time for it, and stops it.
-const STOP_AT_ONCE: u32 = _IO(b't' as u32, 10);
-/// How many CPUs are online.
-const CPUS: u32 = _IO(b't' as u32, 11);
-/// Makes a thread in the group that does what the argument says.
-const JOIN_GROUP: u32 = _IO(b't' as u32, 12);
-/// Drops the group, and makes another one.
-const DROP_GROUP: u32 = _IO(b't' as u32, 13);
-
-// What a thread does.
-/// Returns at once.
-const RETURN: usize = 0;
-/// Fails at once.
-const FAIL: usize = 1;
-/// Sleeps until it is to stop.
-const SLEEP: usize = 2;
-/// Goes round until it is to stop, and parks when it is asked to.
-const GO_ROUND: usize = 3;
-/// Waits for a completion, twice.
-const WAIT: usize = 4;
-/// Returns after a while, whether it is to stop or not.
-const TAKE_TIME: usize = 5;
-/// Sleeps for an hour, once.
-const SLEEP_LONG: usize = 6;
 
 /// Memory of a closure's, which is counted.
 struct Owned {
@@ -241,7 +214,7 @@ impl kernel::InPlaceModule for KThreads {
             owned: Arc::new(Atomic::new(0), GFP_KERNEL)?,
         }? Error);
         try_pin_init!(Self {
-            entry <- procfs::Entry::new(c"kthreads", 0o600, control),
+            entry <- procfs::Entry::new(c"kthreads", mode!(0o600), control),
         })
     }
 }

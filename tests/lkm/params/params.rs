@@ -18,11 +18,15 @@ use kernel::{
     },
 };
 use lkm::{
-    file::{Offset, Opened, Operations, Reader, Writer},
-    params::{
-        is_valid_mode,
-        Param, //
+    file::{
+        mode,
+        Offset,
+        Opened,
+        Operations,
+        Reader,
+        Writer, //
     },
+    params::Param,
     procfs, //
 };
 
@@ -95,13 +99,6 @@ fn wait_until(condition: impl Fn() -> bool) {
         fsleep(Delta::from_millis(10));
     }
 }
-
-// The modes that C's macros take, and some that they do not.
-const _: () = assert!(is_valid_mode(0) && is_valid_mode(0o444) && is_valid_mode(0o664));
-const _: () = assert!(is_valid_mode(0o220) && is_valid_mode(0o711));
-const _: () = assert!(!is_valid_mode(0o666) && !is_valid_mode(0o602));
-const _: () = assert!(!is_valid_mode(0o044) && !is_valid_mode(0o604) && !is_valid_mode(0o020));
-const _: () = assert!(!is_valid_mode(0o1644));
 
 // A parameter can be lent for ever as an atomic variable.
 const _: fn(&'static Param<u32>) -> &'static Atomic<u32> = Param::as_atomic;
@@ -214,9 +211,9 @@ impl kernel::InPlaceModule for Params {
         wait_until(|| even.get() >= init_until.get());
         pr_info!("init ends\n");
         try_pin_init!(Self {
-            values <- procfs::Entry::new(c"params-values", 0o600, Values),
-            arrays <- procfs::Entry::new(c"params-arrays", 0o400, Arrays),
-            string <- procfs::Entry::new(c"params-text", 0o400, Text),
+            values <- procfs::Entry::new(c"params-values", mode!(0o600), Values),
+            arrays <- procfs::Entry::new(c"params-arrays", mode!(0o400), Arrays),
+            string <- procfs::Entry::new(c"params-text", mode!(0o400), Text),
         })
     }
 }

@@ -2,21 +2,24 @@
 
 use crate::prelude::*;
 
-pub const TESTS: &[Test] = tests![
-    shows_the_defaults,
-    takes_each_type_at_load,
-    refuses_what_each_type_cannot_hold,
-    a_bool_needs_no_value,
-    the_module_can_set_what_user_space_sees,
-    arrays_count_what_is_given,
-    the_longest_array_fits_its_file,
-    a_string_stays_while_it_is_used,
-    a_callback_refuses,
-    callbacks_see_each_value,
-    callbacks_run_before_init_has_finished,
-    unloading_waits_for_a_callback,
-    modinfo_is_that_of_c,
-];
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        shows_the_defaults,
+        takes_each_type_at_load,
+        refuses_what_each_type_cannot_hold,
+        a_bool_needs_no_value,
+        the_module_can_set_what_user_space_sees,
+        arrays_count_what_is_given,
+        the_longest_array_fits_its_file,
+        a_string_stays_while_it_is_used,
+        a_callback_refuses,
+        callbacks_see_each_value,
+        callbacks_run_before_init_has_finished,
+        unloading_waits_for_a_callback,
+        modinfo_is_that_of_c,
+    ],
+    ..Example::EMPTY
+};
 
 const VALUES: &str = "/proc/params-values";
 const ARRAYS: &str = "/proc/params-arrays";
@@ -97,7 +100,7 @@ fn path(name: &str) -> String {
 
 /// The error number of writing `value` to the file of a parameter.
 fn refused(name: &str, value: &str) -> Option<Errno> {
-    Errno::from_io_error(&fs::write(path(name), value).unwrap_err())
+    error_of(fs::write(path(name), value))
 }
 
 fn shows_the_defaults(vm: &mut Vm) -> Result {
@@ -324,8 +327,7 @@ fn unloading_waits_for_a_callback(vm: &mut Vm) -> Result {
     let at = |text: &str| lines.iter().position(|line| line.text.contains(text));
     assert!(at("exit").is_some(), "{lines:?}");
     assert!(at("slow read ends") > at("exit"), "{lines:?}");
-    let error = file.read(&mut [0; 16]).unwrap_err();
-    assert_eq!(Errno::from_io_error(&error), Some(Errno::NODEV));
+    assert_eq!(error_of(file.read(&mut [0; 16])), Some(Errno::NODEV));
 
     // The reader has its value, and no module to look for more in.
     let read = reader.join().unwrap();

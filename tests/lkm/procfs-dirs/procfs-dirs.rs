@@ -2,10 +2,28 @@
 
 //! Test only: directories in /proc, and what `stat(2)` says of files there.
 
-use kernel::{new_mutex, prelude::*, str::BStr, sync::Mutex};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    str::BStr,
+    sync::Mutex, //
+};
 use lkm::{
-    file::{self, Offset, Opened, Operations, Reader, Writer},
-    procfs::{self, Attributes, Dir, Entry},
+    file::{
+        self,
+        mode,
+        Offset,
+        Opened,
+        Operations,
+        Reader,
+        Writer, //
+    },
+    procfs::{
+        self,
+        Attributes,
+        Dir,
+        Entry, //
+    },
 };
 
 module! {
@@ -44,12 +62,12 @@ impl Tree {
     fn new() -> Result<Self> {
         let top = Dir::new(c"procfs-dirs")?;
         let sub = top.subdir(c"sub")?;
-        let attributes = Attributes::from(0o640).size(1 << 20).owner(1, 2);
+        let attributes = Attributes::from(mode!(0o640)).size(1 << 20).owner(1, 2);
         let mut files = KVec::new();
         let entries = [
-            KBox::pin_init(top.entry(c"one", attributes, Text(b"one")), GFP_KERNEL)?,
-            KBox::pin_init(top.entry(c"42", 0o400, Text(b"42")), GFP_KERNEL)?,
-            KBox::pin_init(sub.entry(c"two", 0, Text(b"two")), GFP_KERNEL)?,
+            KBox::pin_init(top.file(c"one", attributes, Text(b"one")), GFP_KERNEL)?,
+            KBox::pin_init(top.file(c"42", mode!(0o400), Text(b"42")), GFP_KERNEL)?,
+            KBox::pin_init(sub.file(c"two", mode!(0), Text(b"two")), GFP_KERNEL)?,
         ];
         for entry in entries {
             files.push(entry, GFP_KERNEL)?;
@@ -70,20 +88,19 @@ fn refused<T>(result: Result<T>) -> Result {
 
 fn bad(top: &Dir) -> Result {
     let entry = |name, attributes: Attributes| {
-        KBox::pin_init(top.entry(name, attributes, Text(b"refused")), GFP_KERNEL)
+        KBox::pin_init(top.file(name, attributes, Text(b"refused")), GFP_KERNEL)
     };
     for name in [c"", c".", c"..", c"a/b"] {
         refused(Dir::new(name))?;
         refused(top.subdir(name))?;
-        refused(entry(name, Attributes::from(0o444)))?;
+        refused(entry(name, Attributes::from(mode!(0o444))))?;
     }
     // The number of a process.
     refused(Dir::new(c"42"))?;
     for attributes in [
-        Attributes::from(0o1444),
-        Attributes::from(0o444).size(-1),
-        Attributes::from(0o444).owner(u32::MAX, 0),
-        Attributes::from(0o444).owner(0, u32::MAX),
+        Attributes::from(mode!(0o444)).size(-1),
+        Attributes::from(mode!(0o444)).owner(u32::MAX, 0),
+        Attributes::from(mode!(0o444)).owner(0, u32::MAX),
     ] {
         refused(entry(c"refused", attributes))?;
     }
@@ -123,7 +140,7 @@ impl kernel::InPlaceModule for ProcfsDirs {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let control = try_pin_init!(Control { tree <- new_mutex!(Tree::new()?) });
         try_pin_init!(Self {
-            control <- Entry::new(c"procfs-dirs-control", 0o200, control),
+            control <- Entry::new(c"procfs-dirs-control", mode!(0o200), control),
         })
     }
 }

@@ -2,14 +2,17 @@
 
 use crate::prelude::*;
 
-pub const TESTS: &[Test] = tests![
-    files_are_in_their_directories,
-    stat_says_what_was_asked_for,
-    directories_outlive_their_owner,
-    files_go_before_their_directories,
-    an_open_file_does_not_keep_its_directory,
-    what_cannot_be_is_refused,
-];
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        files_are_in_their_directories,
+        stat_says_what_was_asked_for,
+        directories_outlive_their_owner,
+        files_go_before_their_directories,
+        an_open_file_does_not_keep_its_directory,
+        what_cannot_be_is_refused,
+    ],
+    ..Example::EMPTY
+};
 
 const CONTROL: &str = "/proc/procfs-dirs-control";
 const TOP: &str = "/proc/procfs-dirs";
@@ -77,8 +80,7 @@ fn an_open_file_does_not_keep_its_directory(vm: &mut Vm) -> Result {
     module.unload()?;
     assert!(!Path::new(TOP).exists());
     for file in &mut files {
-        let error = file.read(&mut [0; 8]).unwrap_err();
-        assert_eq!(Errno::from_io_error(&error), Some(Errno::IO));
+        assert_eq!(error_of(file.read(&mut [0; 8])), Some(Errno::IO));
     }
     drop(dir);
     Ok(())

@@ -12,8 +12,17 @@ use kernel::{
     },
 };
 use lkm::{
-    file::{self, File, Offset, Opened, Operations, Reader, Writer},
-    procfs,
+    file::{
+        self,
+        mode,
+        File,
+        Offset,
+        Opened,
+        Operations,
+        Reader,
+        Writer, //
+    },
+    procfs, //
 };
 
 module! {
@@ -94,24 +103,18 @@ struct ProcfsOps {
 impl kernel::InPlaceModule for ProcfsOps {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         for name in [c"", c".", c"..", c"a/b", c"12"] {
-            let entry = KBox::pin_init(procfs::Entry::new(name, 0o444, Slow), GFP_KERNEL);
+            let entry = KBox::pin_init(procfs::Entry::new(name, mode!(0o444), Slow), GFP_KERNEL);
             if entry.map(drop) != Err(EINVAL) {
                 pr_err!("{name:?} is taken for a name\n");
-            }
-        }
-        for mode in [0o040555, 0o120777, 0o4755] {
-            let entry = KBox::pin_init(procfs::Entry::new(c"mode", mode, Slow), GFP_KERNEL);
-            if entry.map(drop) != Err(EINVAL) {
-                pr_err!("{mode:o} is taken for permissions\n");
             }
         }
         try_pin_init!(Self {
             note <- procfs::Entry::new(
                 c"procfs-ops",
-                0o600,
+                mode!(0o600),
                 pin_init!(Note { text <- new_mutex!(KVec::new()) }),
             ),
-            slow <- procfs::Entry::new(c"procfs-ops-slow", 0o400, Slow),
+            slow <- procfs::Entry::new(c"procfs-ops-slow", mode!(0o400), Slow),
         })
     }
 }

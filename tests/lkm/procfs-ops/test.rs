@@ -2,14 +2,17 @@
 
 use crate::prelude::*;
 
-pub const TESTS: &[Test] = tests![
-    bad_names_and_modes_are_refused,
-    reads_back_what_was_written,
-    errors_reach_user_space,
-    releases_at_the_last_close,
-    releases_once_when_unloaded_while_open,
-    unloading_waits_for_a_read,
-];
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        bad_names_and_modes_are_refused,
+        reads_back_what_was_written,
+        errors_reach_user_space,
+        releases_at_the_last_close,
+        releases_once_when_unloaded_while_open,
+        unloading_waits_for_a_read,
+    ],
+    ..Example::EMPTY
+};
 
 const NOTE: &str = "/proc/procfs-ops";
 const SLOW: &str = "/proc/procfs-ops-slow";
@@ -22,7 +25,7 @@ fn bad_names_and_modes_are_refused(vm: &mut Vm) -> Result {
 
 fn reads_back_what_was_written(vm: &mut Vm) -> Result {
     let _module = vm.load("procfs-ops")?;
-    let mut file = OpenOptions::new().read(true).write(true).open(NOTE)?;
+    let mut file = read_write(NOTE)?;
     file.write_all(b"one")?;
     assert_eq!(file.stream_position()?, 3);
     file.write_all(b"seven")?;
@@ -39,21 +42,18 @@ fn errors_reach_user_space(vm: &mut Vm) -> Result {
     let _module = vm.load("procfs-ops")?;
     fs::write(NOTE, "kept")?;
 
-    let error = fs::write(NOTE, [b'x'; 65]).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(Errno::NOSPC.raw_os_error()));
-    let file = OpenOptions::new().read(true).write(true).open(NOTE)?;
+    assert_eq!(error_of(fs::write(NOTE, [b'x'; 65])), Some(Errno::NOSPC));
+    let file = read_write(NOTE)?;
     assert_eq!(write_from_bad_address(&file, 4), Err(Errno::FAULT));
     assert_eq!(read_to_bad_address(&file, 4), Err(Errno::FAULT));
     assert_eq!(fs::read(NOTE)?, b"kept");
 
     // What a file has no operation for is EIO.
-    let error = fs::write(SLOW, "x").unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
+    assert_eq!(error_of(fs::write(SLOW, "x")), Some(Errno::IO));
 
     let mut nonblocking = OpenOptions::new();
     nonblocking.read(true).custom_flags(libc::O_NONBLOCK);
-    let error = nonblocking.open(NOTE).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(Errno::BUSY.raw_os_error()));
+    assert_eq!(error_of(nonblocking.open(NOTE)), Some(Errno::BUSY));
     Ok(())
 }
 
@@ -75,8 +75,7 @@ fn releases_once_when_unloaded_while_open(vm: &mut Vm) -> Result {
     module.unload()?;
     assert_eq!(vm.log().count("released")?, 1);
 
-    let error = file.read(&mut [0; 16]).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
+    assert_eq!(error_of(file.read(&mut [0; 16])), Some(Errno::IO));
     drop(file);
     assert_eq!(vm.log().count("released")?, 1);
     Ok(())
@@ -94,7 +93,6 @@ fn unloading_waits_for_a_read(vm: &mut Vm) -> Result {
     let at = |text: &str| lines.iter().position(|line| line.text.contains(text));
     assert!(at("exit begins").is_some(), "{lines:?}");
     assert!(at("slow read ends") > at("exit begins"), "{lines:?}");
-    let error = reader.join().unwrap().unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
+    assert_eq!(error_of(reader.join().unwrap()), Some(Errno::IO));
     Ok(())
 }

@@ -3,7 +3,6 @@
 //! Test only: the semaphore of `lkm::sync`.
 
 use kernel::{
-    ioctl::_IO,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -16,13 +15,22 @@ use kernel::{
     },
 };
 use lkm::{
-    file::{Argument, Opened, Operations},
+    file::{
+        mode,
+        Argument,
+        Opened,
+        Operations, //
+    },
     procfs,
     sync::{
         Permit,
         Semaphore, //
     },
 };
+
+mod commands;
+
+use commands::*;
 
 module! {
     type: Semaphores,
@@ -36,24 +44,11 @@ lkm::params! {
     permits: u32 { default: 2, mode: 0o444, description: "How many there are" },
 }
 
-// Each takes a permit and keeps it.
-const DOWN: u32 = _IO(b's' as u32, 0);
-const DOWN_INTERRUPTIBLE: u32 = _IO(b's' as u32, 1);
-const DOWN_KILLABLE: u32 = _IO(b's' as u32, 2);
-/// For no longer than the argument's number of jiffies.
-const DOWN_TIMEOUT: u32 = _IO(b's' as u32, 3);
-const TRY_DOWN: u32 = _IO(b's' as u32, 4);
-const UP: u32 = _IO(b's' as u32, 5);
-/// Has a permit for a millisecond.
-const ENTER: u32 = _IO(b's' as u32, 6);
-/// How many had one at the same time, at most.
-const MOST: u32 = _IO(b's' as u32, 7);
-
 /// How many may be waiting when the module is unloaded.
 const WAITERS: usize = 10;
 
 #[pin_data]
-struct Room {
+struct Place {
     #[pin]
     semaphore: Semaphore,
     inside: Atomic<u32>,
@@ -61,7 +56,7 @@ struct Room {
 }
 
 #[vtable]
-impl Operations for Room {
+impl Operations for Place {
     type Private = ();
 
     fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
@@ -96,18 +91,18 @@ impl Operations for Room {
 #[pin_data(PinnedDrop)]
 struct Semaphores {
     #[pin]
-    entry: procfs::Entry<Room>,
+    entry: procfs::Entry<Place>,
 }
 
 impl kernel::InPlaceModule for Semaphores {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        let room = pin_init!(Room {
+        let place = pin_init!(Place {
             semaphore <- Semaphore::new(permits.get()),
             inside: Atomic::new(0),
             most: Atomic::new(0),
         });
         try_pin_init!(Self {
-            entry <- procfs::Entry::new(c"semaphores", 0o600, room),
+            entry <- procfs::Entry::new(c"semaphores", mode!(0o600), place),
         })
     }
 }

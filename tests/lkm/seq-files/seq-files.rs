@@ -7,15 +7,29 @@ use kernel::{
     prelude::*,
     str::CString,
     sync::{
-        atomic::{Atomic, Relaxed},
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         lock::mutex::MutexGuard,
-        Mutex,
+        Mutex, //
     },
 };
 use lkm::{
-    file::{Offset, Opened, Operations, Writer},
+    file::{
+        mode,
+        Offset,
+        Opened,
+        Operations,
+        Writer, //
+    },
     procfs,
-    seq_file::{seq_print, Seq, SeqFile, Sequence},
+    seq_file::{
+        seq_print,
+        Seq,
+        SeqFile,
+        Sequence, //
+    },
 };
 
 module! {
@@ -193,13 +207,13 @@ impl kernel::InPlaceModule for SeqFiles {
         let lines = try_pin_init!(Lines { numbers <- new_mutex!(numbers?) });
         try_pin_init!(Self {
             dir: procfs::Dir::new(c"seq-files")?,
-            lines <- dir.entry(c"lines", 0o444, Seq::new(lines)),
-            long <- dir.entry(c"long", 0o444, Seq::new(Odd(Oddity::Long))),
-            gaps <- dir.entry(c"gaps", 0o444, Seq::new(Odd(Oddity::Gaps))),
-            empty <- dir.entry(c"empty", 0o444, Seq::new(Odd(Oddity::Empty))),
-            fails <- dir.entry(c"fails", 0o444, Seq::new(Odd(Oddity::Fails))),
-            refuses <- dir.entry(c"refuses", 0o444, Seq::new(Odd(Oddity::Refuses))),
-            live <- dir.entry(c"live", 0o444, Live),
+            lines <- dir.file(c"lines", mode!(0o444), Seq::new(lines)),
+            long <- dir.file(c"long", mode!(0o444), Seq::new(Odd(Oddity::Long))),
+            gaps <- dir.file(c"gaps", mode!(0o444), Seq::new(Odd(Oddity::Gaps))),
+            empty <- dir.file(c"empty", mode!(0o444), Seq::new(Odd(Oddity::Empty))),
+            fails <- dir.file(c"fails", mode!(0o444), Seq::new(Odd(Oddity::Fails))),
+            refuses <- dir.file(c"refuses", mode!(0o444), Seq::new(Odd(Oddity::Refuses))),
+            live <- dir.file(c"live", mode!(0o444), Live),
         })
     }
 }

@@ -2,20 +2,23 @@
 
 use crate::prelude::*;
 
-pub const TESTS: &[Test] = tests![
-    many_items_need_many_passes,
-    pieces_of_any_size_make_the_same_text,
-    every_position_can_be_read_from,
-    items_larger_than_a_page_are_whole,
-    items_without_text_are_passed_over,
-    nothing_is_the_text_of_no_items,
-    an_error_comes_after_what_could_be_shown,
-    a_pass_that_is_refused_is_an_error,
-    bad_addresses_are_errors,
-    every_cursor_is_dropped,
-    many_read_at_once,
-    unloading_ends_reading,
-];
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        many_items_need_many_passes,
+        pieces_of_any_size_make_the_same_text,
+        every_position_can_be_read_from,
+        items_larger_than_a_page_are_whole,
+        items_without_text_are_passed_over,
+        nothing_is_the_text_of_no_items,
+        an_error_comes_after_what_could_be_shown,
+        a_pass_that_is_refused_is_an_error,
+        bad_addresses_are_errors,
+        every_cursor_is_dropped,
+        many_read_at_once,
+        unloading_ends_reading,
+    ],
+    ..Example::EMPTY
+};
 
 const DIR: &str = "/proc/seq-files";
 const LINES: &str = "/proc/seq-files/lines";
@@ -87,8 +90,7 @@ fn every_position_can_be_read_from(vm: &mut Vm) -> Result {
     let mut rest = Vec::new();
     file.read_to_end(&mut rest)?;
     assert!(rest == expected[5_000..]);
-    let error = file.seek(SeekFrom::End(0)).unwrap_err();
-    assert_eq!(Errno::from_io_error(&error), Some(Errno::INVAL));
+    assert_eq!(error_of(file.seek(SeekFrom::End(0))), Some(Errno::INVAL));
     Ok(())
 }
 
@@ -124,11 +126,9 @@ fn an_error_comes_after_what_could_be_shown(vm: &mut Vm) -> Result {
     assert_eq!(file.read(&mut buffer)?, 4);
     assert_eq!(&buffer[..4], b"0\n1\n");
     for _ in 0..2 {
-        let error = file.read(&mut buffer).unwrap_err();
-        assert_eq!(Errno::from_io_error(&error), Some(Errno::DOM));
+        assert_eq!(error_of(file.read(&mut buffer)), Some(Errno::DOM));
     }
-    let error = file.seek(SeekFrom::Start(5)).unwrap_err();
-    assert_eq!(Errno::from_io_error(&error), Some(Errno::DOM));
+    assert_eq!(error_of(file.seek(SeekFrom::Start(5))), Some(Errno::DOM));
     file.seek(SeekFrom::Start(2))?;
     assert_eq!(file.read(&mut buffer)?, 2);
     Ok(())
@@ -136,8 +136,8 @@ fn an_error_comes_after_what_could_be_shown(vm: &mut Vm) -> Result {
 
 fn a_pass_that_is_refused_is_an_error(vm: &mut Vm) -> Result {
     let _module = vm.load("seq-files")?;
-    let error = open("refuses")?.read(&mut [0; 8]).unwrap_err();
-    assert_eq!(Errno::from_io_error(&error), Some(Errno::BUSY));
+    let result = open("refuses")?.read(&mut [0; 8]);
+    assert_eq!(error_of(result), Some(Errno::BUSY));
     Ok(())
 }
 
@@ -148,8 +148,8 @@ fn bad_addresses_are_errors(vm: &mut Vm) -> Result {
     let mut buffer = [0; 7];
     assert_eq!(file.read(&mut buffer)?, 7);
     assert_eq!(&buffer, b"line 0\n");
-    let error = OpenOptions::new().write(true).open(LINES)?.write(b"x");
-    assert_eq!(Errno::from_io_error(&error.unwrap_err()), Some(Errno::IO));
+    let written = OpenOptions::new().write(true).open(LINES)?.write(b"x");
+    assert_eq!(error_of(written), Some(Errno::IO));
     Ok(())
 }
 
@@ -192,8 +192,7 @@ fn unloading_ends_reading(vm: &mut Vm) -> Result {
     });
     module.unload()?;
     reader.join().unwrap();
-    let error = file.read(&mut [0; 16]).unwrap_err();
-    assert_eq!(Errno::from_io_error(&error), Some(Errno::IO));
+    assert_eq!(error_of(file.read(&mut [0; 16])), Some(Errno::IO));
     assert!(!Path::new(DIR).exists());
     Ok(())
 }

@@ -2,17 +2,17 @@
 
 use crate::prelude::*;
 
-pub const TESTS: &[Test] = tests![objects_are_as_they_should, cache_outlives_its_handle];
+pub const EXAMPLE: Example = Example {
+    tests: tests![objects_are_as_they_should, cache_outlives_its_handle],
+    ..Example::EMPTY
+};
 
 const CACHE: &str = "/sys/kernel/slab/slab-objects";
 
 fn objects_are_as_they_should(vm: &mut Vm) -> Result {
     let _module = vm.load("slab-objects")?;
     // The module complains of what is not as it should be.
-    let lines = vm.log().lines()?.iter();
-    let complaints: Vec<_> = lines
-        .filter(|line| line.level <= 3 && line.text.starts_with("slab-objects: "))
-        .collect();
+    let complaints = vm.log().complaints("slab-objects")?;
     assert!(complaints.is_empty(), "{complaints:?}");
     Ok(())
 }

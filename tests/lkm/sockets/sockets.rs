@@ -3,9 +3,13 @@
 //! Test only: `lkm::net`. A file in /proc is a connection: what is written to it
 //! is sent, what is received is read from it.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{
+    IpAddr,
+    Ipv4Addr,
+    Ipv6Addr,
+    SocketAddr, //
+};
 use kernel::{
-    ioctl::_IO,
     new_mutex,
     prelude::*,
     sync::{
@@ -18,12 +22,30 @@ use kernel::{
     },
 };
 use lkm::{
-    file::{self, Argument, File, Offset, Opened, Operations, Reader, Writer},
+    file::{
+        self,
+        mode,
+        Argument,
+        File,
+        Offset,
+        Opened,
+        Operations,
+        Reader,
+        Writer, //
+    },
     kthread::KThread,
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{
+        Shutdown,
+        TcpListener,
+        TcpStream, //
+    },
     procfs,
-    sync::Completion,
+    sync::Completion, //
 };
+
+mod commands;
+
+use commands::*;
 
 module! {
     type: Sockets,
@@ -32,38 +54,6 @@ module! {
     description: "Test only: lkm::net",
     license: "GPL",
 }
-
-/// Listens at a port, which is returned, of this machine ...
-const LISTEN: u32 = _IO(b's' as u32, 0);
-/// ... by IPv6 ...
-const LISTEN_V6: u32 = _IO(b's' as u32, 1);
-/// ... by both ...
-const LISTEN_ALL: u32 = _IO(b's' as u32, 2);
-/// ... or of another one.
-const LISTEN_ELSEWHERE: u32 = _IO(b's' as u32, 3);
-/// Listens no more.
-const CLOSE_LISTENER: u32 = _IO(b's' as u32, 4);
-/// Waits for a connection, of which the file is one end from then on.
-const ACCEPT: u32 = _IO(b's' as u32, 5);
-const CLOSE: u32 = _IO(b's' as u32, 6);
-/// Shuts down reading, writing or both.
-const SHUTDOWN: u32 = _IO(b's' as u32, 7);
-/// The ports of both sides, or 0 if the addresses are not of this machine.
-const LOCAL_PORT: u32 = _IO(b's' as u32, 8);
-const PEER_PORT: u32 = _IO(b's' as u32, 9);
-const LISTENER_PORT: u32 = _IO(b's' as u32, 10);
-const SET_NODELAY: u32 = _IO(b's' as u32, 11);
-const NODELAY: u32 = _IO(b's' as u32, 12);
-const SET_KEEPALIVE: u32 = _IO(b's' as u32, 13);
-const KEEPALIVE: u32 = _IO(b's' as u32, 14);
-/// Reads into no room, and writes nothing.
-const READ_NOTHING: u32 = _IO(b's' as u32, 15);
-const WRITE_NOTHING: u32 = _IO(b's' as u32, 16);
-/// Accepts, reads or writes without end in a thread, which is stopped some time
-/// later, and returns the number of the error with which that ended.
-const STOP_ACCEPT: u32 = _IO(b's' as u32, 17);
-const STOP_READ: u32 = _IO(b's' as u32, 18);
-const STOP_WRITE: u32 = _IO(b's' as u32, 19);
 
 struct Machine;
 
@@ -205,7 +195,7 @@ struct Sockets {
 impl kernel::InPlaceModule for Sockets {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            machine <- procfs::Entry::new(c"sockets", 0o600, Machine),
+            machine <- procfs::Entry::new(c"sockets", mode!(0o600), Machine),
         })
     }
 }

@@ -3,107 +3,72 @@
 use std::{
     net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpStream},
     process::Command,
-    sync::Arc,
 };
 
 use libc::SYS_ioctl;
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::prelude::*;
+use commands::*;
 use signals::{Reaction, react};
 
-pub const TESTS: &[Test] = tests![
-    both_sides_know_who_they_are,
-    bytes_go_both_ways,
-    ports_are_taken_and_free_again,
-    addresses_that_cannot_be,
-    what_is_shut_down,
-    the_other_side_disappears,
-    what_is_lost_is_sent_again,
-    options,
-    nothing_takes_no_time,
-    signals_end_waits,
-    threads_that_are_stopped_end_their_waits,
-    only_so_many_wait_to_be_accepted,
-    a_listener_that_goes_ends_what_nobody_accepted,
-    nothing_is_left,
-];
+mod commands;
 
-const PATH: &str = "/proc/sockets";
-
-const fn command(number: u32) -> u32 {
-    ((b's' as u32) << 8) | number
-}
-
-const LISTEN: u32 = command(0);
-const LISTEN_V6: u32 = command(1);
-const LISTEN_ALL: u32 = command(2);
-const LISTEN_ELSEWHERE: u32 = command(3);
-const CLOSE_LISTENER: u32 = command(4);
-const ACCEPT: u32 = command(5);
-const CLOSE: u32 = command(6);
-const SHUTDOWN: u32 = command(7);
-const LOCAL_PORT: u32 = command(8);
-const PEER_PORT: u32 = command(9);
-const LISTENER_PORT: u32 = command(10);
-const SET_NODELAY: u32 = command(11);
-const NODELAY: u32 = command(12);
-const SET_KEEPALIVE: u32 = command(13);
-const KEEPALIVE: u32 = command(14);
-const READ_NOTHING: u32 = command(15);
-const WRITE_NOTHING: u32 = command(16);
-const STOP_ACCEPT: u32 = command(17);
-const STOP_READ: u32 = command(18);
-const STOP_WRITE: u32 = command(19);
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        both_sides_know_who_they_are,
+        bytes_go_both_ways,
+        ports_are_taken_and_free_again,
+        addresses_that_cannot_be,
+        what_is_shut_down,
+        the_other_side_disappears,
+        what_is_lost_is_sent_again,
+        options,
+        nothing_takes_no_time,
+        signals_end_waits,
+        threads_that_are_stopped_end_their_waits,
+        only_so_many_wait_to_be_accepted,
+        a_listener_that_goes_ends_what_nobody_accepted,
+        nothing_is_left,
+    ],
+    ..Example::EMPTY
+};
 
 const ERESTARTSYS: usize = 512;
 
 /// Waits end with these calls, in one of which a thread is meanwhile.
 const CALLS: &[libc::c_long] = &[SYS_ioctl, libc::SYS_read, libc::SYS_write];
 
-/// The module's end of a connection.
-struct End(File);
-
-impl End {
-    fn open() -> Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(PATH)?;
-        Ok(Self(file))
-    }
-
-    fn call(&self, command: u32, argument: usize) -> Result<usize, Errno> {
-        ioctl(&self.0, command, Argument::Number(argument))
-    }
-
-    /// Listens at any port of 127.0.0.1.
-    fn listening() -> Result<(Self, u16)> {
-        let end = Self::open()?;
-        let port = end.call(LISTEN, 0)? as u16;
-        Ok((end, port))
-    }
-
-    /// One end of a connection, and the other.
-    fn connected() -> Result<(Self, TcpStream)> {
-        let (end, port) = Self::listening()?;
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        end.call(ACCEPT, 0)?;
-        Ok((end, stream))
-    }
-
-    fn read(&self, len: usize) -> io::Result<Vec<u8>> {
-        let mut text = vec![0; len];
-        let n = (&self.0).read(&mut text)?;
-        text.truncate(n);
-        Ok(text)
-    }
-
-    fn write(&self, text: &[u8]) -> io::Result<()> {
-        (&self.0).write_all(text)
-    }
+/// Each file that is opened is an end of a connection.
+fn open() -> Result<Control> {
+    Control::open("/proc/sockets")
 }
 
-fn raw<T>(result: io::Result<T>) -> Option<Errno> {
-    result.err().and_then(|error| Errno::from_io_error(&error))
+/// Listens at any port of 127.0.0.1.
+fn listening() -> Result<(Control, u16)> {
+    let end = open()?;
+    let port = end.get(LISTEN) as u16;
+    Ok((end, port))
+}
+
+/// One end of a connection, and the other.
+fn connected() -> Result<(Control, TcpStream)> {
+    let (end, port) = listening()?;
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    end.call(ACCEPT, 0)?;
+    Ok((end, stream))
+}
+
+fn read(mut end: &File, len: usize) -> io::Result<Vec<u8>> {
+    let mut text = vec![0; len];
+    let n = end.read(&mut text)?;
+    text.truncate(n);
+    Ok(text)
+}
+
+fn write(mut end: &File, text: &[u8]) -> io::Result<()> {
+    end.write_all(text)
 }
 
 fn both_sides_know_who_they_are(vm: &mut Vm) -> Result {
@@ -115,7 +80,7 @@ fn both_sides_know_who_they_are(vm: &mut Vm) -> Result {
         (LISTEN_V6, vec![v6]),
         (LISTEN_ALL, vec![v6, v4]),
     ] {
-        let end = End::open()?;
+        let end = open()?;
         let port = end.call(listen, 0)?;
         assert_ne!(port, 0);
         let expected = if listen == LISTEN_ALL { 0 } else { port };
@@ -134,20 +99,19 @@ fn both_sides_know_who_they_are(vm: &mut Vm) -> Result {
 
 fn bytes_go_both_ways(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
-    let (end, mut stream) = End::connected()?;
+    let (end, mut stream) = connected()?;
     stream.write_all(b"one\0two")?;
-    assert_eq!(end.read(5)?, b"one\0t");
-    assert_eq!(end.read(100)?, b"wo");
-    end.write(b"\0three")?;
+    assert_eq!(read(&end, 5)?, b"one\0t");
+    assert_eq!(read(&end, 100)?, b"wo");
+    write(&end, b"\0three")?;
     let mut text = [0; 6];
     stream.read_exact(&mut text)?;
     assert_eq!(&text, b"\0three");
 
-    // More than there is room for on the way: the module waits.
+    // More than fits on the way: the module waits.
     let long: Vec<u8> = (0..20_000_000).map(|i| (i % 251) as u8).collect();
-    let end = Arc::new(end);
     let (writer, text) = (end.clone(), long.clone());
-    let waiter = Waiter::begin_in(CALLS, move || writer.write(&text))?;
+    let waiter = Waiter::begin_in(CALLS, move || write(&writer, &text))?;
     waiter.sleeps()?;
     let mut back = vec![0; long.len()];
     stream.read_exact(&mut back)?;
@@ -156,7 +120,7 @@ fn bytes_go_both_ways(vm: &mut Vm) -> Result {
 
     // And it waits for what comes.
     let reader = end.clone();
-    let waiter = Waiter::begin_in(CALLS, move || reader.read(10))?;
+    let waiter = Waiter::begin_in(CALLS, move || read(&reader, 10))?;
     waiter.sleeps()?;
     stream.write_all(b"!")?;
     assert_eq!(waiter.end()??, b"!");
@@ -165,9 +129,9 @@ fn bytes_go_both_ways(vm: &mut Vm) -> Result {
 
 fn ports_are_taken_and_free_again(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
-    let (end, port) = End::listening()?;
+    let (end, port) = listening()?;
     let number = usize::from(port);
-    let other = End::open()?;
+    let other = open()?;
     for listen in [LISTEN, LISTEN_ALL] {
         let again = other.call(listen, number);
         assert_eq!(again, Err(Errno::ADDRINUSE));
@@ -189,7 +153,7 @@ fn ports_are_taken_and_free_again(vm: &mut Vm) -> Result {
 
 fn addresses_that_cannot_be(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
-    let end = End::open()?;
+    let end = open()?;
     let elsewhere = end.call(LISTEN_ELSEWHERE, 0);
     assert_eq!(elsewhere, Err(Errno::ADDRNOTAVAIL));
     assert_eq!(end.call(ACCEPT, 0), Err(Errno::NODEV));
@@ -199,48 +163,47 @@ fn addresses_that_cannot_be(vm: &mut Vm) -> Result {
 fn what_is_shut_down(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
     // Writing: the other side comes to the end, and can go on.
-    let (end, mut stream) = End::connected()?;
-    end.write(b"last words")?;
+    let (end, mut stream) = connected()?;
+    write(&end, b"last words")?;
     end.call(SHUTDOWN, 1)?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     assert_eq!(text, "last words");
-    assert_eq!(raw(end.write(b"more")), Some(Errno::PIPE));
+    assert_eq!(error_of(write(&end, b"more")), Some(Errno::PIPE));
     stream.write_all(b"answer")?;
-    assert_eq!(end.read(10)?, b"answer");
+    assert_eq!(read(&end, 10)?, b"answer");
     stream.shutdown(Shutdown::Write)?;
-    assert_eq!(end.read(10)?, b"");
+    assert_eq!(read(&end, 10)?, b"");
 
     // Reading: who waits for something comes to the end.
-    let (end, _stream) = End::connected()?;
-    let end = Arc::new(end);
+    let (end, _stream) = connected()?;
     let reader = end.clone();
-    let waiter = Waiter::begin_in(CALLS, move || reader.read(10))?;
+    let waiter = Waiter::begin_in(CALLS, move || read(&reader, 10))?;
     waiter.sleeps()?;
     end.call(SHUTDOWN, 0)?;
     assert_eq!(waiter.end()??, b"");
 
     // Both, and once more.
-    let (end, mut stream) = End::connected()?;
+    let (end, mut stream) = connected()?;
     end.call(SHUTDOWN, 2)?;
     assert_eq!(stream.read(&mut [0])?, 0);
     drop(stream);
-    vm.wait_for("the end", || end.call(SHUTDOWN, 2) == Err(Errno::NOTCONN))?;
+    eventually("the end", || end.call(SHUTDOWN, 2) == Err(Errno::NOTCONN))?;
     assert_eq!(end.call(PEER_PORT, 0), Err(Errno::NOTCONN));
     Ok(())
 }
 
 fn the_other_side_disappears(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
-    let (end, stream) = End::connected()?;
+    let (end, stream) = connected()?;
     // Closed with something that was not read.
-    end.write(b"nobody reads this")?;
+    write(&end, b"nobody reads this")?;
     stream.peek(&mut [0])?;
     drop(stream);
-    assert_eq!(raw(end.read(10)), Some(Errno::CONNRESET));
+    assert_eq!(error_of(read(&end, 10)), Some(Errno::CONNRESET));
     // It is said once; then it is over.
-    assert_eq!(raw(end.write(b"x")), Some(Errno::PIPE));
-    assert_eq!(end.read(10)?, b"");
+    assert_eq!(error_of(write(&end, b"x")), Some(Errno::PIPE));
+    assert_eq!(read(&end, 10)?, b"");
     Ok(())
 }
 
@@ -248,9 +211,9 @@ fn the_other_side_disappears(vm: &mut Vm) -> Result {
 fn what_is_lost_is_sent_again(vm: &mut Vm) -> Result {
     for _ in 0..3 {
         let module = vm.load("sockets")?;
-        let (end, mut stream) = End::connected()?;
+        let (end, mut stream) = connected()?;
         loopback("down")?;
-        let written = end.write(b"last words");
+        let written = write(&end, b"last words");
         let unloaded = module.unload();
         loopback("up")?;
         written?;
@@ -274,7 +237,7 @@ fn loopback(state: &str) -> Result {
 
 fn options(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
-    let (end, _stream) = End::connected()?;
+    let (end, _stream) = connected()?;
     for (set, get) in [(SET_NODELAY, NODELAY), (SET_KEEPALIVE, KEEPALIVE)] {
         assert_eq!(end.call(get, 0)?, 0);
         end.call(set, 1)?;
@@ -289,12 +252,12 @@ fn options(vm: &mut Vm) -> Result {
 
 fn nothing_takes_no_time(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
-    let (end, mut stream) = End::connected()?;
+    let (end, mut stream) = connected()?;
     assert_eq!(end.call(READ_NOTHING, 0)?, 0);
     end.call(WRITE_NOTHING, 0)?;
     stream.write_all(b"x")?;
     assert_eq!(end.call(READ_NOTHING, 0)?, 0);
-    assert_eq!(end.read(1)?, b"x");
+    assert_eq!(read(&end, 1)?, b"x");
     Ok(())
 }
 
@@ -302,9 +265,8 @@ fn signals_end_waits(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
     let _reacting = react(Signal::USR1, Reaction::Count)?;
     let _mask = signals::block(Signal::USR1)?;
-    let (end, _stream) = End::connected()?;
-    let end = Arc::new(end);
-    let interrupted = |name: &str, wait: fn(&End) -> Option<Errno>| -> Result {
+    let (end, _stream) = connected()?;
+    let interrupted = |name: &str, wait: fn(&Control) -> Option<Errno>| -> Result {
         let waiting = end.clone();
         let waiter = Waiter::begin_in(CALLS, move || {
             let _mask = signals::unblock(Signal::USR1);
@@ -324,12 +286,14 @@ fn signals_end_waits(vm: &mut Vm) -> Result {
         Ok(())
     };
     interrupted("accept", |end| end.call(ACCEPT, 0).err())?;
-    interrupted("read", |end| raw(end.read(10)))?;
-    // More than there is room for; what was written before nobody knows.
+    interrupted("read", |end| error_of(read(end, 10)))?;
+    // More than fits; what was written before nobody knows.
     interrupted("write", |end| {
+        let mut file: &File = end;
         loop {
-            if let Err(error) = (&end.0).write(&[0; 100_000]) {
-                return Errno::from_io_error(&error);
+            let written = file.write(&[0; 100_000]);
+            if written.is_err() {
+                return error_of(written);
             }
         }
     })
@@ -338,7 +302,7 @@ fn signals_end_waits(vm: &mut Vm) -> Result {
 fn threads_that_are_stopped_end_their_waits(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
     vm.rounds(|_| {
-        let (end, _stream) = End::connected()?;
+        let (end, _stream) = connected()?;
         assert_eq!(end.call(STOP_ACCEPT, 0)?, ERESTARTSYS);
         assert_eq!(end.call(STOP_READ, 0)?, ERESTARTSYS);
         assert_eq!(end.call(STOP_WRITE, 0)?, ERESTARTSYS);
@@ -349,7 +313,7 @@ fn threads_that_are_stopped_end_their_waits(vm: &mut Vm) -> Result {
 /// The backlog of the module's listeners is 16.
 fn only_so_many_wait_to_be_accepted(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
-    let (end, port) = End::listening()?;
+    let (end, port) = listening()?;
     let addr = (Ipv4Addr::LOCALHOST, port).into();
     let mut streams = Vec::new();
     for _ in 0..=16 {
@@ -364,18 +328,18 @@ fn only_so_many_wait_to_be_accepted(vm: &mut Vm) -> Result {
 
 fn a_listener_that_goes_ends_what_nobody_accepted(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
-    let (end, port) = End::listening()?;
+    let (end, port) = listening()?;
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     end.call(CLOSE_LISTENER, 0)?;
-    assert_eq!(raw(stream.read(&mut [0])), Some(Errno::CONNRESET));
+    assert_eq!(error_of(stream.read(&mut [0])), Some(Errno::CONNRESET));
     Ok(())
 }
 
 fn nothing_is_left(vm: &mut Vm) -> Result {
-    fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0")?;
+    forget_connections_at_once()?;
     vm.rounds(|vm| {
         let module = vm.load("sockets")?;
-        let (end, mut stream) = End::connected()?;
+        let (end, mut stream) = connected()?;
         stream.write_all(b"never read")?;
         // The file is open: it goes with the module.
         module.unload()?;

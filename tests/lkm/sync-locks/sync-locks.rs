@@ -29,10 +29,16 @@ use kernel::{
         },
         Delta,
         Monotonic, //
-    }, //
+    },
 };
 use lkm::{
-    file::{Offset, Opened, Operations, Writer},
+    file::{
+        mode,
+        Offset,
+        Opened,
+        Operations,
+        Writer, //
+    },
     procfs,
     sync::{
         new_irq_rwlock,
@@ -212,7 +218,7 @@ impl kernel::InPlaceModule for SyncLocks {
             shared: Arc::pin_init(Shared::new(), GFP_KERNEL)?,
             _: { locks_and_unlocks(shared) },
             timer: Some(shared.clone().start(PERIOD)),
-            entry <- procfs::Entry::new(c"sync-locks", 0o444, Hammer(shared.clone())),
+            entry <- procfs::Entry::new(c"sync-locks", mode!(0o444), Hammer(shared.clone())),
         })
     }
 }

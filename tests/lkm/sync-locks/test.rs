@@ -2,10 +2,13 @@
 
 use crate::prelude::*;
 
-pub const TESTS: &[Test] = tests![locks_lock, nothing_is_lost_between_threads_and_interrupts];
+pub const EXAMPLE: Example = Example {
+    tests: tests![locks_lock, nothing_is_lost_between_threads_and_interrupts],
+    ..Example::EMPTY
+};
 
 const PATH: &str = "/proc/sync-locks";
-const THREADS: usize = 8;
+const THREADS: u32 = 8;
 const INTERRUPTS: u64 = 200;
 
 fn locks_lock(vm: &mut Vm) -> Result {
@@ -16,14 +19,7 @@ fn locks_lock(vm: &mut Vm) -> Result {
 
 fn nothing_is_lost_between_threads_and_interrupts(vm: &mut Vm) -> Result {
     let module = vm.load("sync-locks")?;
-    // Until the timer has interrupted often enough.
-    let reads: u64 = thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(hammer)).collect();
-        threads
-            .into_iter()
-            .map(|t| t.join().unwrap())
-            .sum::<Result<_>>()
-    })?;
+    let reads: u64 = on_threads(THREADS, |_| hammer())?.iter().sum();
 
     let [process, _, writes, torn] = read()?;
     assert_eq!(process, (reads + 1) * 20);
@@ -46,15 +42,17 @@ fn nothing_is_lost_between_threads_and_interrupts(vm: &mut Vm) -> Result {
 /// Reads the file until the timer has interrupted often. Returns how often it
 /// was read.
 fn hammer() -> Result<u64> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    for reads in 1.. {
-        let [_, timer, ..] = read()?;
-        if timer >= INTERRUPTS {
-            return Ok(reads);
-        }
-        ensure!(Instant::now() < deadline, "only {timer} interrupts");
-    }
-    unreachable!()
+    let (mut reads, mut interrupts) = (0, 0);
+    let enough = eventually("the timer", || {
+        // Many times without a pause: the locks are to be taken all the time.
+        (0..100).any(|_| {
+            reads += 1;
+            [_, interrupts, ..] = read().unwrap();
+            interrupts >= INTERRUPTS
+        })
+    });
+    enough.with_context(|| format!("only {interrupts} interrupts"))?;
+    Ok(reads)
 }
 
 /// The numbers in the file. Reading it is what takes the locks.

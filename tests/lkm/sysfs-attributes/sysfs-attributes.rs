@@ -22,11 +22,14 @@ use kernel::{
         Delta, //
     },
 };
-use lkm::sysfs::{
-    self,
-    Attribute,
-    Directory,
-    Page, //
+use lkm::{
+    file::mode,
+    sysfs::{
+        self,
+        Attribute,
+        Dir,
+        Page, //
+    },
 };
 
 module! {
@@ -68,12 +71,12 @@ impl Data {
     /// Makes an error of its own of that.
     fn show_too_much(&self, page: &mut Page<'_>) -> Result {
         if write!(page, "{:x>1$}", "", PAGE_SIZE) != Err(EOVERFLOW) {
-            pr_err!("there is room for a whole page\n");
+            pr_err!("a whole page is taken\n");
         }
         Err(EBUSY)
     }
 
-    /// Goes on when there is no room, as if there were.
+    /// Goes on when the page is full, as if it were not.
     fn show_far_too_much(&self, page: &mut Page<'_>) -> Result {
         for _ in 0..PAGE_SIZE {
             let _ = writeln!(page, "line after line");
@@ -113,36 +116,36 @@ impl Drop for Data {
 }
 
 static ATTRIBUTES: [Attribute<Data>; 7] = [
-    Attribute::read_only(c"length", 0o444, Data::show_length),
-    Attribute::write_only(c"text", 0o200, Data::store_length),
-    Attribute::read_only(c"full", 0o400, Data::show_full),
-    Attribute::read_only(c"too-much", 0o440, Data::show_too_much),
-    Attribute::read_only(c"far-too-much", 0o444, Data::show_far_too_much),
-    Attribute::read_write(c"error", 0o664, Data::show_error, Data::store_error),
-    Attribute::read_write(c"slow", 0o644, Data::show_slowly, Data::store_slowly),
+    Attribute::read_only(c"length", mode!(0o444), Data::show_length),
+    Attribute::write_only(c"text", mode!(0o200), Data::store_length),
+    Attribute::read_only(c"full", mode!(0o400), Data::show_full),
+    Attribute::read_only(c"too-much", mode!(0o440), Data::show_too_much),
+    Attribute::read_only(c"far-too-much", mode!(0o444), Data::show_far_too_much),
+    Attribute::read_write(c"error", mode!(0o664), Data::show_error, Data::store_error),
+    Attribute::read_write(c"slow", mode!(0o644), Data::show_slowly, Data::store_slowly),
 ];
 
 static SAME_NAMES: [Attribute<Data>; 3] = [
-    Attribute::read_only(c"one", 0o444, Data::show_length),
-    Attribute::read_only(c"two", 0o444, Data::show_length),
-    Attribute::write_only(c"one", 0o200, Data::store_length),
+    Attribute::read_only(c"one", mode!(0o444), Data::show_length),
+    Attribute::read_only(c"two", mode!(0o444), Data::show_length),
+    Attribute::write_only(c"one", mode!(0o200), Data::store_length),
 ];
 
 #[pin_data(PinnedDrop)]
 struct SysfsAttributes {
     #[pin]
-    one: Directory<Data>,
+    one: Dir<Data>,
     #[pin]
-    two: Directory<Data>,
+    two: Dir<Data>,
 }
 
 impl kernel::InPlaceModule for SysfsAttributes {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _: { refuses_what_cannot_be()? },
-            one <- Directory::new(c"sysfs-attributes", &ATTRIBUTES, counted()?),
+            one <- Dir::new(c"sysfs-attributes", &ATTRIBUTES, counted()?),
             // Another with the same attributes, and data of its own.
-            two <- Directory::new(c"sysfs-attributes-2", &ATTRIBUTES, counted()?),
+            two <- Dir::new(c"sysfs-attributes-2", &ATTRIBUTES, counted()?),
             _: {
                 if try_new(c"sysfs-attributes", &ATTRIBUTES, &counter()?) != Err(EEXIST) {
                     pr_err!("two directories with one name are taken\n");
@@ -166,7 +169,7 @@ fn try_new(
     attributes: &'static [Attribute<Data>],
     dropped: &Arc<Atomic<u32>>,
 ) -> Result {
-    let directory = Directory::new(name, attributes, Data::new(dropped));
+    let directory = Dir::new(name, attributes, Data::new(dropped));
     KBox::pin_init(directory, GFP_KERNEL).map(drop)
 }
 
@@ -202,7 +205,7 @@ fn refuses_what_cannot_be() -> Result {
     expect("a good name", try_new(NAME, &ATTRIBUTES, &dropped), Ok(()));
 
     // Nothing is left of a directory whose data fails.
-    let fails = Directory::new::<Error>(NAME, &ATTRIBUTES, Err(EDOM));
+    let fails = Dir::new::<Error>(NAME, &ATTRIBUTES, Err(EDOM));
     if KBox::pin_init(fails, GFP_KERNEL).map(drop) != Err(EDOM) {
         pr_err!("the data's error is lost\n");
     }

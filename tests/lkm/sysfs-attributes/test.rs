@@ -2,17 +2,20 @@
 
 use crate::prelude::*;
 
-pub const TESTS: &[Test] = tests![
-    what_cannot_be_is_refused,
-    modes_are_as_said,
-    directories_have_data_of_their_own,
-    store_is_given_a_page_at_most,
-    a_page_is_not_overrun,
-    errors_reach_user_space,
-    what_is_not_there_is_an_error,
-    unloading_waits_for_a_show,
-    unloading_waits_for_a_store,
-];
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        what_cannot_be_is_refused,
+        modes_are_as_said,
+        directories_have_data_of_their_own,
+        store_is_given_a_page_at_most,
+        a_page_is_not_overrun,
+        errors_reach_user_space,
+        what_is_not_there_is_an_error,
+        unloading_waits_for_a_show,
+        unloading_waits_for_a_store,
+    ],
+    ..Example::EMPTY
+};
 
 const DIR: &str = "/sys/kernel/sysfs-attributes";
 const PAGE: usize = 4096;
@@ -21,17 +24,10 @@ fn path(name: &str) -> String {
     format!("{DIR}/{name}")
 }
 
-fn error_of<T>(result: io::Result<T>) -> Option<Errno> {
-    Errno::from_io_error(&result.err()?)
-}
-
 fn what_cannot_be_is_refused(vm: &mut Vm) -> Result {
     let _module = vm.load("sysfs-attributes")?;
     // The module complains of what is not refused as it should be.
-    let lines = vm.log().lines()?.iter();
-    let complaints: Vec<_> = lines
-        .filter(|line| line.level <= 3 && line.text.starts_with("sysfs-attributes: "))
-        .collect();
+    let complaints = vm.log().complaints("sysfs-attributes")?;
     assert!(complaints.is_empty(), "{complaints:?}");
     Ok(())
 }

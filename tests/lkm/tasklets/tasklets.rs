@@ -3,7 +3,6 @@
 //! Test only: the tasklets of `lkm::tasklet`.
 
 use kernel::{
-    ioctl::_IO,
     prelude::*,
     sync::{
         atomic::{
@@ -19,10 +18,22 @@ use kernel::{
 };
 use lkm::{
     context::Context,
-    file::{Argument, Opened, Operations},
+    file::{
+        mode,
+        Argument,
+        Opened,
+        Operations, //
+    },
     procfs,
-    tasklet::{Handler, Tasklet}, //
+    tasklet::{
+        Handler,
+        Tasklet, //
+    },
 };
+
+mod commands;
+
+use commands::*;
 
 module! {
     type: Tasklets,
@@ -31,20 +42,6 @@ module! {
     description: "Test only: the tasklets of lkm::tasklet",
     license: "GPL",
 }
-
-const SCHEDULE: u32 = _IO(b'l' as u32, 0);
-/// How often the tasklet has run.
-const RUNS: u32 = _IO(b'l' as u32, 1);
-/// How often it ran at the same time, at most.
-const MOST: u32 = _IO(b'l' as u32, 2);
-/// How often it ran in another context than that of a softirq.
-const ELSEWHERE: u32 = _IO(b'l' as u32, 3);
-/// How many microseconds it is to take.
-const DELAY: u32 = _IO(b'l' as u32, 4);
-/// Makes a tasklet, schedules it and drops it. Returns how often it has run.
-const DROP: u32 = _IO(b'l' as u32, 5);
-/// The same, but does not schedule it.
-const DROP_UNUSED: u32 = _IO(b'l' as u32, 6);
 
 struct Counts {
     runs: Atomic<u32>,
@@ -137,7 +134,7 @@ impl kernel::InPlaceModule for Tasklets {
             tasklet <- Tasklet::new(Counter::new()?),
         }? Error);
         try_pin_init!(Self {
-            entry <- procfs::Entry::new(c"tasklets", 0o600, control),
+            entry <- procfs::Entry::new(c"tasklets", mode!(0o600), control),
         })
     }
 }

@@ -8,13 +8,20 @@ use core::{
         poll_fn,
         Future, //
     },
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{
+        Ipv4Addr,
+        Ipv6Addr,
+        SocketAddr, //
+    },
     pin::Pin,
-    task::{Context, Poll, Waker},
-    time::Duration,
+    task::{
+        Context,
+        Poll,
+        Waker, //
+    },
+    time::Duration, //
 };
 use kernel::{
-    ioctl::_IO,
     new_mutex,
     prelude::*,
     sync::{
@@ -34,10 +41,23 @@ use kernel::{
 };
 use lkm::{
     context,
-    file::{Argument, Opened, Operations},
+    file::{
+        mode,
+        Argument,
+        Opened,
+        Operations, //
+    },
     kasync::{
-        net::{TcpListener, TcpStream},
-        select, sleep, Either, Executor, JoinHandle, Spawner,
+        net::{
+            TcpListener,
+            TcpStream, //
+        },
+        select,
+        sleep,
+        Either,
+        Executor,
+        JoinHandle,
+        Spawner, //
     },
     net::Shutdown,
     procfs,
@@ -47,10 +67,14 @@ use lkm::{
         IrqSpinLock, //
     },
     workqueue::{
-        flags::{WQ_BH, WQ_PERCPU, WQ_UNBOUND},
+        Flags,
         OwnedQueue, //
     },
 };
+
+mod commands;
+
+use commands::*;
 
 module! {
     type: Module,
@@ -59,60 +83,6 @@ module! {
     description: "Test only: lkm::kasync",
     license: "GPL",
 }
-
-/// Makes an executor, after dropping the one there was: 0 on a queue with
-/// `WQ_UNBOUND`, 1 with `WQ_PERCPU`, 2 with `WQ_BH`, 3 on one that runs one task
-/// at a time.
-const NEW: u32 = _IO(b't' as u32, 0);
-const DROP: u32 = _IO(b't' as u32, 1);
-/// Spawns as many tasks that own memory: that are over at once, that never are,
-/// or that wait for the signal.
-const SPAWN_SHORT: u32 = _IO(b't' as u32, 2);
-const SPAWN_ENDLESS: u32 = _IO(b't' as u32, 3);
-const SPAWN_WAITING: u32 = _IO(b't' as u32, 4);
-/// How many futures own memory, and outputs.
-const OWNED: u32 = _IO(b't' as u32, 5);
-/// How many tasks of all were polled to their end.
-const ENDED: u32 = _IO(b't' as u32, 6);
-/// Whether a future was ever polled or dropped in another context than that of a
-/// process.
-const MISPLACED: u32 = _IO(b't' as u32, 7);
-/// Cancels all tasks there are handles of, then drops these.
-const CANCEL: u32 = _IO(b't' as u32, 8);
-const DROP_HANDLES: u32 = _IO(b't' as u32, 9);
-/// How many handles are of tasks that are over.
-const FINISHED: u32 = _IO(b't' as u32, 10);
-/// Wakes all who wait for the signal: in process context, with interrupts off, or
-/// in softirq context; and drops the wakers there.
-const SIGNAL: u32 = _IO(b't' as u32, 11);
-const SIGNAL_IRQS_OFF: u32 = _IO(b't' as u32, 12);
-const SIGNAL_SOFTIRQ: u32 = _IO(b't' as u32, 13);
-/// A sum, to which tasks that are spawned by tasks contribute, as deep as the
-/// argument says.
-const SUM: u32 = _IO(b't' as u32, 14);
-/// What joining a cancelled task gives: the number of the error.
-const JOIN_CANCELLED: u32 = _IO(b't' as u32, 15);
-/// Sleeps for as many milliseconds, and returns how many passed.
-const SLEEP: u32 = _IO(b't' as u32, 16);
-/// Which of two is over first: the low half of the argument and the high half are
-/// milliseconds to sleep, 0xffff is for ever.
-const SELECT: u32 = _IO(b't' as u32, 17);
-/// Spawns with the spawner that the last executor left: the number of the error.
-const SPAWN_LATE: u32 = _IO(b't' as u32, 18);
-/// Spawns tasks that sleep for up to as many milliseconds.
-const SPAWN_SLEEPING: u32 = _IO(b't' as u32, 19);
-/// Listens at a port, which is returned, and does with each connection what
-/// `serve` says for the argument.
-const SERVE: u32 = _IO(b't' as u32, 20);
-/// As above, by IPv6.
-const SERVE_V6: u32 = _IO(b't' as u32, 21);
-/// A task that wakes itself without end.
-const SPAWN_RESTLESS: u32 = _IO(b't' as u32, 22);
-/// As SIGNAL, but the wakers stay.
-const SIGNAL_AND_KEEP: u32 = _IO(b't' as u32, 23);
-/// Which of two is over first: a short sleep that one task has begun and another
-/// one goes on with, or a sleep of ten seconds.
-const SLEEP_MOVED: u32 = _IO(b't' as u32, 24);
 
 struct Counts {
     owned: Atomic<u32>,
@@ -172,7 +142,7 @@ impl Future for Signalled {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Owned> {
         self.owned.check_context();
         // Its waker outlives it, whatever happens to it.
-        let mut room = KVec::with_capacity(1, GFP_KERNEL).unwrap_or_default();
+        let mut more = KVec::with_capacity(1, GFP_KERNEL).unwrap_or_default();
         let waker = context.waker().clone();
         let mut wakers = self.signal.wakers.lock();
         if self.signal.number.load(Relaxed) != self.since {
@@ -185,12 +155,12 @@ impl Future for Signalled {
             // Memory is allocated without the lock.
             let capacity = wakers.capacity() * 2 + 16;
             drop(wakers);
-            if room.reserve(capacity, GFP_KERNEL).is_ok() {
+            if more.reserve(capacity, GFP_KERNEL).is_ok() {
                 let mut wakers = self.signal.wakers.lock();
                 for old in wakers.drain_all() {
-                    let _ = room.push_within_capacity(old);
+                    let _ = more.push_within_capacity(old);
                 }
-                core::mem::swap(&mut *wakers, &mut room);
+                core::mem::swap(&mut *wakers, &mut more);
                 let _ = wakers.push_within_capacity(waker);
             }
         }
@@ -231,9 +201,6 @@ async fn copy(stream: Arc<TcpStream>) -> Result {
         stream.write_all(&buffer[..n]).await?;
     }
 }
-
-/// How many bytes a task reads one at a time.
-const MANY: u32 = 4096;
 
 async fn serve(kind: usize, stream: TcpStream, executor: Spawner) -> Result {
     let stream = Arc::new(stream, GFP_KERNEL)?;
@@ -410,10 +377,10 @@ impl Tasks {
         // Without the lock: tasks end meanwhile.
         let old = self.executor.lock().take();
         drop(old);
-        let flags = [WQ_UNBOUND, WQ_PERCPU, WQ_BH | WQ_PERCPU];
+        let flags = [Flags::UNBOUND, Flags::PERCPU, Flags::BH | Flags::PERCPU];
         let queue = match flags.get(kind) {
             Some(flags) => OwnedQueue::new(c"lkm_tasks", *flags, 0)?,
-            None => OwnedQueue::new_ordered(c"lkm_tasks", 0)?,
+            None => OwnedQueue::new_ordered(c"lkm_tasks", Flags::NONE)?,
         };
         let executor = Executor::new(queue)?;
         *self.spawner.lock() = Some(executor.spawner());
@@ -604,10 +571,10 @@ impl kernel::InPlaceModule for Module {
                 GFP_KERNEL,
             )?,
             signal: Arc::pin_init(signal, GFP_KERNEL)?,
-            softirqs: OwnedQueue::new(c"lkm_softirqs", WQ_BH | WQ_PERCPU, 0)?,
+            softirqs: OwnedQueue::new(c"lkm_softirqs", Flags::BH | Flags::PERCPU, 0)?,
         });
         try_pin_init!(Self {
-            tasks <- procfs::Entry::new(c"tasks", 0o600, tasks),
+            tasks <- procfs::Entry::new(c"tasks", mode!(0o600), tasks),
             _: { tasks.data().restart(0)?; },
         })
     }

@@ -3,95 +3,58 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpStream};
 
 use crate::prelude::*;
+use commands::*;
 
-pub const TESTS: &[Test] = tests![
-    tasks_are_over_and_freed,
-    an_output_is_there_until_its_handle_is_not,
-    handles_do_not_keep_tasks,
-    cancelling_drops_the_future,
-    joining_a_cancelled_task,
-    tasks_are_woken_in_any_context,
-    wakers_outlive_their_tasks,
-    outputs_do_not_wait_for_wakers,
-    tasks_spawn_and_join_tasks,
-    an_executor_that_is_gone_takes_no_task,
-    an_executor_cannot_be_in_softirqs,
-    sleeps_are_never_too_short,
-    select_takes_what_is_first,
-    many_tasks_read_the_same_connection,
-    a_read_with_a_time_limit,
-    options_and_half_a_connection,
-    a_cancelled_read_takes_nothing,
-    futures_go_on_in_other_tasks,
-    who_never_waits_lets_others_run,
-    unloading_while_tasks_wait,
-    unloading_while_tasks_sleep,
-    unloading_while_tasks_talk,
-    unloading_while_a_task_is_restless,
-];
+mod commands;
 
-const PATH: &str = "/proc/tasks";
-
-const fn command(number: u32) -> u32 {
-    ((b't' as u32) << 8) | number
-}
-
-const NEW: u32 = command(0);
-const DROP: u32 = command(1);
-const SPAWN_SHORT: u32 = command(2);
-const SPAWN_ENDLESS: u32 = command(3);
-const SPAWN_WAITING: u32 = command(4);
-const OWNED: u32 = command(5);
-const ENDED: u32 = command(6);
-const MISPLACED: u32 = command(7);
-const CANCEL: u32 = command(8);
-const DROP_HANDLES: u32 = command(9);
-const FINISHED: u32 = command(10);
-const SIGNAL: u32 = command(11);
-const SIGNAL_IRQS_OFF: u32 = command(12);
-const SIGNAL_SOFTIRQ: u32 = command(13);
-const SUM: u32 = command(14);
-const JOIN_CANCELLED: u32 = command(15);
-const SLEEP: u32 = command(16);
-const SELECT: u32 = command(17);
-const SPAWN_LATE: u32 = command(18);
-const SPAWN_SLEEPING: u32 = command(19);
-const SERVE: u32 = command(20);
-const SERVE_V6: u32 = command(21);
-const SPAWN_RESTLESS: u32 = command(22);
-const SIGNAL_AND_KEEP: u32 = command(23);
-const SLEEP_MOVED: u32 = command(24);
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        tasks_are_over_and_freed,
+        an_output_is_there_until_its_handle_is_not,
+        handles_do_not_keep_tasks,
+        cancelling_drops_the_future,
+        joining_a_cancelled_task,
+        tasks_are_woken_in_any_context,
+        wakers_outlive_their_tasks,
+        outputs_do_not_wait_for_wakers,
+        tasks_spawn_and_join_tasks,
+        an_executor_that_is_gone_takes_no_task,
+        an_executor_cannot_be_in_softirqs,
+        sleeps_are_never_too_short,
+        select_takes_what_is_first,
+        many_tasks_read_the_same_connection,
+        a_read_with_a_time_limit,
+        options_and_half_a_connection,
+        a_cancelled_read_takes_nothing,
+        futures_go_on_in_other_tasks,
+        who_never_waits_lets_others_run,
+        unloading_while_tasks_wait,
+        unloading_while_tasks_sleep,
+        unloading_while_tasks_talk,
+        unloading_while_a_task_is_restless,
+    ],
+    ..Example::EMPTY
+};
 
 /// The kinds of queue that an executor can have.
 const KINDS: [usize; 2] = [0, 1];
 
-struct Tasks(File);
+fn load(vm: &mut Vm) -> Result<(Module, Control)> {
+    let module = vm.load("tasks")?;
+    Ok((module, Control::open("/proc/tasks")?))
+}
 
-impl Tasks {
-    fn open() -> Result<Self> {
-        Ok(Self(File::open(PATH)?))
-    }
+/// Waits until nothing of any future is left, and nothing was where it must not
+/// be.
+fn all_is_freed(tasks: &Control) -> Result {
+    eventually("all to be freed", || tasks.get(OWNED) == 0)?;
+    assert_eq!(tasks.get(MISPLACED), 0);
+    Ok(())
+}
 
-    fn call(&self, command: u32, argument: usize) -> Result<usize, Errno> {
-        ioctl(&self.0, command, Argument::Number(argument))
-    }
-
-    fn get(&self, command: u32) -> usize {
-        self.call(command, 0).unwrap()
-    }
-
-    /// Waits until nothing of any future is left, and nothing was where it must
-    /// not be.
-    fn all_is_freed(&self, vm: &mut Vm) -> Result {
-        vm.wait_for("all to be freed", || self.get(OWNED) == 0)?;
-        assert_eq!(self.get(MISPLACED), 0);
-        Ok(())
-    }
-
-    fn serve(&self, kind: usize) -> Result<TcpStream> {
-        let port = self.call(SERVE, kind)? as u16;
-        connect(Ipv4Addr::LOCALHOST, port)
-    }
+fn serve(tasks: &Control, kind: usize) -> Result<TcpStream> {
+    let port = tasks.call(SERVE, kind)? as u16;
+    connect(Ipv4Addr::LOCALHOST, port)
 }
 
 fn connect(addr: impl Into<IpAddr>, port: u16) -> Result<TcpStream> {
@@ -102,14 +65,13 @@ fn connect(addr: impl Into<IpAddr>, port: u16) -> Result<TcpStream> {
 }
 
 fn tasks_are_over_and_freed(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     for kind in KINDS {
         tasks.call(NEW, kind)?;
         let before = tasks.get(ENDED);
-        vm.rounds(|vm| {
+        vm.rounds(|_| {
             tasks.call(SPAWN_SHORT, 100)?;
-            vm.wait_for("the tasks", || tasks.get(FINISHED) == 100)?;
+            eventually("the tasks", || tasks.get(FINISHED) == 100)?;
             tasks.call(DROP_HANDLES, 0)?;
             assert_eq!(tasks.get(OWNED), 0);
             Ok(())
@@ -121,10 +83,9 @@ fn tasks_are_over_and_freed(vm: &mut Vm) -> Result {
 }
 
 fn an_output_is_there_until_its_handle_is_not(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     tasks.call(SPAWN_SHORT, 10)?;
-    vm.wait_for("the tasks", || tasks.get(FINISHED) == 10)?;
+    eventually("the tasks", || tasks.get(FINISHED) == 10)?;
     assert_eq!(tasks.get(OWNED), 10);
     // Not even the executor's end changes that.
     tasks.call(DROP, 0)?;
@@ -136,21 +97,19 @@ fn an_output_is_there_until_its_handle_is_not(vm: &mut Vm) -> Result {
 }
 
 fn handles_do_not_keep_tasks(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     tasks.call(SPAWN_WAITING, 20)?;
     tasks.call(DROP_HANDLES, 0)?;
     thread::sleep(Duration::from_millis(50));
     assert_eq!(tasks.get(OWNED), 20);
     tasks.call(SIGNAL, 0)?;
-    tasks.all_is_freed(vm)?;
+    all_is_freed(&tasks)?;
     assert_eq!(tasks.get(ENDED), 20);
     Ok(())
 }
 
 fn cancelling_drops_the_future(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     for kind in KINDS {
         tasks.call(NEW, kind)?;
         for spawn in [SPAWN_ENDLESS, SPAWN_WAITING] {
@@ -159,9 +118,9 @@ fn cancelling_drops_the_future(vm: &mut Vm) -> Result {
                 assert_eq!(tasks.get(OWNED), 30);
                 thread::sleep(Duration::from_millis(pause));
                 tasks.call(CANCEL, 0)?;
-                tasks.all_is_freed(vm)?;
+                all_is_freed(&tasks)?;
                 // A future is dropped before its task is over.
-                vm.wait_for("the tasks", || tasks.get(FINISHED) == 30)?;
+                eventually("the tasks", || tasks.get(FINISHED) == 30)?;
                 assert_eq!(tasks.get(ENDED), 0);
                 // Once more is no matter.
                 tasks.call(CANCEL, 0)?;
@@ -173,16 +132,14 @@ fn cancelling_drops_the_future(vm: &mut Vm) -> Result {
 }
 
 fn joining_a_cancelled_task(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     const ECANCELED: usize = 125;
     assert_eq!(tasks.get(JOIN_CANCELLED), ECANCELED);
-    tasks.all_is_freed(vm)
+    all_is_freed(&tasks)
 }
 
 fn tasks_are_woken_in_any_context(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     for kind in KINDS {
         tasks.call(NEW, kind)?;
         for signal in [SIGNAL, SIGNAL_IRQS_OFF, SIGNAL_SOFTIRQ] {
@@ -193,28 +150,27 @@ fn tasks_are_woken_in_any_context(vm: &mut Vm) -> Result {
             // In the middle of it: those that are polled later are over at once.
             tasks.call(SPAWN_WAITING, 50)?;
             tasks.call(signal, 0)?;
-            vm.wait_for("the tasks", || tasks.get(FINISHED) == 100)?;
+            eventually("the tasks", || tasks.get(FINISHED) == 100)?;
             assert_eq!(tasks.get(ENDED), before + 100);
             tasks.call(DROP_HANDLES, 0)?;
-            tasks.all_is_freed(vm)?;
+            all_is_freed(&tasks)?;
         }
     }
     Ok(())
 }
 
 fn wakers_outlive_their_tasks(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     let mut signals = [SIGNAL, SIGNAL_IRQS_OFF, SIGNAL_SOFTIRQ]
         .into_iter()
         .cycle();
-    vm.rounds(|vm| {
+    vm.rounds(|_| {
         // Tasks that are cancelled, and tasks whose executor goes.
         tasks.call(SPAWN_WAITING, 10)?;
         thread::sleep(Duration::from_millis(5));
         tasks.call(CANCEL, 0)?;
         tasks.call(DROP_HANDLES, 0)?;
-        tasks.all_is_freed(vm)?;
+        all_is_freed(&tasks)?;
         tasks.call(SPAWN_WAITING, 10)?;
         thread::sleep(Duration::from_millis(5));
         tasks.call(DROP, 0)?;
@@ -232,14 +188,13 @@ fn wakers_outlive_their_tasks(vm: &mut Vm) -> Result {
 
 /// Who drops the last waker of a task is in a context that an output minds.
 fn outputs_do_not_wait_for_wakers(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     for kind in KINDS {
         tasks.call(NEW, kind)?;
         tasks.call(SPAWN_WAITING, 10)?;
         thread::sleep(Duration::from_millis(50));
         tasks.call(SIGNAL_AND_KEEP, 0)?;
-        vm.wait_for("the tasks", || tasks.get(FINISHED) == 10)?;
+        eventually("the tasks", || tasks.get(FINISHED) == 10)?;
         assert_eq!(tasks.get(OWNED), 10);
         tasks.call(DROP_HANDLES, 0)?;
         assert_eq!(tasks.get(OWNED), 0);
@@ -250,8 +205,7 @@ fn outputs_do_not_wait_for_wakers(vm: &mut Vm) -> Result {
 }
 
 fn tasks_spawn_and_join_tasks(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     for kind in KINDS {
         tasks.call(NEW, kind)?;
         for depth in [0, 1, 2, 50] {
@@ -262,8 +216,7 @@ fn tasks_spawn_and_join_tasks(vm: &mut Vm) -> Result {
 }
 
 fn an_executor_that_is_gone_takes_no_task(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     const ESHUTDOWN: usize = 108;
     assert_eq!(tasks.get(SPAWN_LATE), 0);
     tasks.call(SPAWN_ENDLESS, 30)?;
@@ -272,19 +225,17 @@ fn an_executor_that_is_gone_takes_no_task(vm: &mut Vm) -> Result {
     assert_eq!(tasks.get(FINISHED), 30);
     assert_eq!(tasks.get(SPAWN_LATE), ESHUTDOWN);
     assert_eq!(tasks.call(SPAWN_SHORT, 1), Err(Errno::SHUTDOWN));
-    tasks.all_is_freed(vm)
+    all_is_freed(&tasks)
 }
 
 fn an_executor_cannot_be_in_softirqs(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     assert_eq!(tasks.call(NEW, 2), Err(Errno::INVAL));
     Ok(())
 }
 
 fn sleeps_are_never_too_short(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     for millis in [0, 1, 9, 10, 11, 99, 250] {
         for _ in 0..3 {
             let passed = tasks.call(SLEEP, millis)?;
@@ -292,12 +243,11 @@ fn sleeps_are_never_too_short(vm: &mut Vm) -> Result {
         }
     }
     tasks.call(SPAWN_SLEEPING, 100)?;
-    vm.wait_for("the tasks", || tasks.get(FINISHED) == 100)
+    eventually("the tasks", || tasks.get(FINISHED) == 100)
 }
 
 fn select_takes_what_is_first(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     let select = |a: usize, b: usize| tasks.call(SELECT, a | (b << 16));
     let never = 0xffff;
     assert_eq!(select(10, never)?, 1);
@@ -310,12 +260,11 @@ fn select_takes_what_is_first(vm: &mut Vm) -> Result {
 }
 
 fn many_tasks_read_the_same_connection(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     for kind in KINDS {
         tasks.call(NEW, kind)?;
         let v6 = tasks.call(SERVE_V6, 0)? as u16;
-        for mut stream in [tasks.serve(0)?, connect(Ipv6Addr::LOCALHOST, v6)?] {
+        for mut stream in [serve(&tasks, 0)?, connect(Ipv6Addr::LOCALHOST, v6)?] {
             // One at a time goes to one of them, and comes back.
             for i in 0..500_u32 {
                 stream.write_all(&i.to_le_bytes())?;
@@ -344,9 +293,8 @@ fn many_tasks_read_the_same_connection(vm: &mut Vm) -> Result {
 }
 
 fn a_read_with_a_time_limit(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
-    let mut stream = tasks.serve(1)?;
+    let (_module, tasks) = load(vm)?;
+    let mut stream = serve(&tasks, 1)?;
     let mut text = [0; 4];
     for _ in 0..3 {
         stream.read_exact(&mut text)?;
@@ -364,9 +312,8 @@ fn a_read_with_a_time_limit(vm: &mut Vm) -> Result {
 }
 
 fn options_and_half_a_connection(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
-    let mut stream = tasks.serve(2)?;
+    let (_module, tasks) = load(vm)?;
+    let mut stream = serve(&tasks, 2)?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     assert_eq!(text, "known");
@@ -376,9 +323,8 @@ fn options_and_half_a_connection(vm: &mut Vm) -> Result {
 }
 
 fn a_cancelled_read_takes_nothing(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
-    let mut stream = tasks.serve(5)?;
+    let (_module, tasks) = load(vm)?;
+    let mut stream = serve(&tasks, 5)?;
     let mut text = [0; 4];
     stream.read_exact(&mut text)?;
     assert_eq!(&text, b"gone");
@@ -390,12 +336,11 @@ fn a_cancelled_read_takes_nothing(vm: &mut Vm) -> Result {
 
 /// With the wakers of these.
 fn futures_go_on_in_other_tasks(vm: &mut Vm) -> Result {
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     for kind in KINDS {
         tasks.call(NEW, kind)?;
         assert_eq!(tasks.get(SLEEP_MOVED), 1);
-        let mut stream = tasks.serve(3)?;
+        let mut stream = serve(&tasks, 3)?;
         let mut text = [0; 5];
         stream.read_exact(&mut text)?;
         assert_eq!(&text, b"moved");
@@ -410,11 +355,9 @@ fn futures_go_on_in_other_tasks(vm: &mut Vm) -> Result {
 
 /// A task whose bytes are all there, where one task runs at a time.
 fn who_never_waits_lets_others_run(vm: &mut Vm) -> Result {
-    const MANY: u32 = 4096;
-    let _module = vm.load("tasks")?;
-    let tasks = Tasks::open()?;
+    let (_module, tasks) = load(vm)?;
     tasks.call(NEW, 3)?;
-    let mut stream = tasks.serve(4)?;
+    let mut stream = serve(&tasks, 4)?;
     stream.write_all(&[0; MANY as usize])?;
     let mut seen = [0; 4];
     stream.read_exact(&mut seen)?;
@@ -428,8 +371,7 @@ fn who_never_waits_lets_others_run(vm: &mut Vm) -> Result {
 
 fn unloading_while_tasks_wait(vm: &mut Vm) -> Result {
     vm.rounds(|vm| {
-        let module = vm.load("tasks")?;
-        let tasks = Tasks::open()?;
+        let (module, tasks) = load(vm)?;
         tasks.call(SPAWN_WAITING, 20)?;
         tasks.call(SPAWN_ENDLESS, 20)?;
         tasks.call(SPAWN_SHORT, 20)?;
@@ -441,8 +383,7 @@ fn unloading_while_tasks_sleep(vm: &mut Vm) -> Result {
     let mut pause = 0;
     vm.rounds(|vm| {
         pause = (pause + 7) % 20;
-        let module = vm.load("tasks")?;
-        let tasks = Tasks::open()?;
+        let (module, tasks) = load(vm)?;
         tasks.call(NEW, pause as usize % 2)?;
         // Some are over before, some while it unloads, some never.
         tasks.call(SPAWN_SLEEPING, 40)?;
@@ -452,20 +393,19 @@ fn unloading_while_tasks_sleep(vm: &mut Vm) -> Result {
 }
 
 fn unloading_while_tasks_talk(vm: &mut Vm) -> Result {
-    fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0")?;
+    forget_connections_at_once()?;
     let mut kind = 0;
     vm.rounds(|vm| {
-        let module = vm.load("tasks")?;
-        let tasks = Tasks::open()?;
+        let (module, tasks) = load(vm)?;
         tasks.call(NEW, kind % 2)?;
         kind += 1;
         // Nobody reads what comes back: it waits to write, and to read.
-        let mut full = tasks.serve(0)?;
+        let mut full = serve(&tasks, 0)?;
         full.set_nonblocking(true)?;
         while full.write(&[0; 65536]).is_ok() {}
-        let mut busy = tasks.serve(0)?;
+        let mut busy = serve(&tasks, 0)?;
         busy.write_all(b"x")?;
-        let idle = tasks.serve(1)?;
+        let idle = serve(&tasks, 1)?;
         module.unload()?;
         busy.set_nonblocking(false)?;
         let _ = busy.read_to_end(&mut Vec::new());
@@ -477,8 +417,7 @@ fn unloading_while_tasks_talk(vm: &mut Vm) -> Result {
 fn unloading_while_a_task_is_restless(vm: &mut Vm) -> Result {
     let mut kind = 0;
     vm.rounds(|vm| {
-        let module = vm.load("tasks")?;
-        let tasks = Tasks::open()?;
+        let (module, tasks) = load(vm)?;
         tasks.call(NEW, kind % 2)?;
         kind += 1;
         for _ in 0..3 {

@@ -2,77 +2,50 @@
 
 use std::sync::Arc;
 
-use libc::{SYS_delete_module, SYS_ioctl, c_long};
+use libc::{SYS_delete_module, c_long};
 use rustix::{
-    event::{PollFlags, epoll},
+    event::{
+        PollFlags,
+        epoll::{self, EventFlags},
+    },
     process::{Signal, getpid, kill_process},
 };
 
 use crate::{polling::*, prelude::*};
+use commands::*;
 use signals::{Reaction, handled, react};
 
-pub const TESTS: &[Test] = tests![
-    each_letter_is_taken_once,
-    a_wait_times_out,
-    a_signal_ends_a_wait,
-    a_restarted_wait_goes_on,
-    a_closed_queue_lets_everybody_out,
-    another_process_wakes_many_who_poll,
-    unloading_frees_who_polls,
-    unloading_waits_for_who_polls_for_nothing,
-    one_completion_ends_one_wait,
-    completing_all_ends_all_waits,
-    a_completion_is_not_lost,
-    waits_for_completions_time_out,
-    signals_end_waits_for_completions,
-    unloading_completes,
-];
+mod commands;
+
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        each_letter_is_taken_once,
+        a_wait_times_out,
+        a_signal_ends_a_wait,
+        a_restarted_wait_goes_on,
+        a_closed_queue_lets_everybody_out,
+        another_process_wakes_many_who_poll,
+        unloading_frees_who_polls,
+        unloading_waits_for_who_polls_for_nothing,
+        one_completion_ends_one_wait,
+        completing_all_ends_all_waits,
+        a_completion_is_not_lost,
+        waits_for_completions_time_out,
+        signals_end_waits_for_completions,
+        unloading_completes,
+    ],
+    ..Example::EMPTY
+};
 
 const MAILBOX: &str = "/proc/waits-mailbox";
 const EVENT: &str = "/proc/waits-event";
 
-const fn command(number: u32) -> u32 {
-    ((b'w' as u32) << 8) | number
-}
-
-const TAKE: u32 = command(0);
-const TAKE_TIMEOUT: u32 = command(1);
-const CLOSE: u32 = command(2);
-
-const COMPLETE: u32 = command(10);
-const COMPLETE_ALL: u32 = command(11);
-const WAIT: u32 = command(12);
-const WAIT_INTERRUPTIBLE: u32 = command(13);
-const WAIT_TIMEOUT: u32 = command(14);
-const WAIT_INTERRUPTIBLE_TIMEOUT: u32 = command(15);
-const TRY_WAIT: u32 = command(16);
-const IS_DONE: u32 = command(17);
-const REINIT: u32 = command(18);
-
-const IOCTL: &[c_long] = &[SYS_ioctl];
-
-type Answer = std::result::Result<usize, Errno>;
-
 /// A jiffy count as no kernel takes one: it stands for "without end".
 const ENDLESS: usize = usize::MAX;
 
-fn open(path: &str) -> Result<Arc<File>> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    Ok(Arc::new(file))
-}
-
-fn call(file: &File, command: u32, number: usize) -> Answer {
-    ioctl(file, command, Argument::Number(number))
-}
-
-/// Begins a thread that waits in `command`. It alone takes `USR1`, when the
-/// test has blocked that.
-fn caller(file: &Arc<File>, command: u32) -> Result<Waiter<Answer>> {
-    let file = file.clone();
-    Waiter::begin_in(IOCTL, move || {
-        let _mask = signals::unblock(Signal::USR1);
-        call(&file, command, ENDLESS)
-    })
+/// Puts a letter into the mailbox.
+fn post(mut mailbox: &File) -> Result {
+    Ok(mailbox.write_all(b"x")?)
 }
 
 /// How many of `waiters` have ended.
@@ -82,45 +55,45 @@ fn ended(waiters: &[Waiter<Answer>]) -> usize {
 
 fn each_letter_is_taken_once(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
-    let mailbox = open(MAILBOX)?;
+    let mailbox = Control::open(MAILBOX)?;
     let mut waiters = Vec::new();
     for _ in 0..20 {
-        waiters.push(caller(&mailbox, TAKE)?);
+        waiters.push(mailbox.caller(TAKE, ENDLESS)?);
     }
     for count in 1..=20 {
-        (&*mailbox).write_all(b"x")?;
-        vm.wait_for("one to take a letter", || ended(&waiters) == count)?;
+        post(&mailbox)?;
+        eventually("one to take a letter", || ended(&waiters) == count)?;
     }
     for waiter in waiters {
         assert_eq!(waiter.end()?, Ok(0));
     }
     // One that is there is taken at once.
-    (&*mailbox).write_all(b"x")?;
-    assert_eq!(call(&mailbox, TAKE, 0), Ok(0));
-    assert_eq!(call(&mailbox, TAKE_TIMEOUT, 0), Err(Errno::TIMEDOUT));
+    post(&mailbox)?;
+    assert_eq!(mailbox.call(TAKE, 0), Ok(0));
+    assert_eq!(mailbox.call(TAKE_TIMEOUT, 0), Err(Errno::TIMEDOUT));
     Ok(())
 }
 
 fn a_wait_times_out(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
-    let mailbox = open(MAILBOX)?;
+    let mailbox = Control::open(MAILBOX)?;
     for jiffies in [0, 1, 20] {
-        assert_eq!(call(&mailbox, TAKE_TIMEOUT, jiffies), Err(Errno::TIMEDOUT));
+        assert_eq!(mailbox.call(TAKE_TIMEOUT, jiffies), Err(Errno::TIMEDOUT));
     }
-    let waiter = caller(&mailbox, TAKE_TIMEOUT)?;
+    let waiter = mailbox.caller(TAKE_TIMEOUT, ENDLESS)?;
     waiter.sleeps()?;
-    (&*mailbox).write_all(b"x")?;
+    post(&mailbox)?;
     assert_eq!(waiter.end()?, Ok(0));
     Ok(())
 }
 
 fn a_signal_ends_a_wait(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
-    let mailbox = open(MAILBOX)?;
+    let mailbox = Control::open(MAILBOX)?;
     let _reacting = react(Signal::USR1, Reaction::Count)?;
     let _mask = signals::block(Signal::USR1)?;
     for command in [TAKE, TAKE_TIMEOUT] {
-        let waiter = caller(&mailbox, command)?;
+        let waiter = mailbox.caller(command, ENDLESS)?;
         waiter.sleeps()?;
         kill_process(getpid(), Signal::USR1)?;
         assert_eq!(waiter.end()?, Err(Errno::INTR));
@@ -130,32 +103,18 @@ fn a_signal_ends_a_wait(vm: &mut Vm) -> Result {
 
 fn a_restarted_wait_goes_on(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
-    let mailbox = open(MAILBOX)?;
+    let mailbox = Control::open(MAILBOX)?;
     let _reacting = react(Signal::USR1, Reaction::CountAndRestart)?;
     let _mask = signals::block(Signal::USR1)?;
-    let waiter = caller(&mailbox, TAKE)?;
+    let waiter = mailbox.caller(TAKE, ENDLESS)?;
     let before = handled();
     kill_process(getpid(), Signal::USR1)?;
-    vm.wait_for("the handler", || handled() > before)?;
+    eventually("the handler", || handled() > before)?;
     waiter.is_in(IOCTL)?;
     waiter.sleeps()?;
-    (&*mailbox).write_all(b"x")?;
+    post(&mailbox)?;
     assert_eq!(waiter.end()?, Ok(0));
     Ok(())
-}
-
-/// A set that waits for letters in `mailbox`.
-fn epoll_set(mailbox: &File) -> Result<Arc<File>> {
-    let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let data = epoll::EventData::new_u64(0);
-    epoll::add(&set, mailbox, data, epoll::EventFlags::IN)?;
-    Ok(Arc::new(set.into()))
-}
-
-fn epoll_wait(set: &File) -> Result<epoll::EventFlags> {
-    let mut events = Vec::with_capacity(1);
-    epoll::wait(set, rustix::buffer::spare_capacity(&mut events), None)?;
-    Ok(events[0].flags)
 }
 
 /// Begins a thread that does `wait`, and waits until that waits in `syscalls`.
@@ -170,8 +129,11 @@ fn poller<T: Send + 'static>(
 
 fn a_closed_queue_lets_everybody_out(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
-    let mailbox = open(MAILBOX)?;
-    let callers = [caller(&mailbox, TAKE)?, caller(&mailbox, TAKE_TIMEOUT)?];
+    let mailbox = Control::open(MAILBOX)?;
+    let callers = [
+        mailbox.caller(TAKE, ENDLESS)?,
+        mailbox.caller(TAKE_TIMEOUT, ENDLESS)?,
+    ];
     let mut pollers = Vec::new();
     for events in [
         PollFlags::IN,
@@ -186,10 +148,10 @@ fn a_closed_queue_lets_everybody_out(vm: &mut Vm) -> Result {
     for what in [Select::Read, Select::Write, Select::Except] {
         selecting.push(poller(SELECT, &mailbox, move |file| select(file, what))?);
     }
-    let set = epoll_set(&mailbox)?;
-    let epoller = poller(EPOLL, &set, epoll_wait)?;
+    let set = epoll_set(&*mailbox)?;
+    let epoller = poller(EPOLL, &set, |set| epoll_for(set))?;
 
-    assert_eq!(call(&mailbox, CLOSE, 0), Ok(0));
+    assert_eq!(mailbox.call(CLOSE, 0), Ok(0));
     for caller in callers {
         assert_eq!(caller.end()?, Err(Errno::NODEV));
     }
@@ -201,42 +163,42 @@ fn a_closed_queue_lets_everybody_out(vm: &mut Vm) -> Result {
     for poller in selecting {
         poller.end()??;
     }
-    let gone_too = epoll::EventFlags::ERR | epoll::EventFlags::HUP;
+    let gone_too = EventFlags::ERR | EventFlags::HUP;
     assert_eq!(epoller.end()??, gone_too);
 
     // So it stays, for all ways to wait; closing it once more is no error.
-    assert_eq!(call(&mailbox, TAKE, 0), Err(Errno::NODEV));
-    assert_eq!(poll_for(&mailbox, PollFlags::empty())?, gone);
-    assert_eq!(epoll_wait(&set)?, gone_too);
-    assert_eq!(epoll_wait(&*epoll_set(&mailbox)?)?, gone_too);
-    assert_eq!(call(&mailbox, CLOSE, 0), Ok(0));
+    assert_eq!(mailbox.call(TAKE, 0), Err(Errno::NODEV));
+    assert_eq!(poll_for(&*mailbox, PollFlags::empty())?, gone);
+    assert_eq!(epoll_for(&set)?, gone_too);
+    assert_eq!(epoll_for(epoll_set(&*mailbox)?)?, gone_too);
+    assert_eq!(mailbox.call(CLOSE, 0), Ok(0));
     Ok(())
 }
 
 fn another_process_wakes_many_who_poll(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
-    let mailbox = open(MAILBOX)?;
-    let set = epoll_set(&mailbox)?;
+    let mailbox = Control::open(MAILBOX)?;
+    let set = epoll_set(&*mailbox)?;
     let mut pollers = Vec::new();
     for _ in 0..20 {
         let wait = |file: &File| poll_for(file, PollFlags::IN);
         pollers.push(poller(POLL, &mailbox, wait)?);
     }
-    let epoller = poller(EPOLL, &set, epoll_wait)?;
+    let epoller = poller(EPOLL, &set, |set| epoll_for(set))?;
     pollers[0].sleeps()?;
     vm.sh(&format!("echo >{MAILBOX}"))?;
     for poller in pollers {
         assert_eq!(poller.end()??, PollFlags::IN);
     }
-    assert_eq!(epoller.end()??, epoll::EventFlags::IN);
+    assert_eq!(epoller.end()??, EventFlags::IN);
     Ok(())
 }
 
 fn unloading_frees_who_polls(vm: &mut Vm) -> Result {
     for _ in 0..5 {
         let module = vm.load("waits")?;
-        let mailbox = open(MAILBOX)?;
-        let sets = [epoll_set(&mailbox)?, epoll_set(&mailbox)?];
+        let mailbox = Control::open(MAILBOX)?;
+        let sets = [epoll_set(&*mailbox)?, epoll_set(&*mailbox)?];
         let wait = |file: &File| poll_for(file, PollFlags::IN);
         let polling = [poller(POLL, &mailbox, wait)?, poller(POLL, &mailbox, wait)?];
         let selecting = poller(SELECT, &mailbox, |file| select(file, Select::Write))?;
@@ -246,7 +208,7 @@ fn unloading_frees_who_polls(vm: &mut Vm) -> Result {
             assert_eq!(poller.end()??, PollFlags::IN);
         }
         selecting.end()??;
-        assert_eq!(epoll_wait(&sets[0])?, epoll::EventFlags::IN);
+        assert_eq!(epoll_for(&sets[0])?, EventFlags::IN);
         epoll::delete(&*sets[1], &*mailbox)?;
         drop(mailbox);
         drop(sets);
@@ -257,7 +219,7 @@ fn unloading_frees_who_polls(vm: &mut Vm) -> Result {
 /// What `close` is for: without it such a one is waited for.
 fn unloading_waits_for_who_polls_for_nothing(vm: &mut Vm) -> Result {
     let module = vm.load("waits")?;
-    let mailbox = open(MAILBOX)?;
+    let mailbox = Control::open(MAILBOX)?;
     let _reacting = react(Signal::USR1, Reaction::Count)?;
     let _mask = signals::block(Signal::USR1)?;
     let polling = poller(POLL, &mailbox, |file| {
@@ -278,7 +240,7 @@ fn unloading_waits_for_who_polls_for_nothing(vm: &mut Vm) -> Result {
 
 fn one_completion_ends_one_wait(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
-    let event = open(EVENT)?;
+    let event = Control::open(EVENT)?;
     let mut waiters = Vec::new();
     for command in [
         WAIT_INTERRUPTIBLE,
@@ -286,22 +248,22 @@ fn one_completion_ends_one_wait(vm: &mut Vm) -> Result {
         WAIT,
         WAIT_TIMEOUT,
     ] {
-        waiters.push(caller(&event, command)?);
+        waiters.push(event.caller(command, ENDLESS)?);
     }
     // In the order in which they came.
     while !waiters.is_empty() {
-        assert_eq!(call(&event, COMPLETE, 0), Ok(0));
+        assert_eq!(event.call(COMPLETE, 0), Ok(0));
         assert_eq!(waiters.remove(0).end()?, Ok(0));
         thread::sleep(Duration::from_millis(50));
         assert_eq!(ended(&waiters), 0);
     }
-    assert_eq!(call(&event, IS_DONE, 0), Ok(0));
+    assert_eq!(event.call(IS_DONE, 0), Ok(0));
     Ok(())
 }
 
 fn completing_all_ends_all_waits(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
-    let event = open(EVENT)?;
+    let event = Control::open(EVENT)?;
     let mut waiters = Vec::new();
     for command in [
         WAIT,
@@ -309,10 +271,10 @@ fn completing_all_ends_all_waits(vm: &mut Vm) -> Result {
         WAIT_TIMEOUT,
         WAIT_INTERRUPTIBLE_TIMEOUT,
     ] {
-        waiters.push(caller(&event, command)?);
-        waiters.push(caller(&event, command)?);
+        waiters.push(event.caller(command, ENDLESS)?);
+        waiters.push(event.caller(command, ENDLESS)?);
     }
-    assert_eq!(call(&event, COMPLETE_ALL, 0), Ok(0));
+    assert_eq!(event.call(COMPLETE_ALL, 0), Ok(0));
     for waiter in waiters {
         assert_eq!(waiter.end()?, Ok(0));
     }
@@ -322,36 +284,36 @@ fn completing_all_ends_all_waits(vm: &mut Vm) -> Result {
         WAIT_TIMEOUT,
         WAIT_INTERRUPTIBLE_TIMEOUT,
     ] {
-        assert_eq!(call(&event, command, 1), Ok(0));
+        assert_eq!(event.call(command, 1), Ok(0));
     }
-    assert_eq!(call(&event, TRY_WAIT, 0), Ok(1));
-    assert_eq!(call(&event, IS_DONE, 0), Ok(1));
-    assert_eq!(call(&event, REINIT, 0), Ok(0));
-    assert_eq!(call(&event, IS_DONE, 0), Ok(0));
-    assert_eq!(call(&event, TRY_WAIT, 0), Ok(0));
+    assert_eq!(event.call(TRY_WAIT, 0), Ok(1));
+    assert_eq!(event.call(IS_DONE, 0), Ok(1));
+    assert_eq!(event.call(REINIT, 0), Ok(0));
+    assert_eq!(event.call(IS_DONE, 0), Ok(0));
+    assert_eq!(event.call(TRY_WAIT, 0), Ok(0));
     Ok(())
 }
 
 fn a_completion_is_not_lost(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
-    let event = open(EVENT)?;
+    let event = Control::open(EVENT)?;
     for _ in 0..3 {
-        assert_eq!(call(&event, COMPLETE, 0), Ok(0));
+        assert_eq!(event.call(COMPLETE, 0), Ok(0));
     }
-    assert_eq!(call(&event, IS_DONE, 0), Ok(1));
-    assert_eq!(call(&event, TRY_WAIT, 0), Ok(1));
-    assert_eq!(call(&event, WAIT, 0), Ok(0));
-    assert_eq!(call(&event, WAIT_INTERRUPTIBLE_TIMEOUT, 1), Ok(0));
-    assert_eq!(call(&event, TRY_WAIT, 0), Ok(0));
+    assert_eq!(event.call(IS_DONE, 0), Ok(1));
+    assert_eq!(event.call(TRY_WAIT, 0), Ok(1));
+    assert_eq!(event.call(WAIT, 0), Ok(0));
+    assert_eq!(event.call(WAIT_INTERRUPTIBLE_TIMEOUT, 1), Ok(0));
+    assert_eq!(event.call(TRY_WAIT, 0), Ok(0));
     Ok(())
 }
 
 fn waits_for_completions_time_out(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
-    let event = open(EVENT)?;
+    let event = Control::open(EVENT)?;
     for jiffies in [0, 1, 20] {
         for command in [WAIT_TIMEOUT, WAIT_INTERRUPTIBLE_TIMEOUT] {
-            assert_eq!(call(&event, command, jiffies), Err(Errno::TIMEDOUT));
+            assert_eq!(event.call(command, jiffies), Err(Errno::TIMEDOUT));
         }
     }
     Ok(())
@@ -359,22 +321,22 @@ fn waits_for_completions_time_out(vm: &mut Vm) -> Result {
 
 fn signals_end_waits_for_completions(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
-    let event = open(EVENT)?;
+    let event = Control::open(EVENT)?;
     let _reacting = react(Signal::USR1, Reaction::Count)?;
     let _mask = signals::block(Signal::USR1)?;
     for command in [WAIT_INTERRUPTIBLE, WAIT_INTERRUPTIBLE_TIMEOUT] {
-        let waiter = caller(&event, command)?;
+        let waiter = event.caller(command, ENDLESS)?;
         waiter.sleeps()?;
         kill_process(getpid(), Signal::USR1)?;
         assert_eq!(waiter.end()?, Err(Errno::INTR));
     }
     for command in [WAIT, WAIT_TIMEOUT] {
-        let waiter = caller(&event, command)?;
+        let waiter = event.caller(command, ENDLESS)?;
         let before = handled();
         kill_process(getpid(), Signal::USR1)?;
         thread::sleep(Duration::from_millis(100));
         assert!(!waiter.has_ended());
-        assert_eq!(call(&event, COMPLETE, 0), Ok(0));
+        assert_eq!(event.call(COMPLETE, 0), Ok(0));
         assert_eq!(waiter.end()?, Ok(0));
         assert_eq!(handled(), before + 1);
     }
@@ -383,12 +345,15 @@ fn signals_end_waits_for_completions(vm: &mut Vm) -> Result {
 
 fn unloading_completes(vm: &mut Vm) -> Result {
     let module = vm.load("waits")?;
-    let event = open(EVENT)?;
-    let waiters = [caller(&event, WAIT)?, caller(&event, WAIT_INTERRUPTIBLE)?];
+    let event = Control::open(EVENT)?;
+    let waiters = [
+        event.caller(WAIT, ENDLESS)?,
+        event.caller(WAIT_INTERRUPTIBLE, ENDLESS)?,
+    ];
     module.unload()?;
     for waiter in waiters {
         assert_eq!(waiter.end()?, Ok(0));
     }
-    assert_eq!(call(&event, COMPLETE, 0), Err(Errno::NOTTY));
+    assert_eq!(event.call(COMPLETE, 0), Err(Errno::NOTTY));
     Ok(())
 }

@@ -3,7 +3,6 @@
 //! Test only: wait queues and completions of `lkm::sync`.
 
 use kernel::{
-    ioctl::_IO,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -12,7 +11,16 @@ use kernel::{
     time::Jiffies, //
 };
 use lkm::{
-    file::{events::EPOLLIN, Argument, Offset, Opened, Operations, PollTable, Reader},
+    file::{
+        events::EPOLLIN,
+        mode,
+        Argument,
+        Offset,
+        Opened,
+        Operations,
+        PollTable,
+        Reader, //
+    },
     procfs,
     sync::{
         new_wait_queue,
@@ -21,6 +29,10 @@ use lkm::{
     },
 };
 
+mod commands;
+
+use commands::*;
+
 module! {
     type: Waits,
     name: "waits",
@@ -28,13 +40,6 @@ module! {
     description: "Test only: wait queues and completions of lkm::sync",
     license: "GPL",
 }
-
-/// Waits for a letter and takes it.
-const TAKE: u32 = _IO(b'w' as u32, 0);
-/// The same, for no longer than the argument's number of jiffies.
-const TAKE_TIMEOUT: u32 = _IO(b'w' as u32, 1);
-/// Closes the queue.
-const CLOSE: u32 = _IO(b'w' as u32, 2);
 
 /// Letters, each of which one caller takes. A write brings as many as it has
 /// bytes.
@@ -91,16 +96,6 @@ impl Operations for Mailbox {
     }
 }
 
-const COMPLETE: u32 = _IO(b'w' as u32, 10);
-const COMPLETE_ALL: u32 = _IO(b'w' as u32, 11);
-const WAIT: u32 = _IO(b'w' as u32, 12);
-const WAIT_INTERRUPTIBLE: u32 = _IO(b'w' as u32, 13);
-const WAIT_TIMEOUT: u32 = _IO(b'w' as u32, 14);
-const WAIT_INTERRUPTIBLE_TIMEOUT: u32 = _IO(b'w' as u32, 15);
-const TRY_WAIT: u32 = _IO(b'w' as u32, 16);
-const IS_DONE: u32 = _IO(b'w' as u32, 17);
-const REINIT: u32 = _IO(b'w' as u32, 18);
-
 /// A completion, by ioctl(2).
 #[pin_data]
 struct Event {
@@ -144,12 +139,12 @@ impl kernel::InPlaceModule for Waits {
         try_pin_init!(Self {
             mailbox <- procfs::Entry::new(
                 c"waits-mailbox",
-                0o600,
+                mode!(0o600),
                 pin_init!(Mailbox { letters: Atomic::new(0), arrived <- new_wait_queue!() }),
             ),
             event <- procfs::Entry::new(
                 c"waits-event",
-                0o600,
+                mode!(0o600),
                 pin_init!(Event { happened <- Completion::new() }),
             ),
         })

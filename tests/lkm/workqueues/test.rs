@@ -1,57 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use crate::prelude::*;
+use commands::*;
 
-pub const TESTS: &[Test] = tests![
-    an_item_runs_once_for_each_time,
-    an_item_that_runs_can_be_enqueued,
-    items_run_in_order,
-    items_of_a_wide_queue_run_side_by_side,
-    items_run_in_the_context_of_their_queue,
-    workers_show_the_queue,
-    an_item_enqueues_itself,
-    delays,
-    flushing_ends_a_delay,
-    flushing_waits,
-    cancelling_takes_out,
-    cancelling_waits,
-    cancelling_ends_repetition,
-    closures_run_once_and_are_freed,
-    dropping_a_queue_waits_for_closures,
-    queues_that_cannot_be,
-    unloading_while_an_item_sleeps,
-    unloading_before_a_delay_is_over,
-    unloading_while_an_item_enqueues_itself,
-    unloading_while_closures_sleep,
-];
+mod commands;
+
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        an_item_runs_once_for_each_time,
+        an_item_that_runs_can_be_enqueued,
+        items_run_in_order,
+        items_of_a_wide_queue_run_side_by_side,
+        items_run_in_the_context_of_their_queue,
+        workers_show_the_queue,
+        an_item_enqueues_itself,
+        delays,
+        flushing_ends_a_delay,
+        flushing_waits,
+        cancelling_takes_out,
+        cancelling_waits,
+        cancelling_ends_repetition,
+        closures_run_once_and_are_freed,
+        dropping_a_queue_waits_for_closures,
+        queues_that_cannot_be,
+        unloading_while_an_item_sleeps,
+        unloading_before_a_delay_is_over,
+        unloading_while_an_item_enqueues_itself,
+        unloading_while_closures_sleep,
+    ],
+    ..Example::EMPTY
+};
 
 const PATH: &str = "/proc/workqueues";
-
-const fn command(number: u32) -> u32 {
-    ((b'q' as u32) << 8) | number
-}
-
-const ENQUEUE: u32 = command(0);
-const ENQUEUE_DELAYED: u32 = command(1);
-const FLUSH: u32 = command(2);
-const CANCEL: u32 = command(3);
-const RUNS: u32 = command(4);
-const RUNNING: u32 = command(5);
-const MOST: u32 = command(6);
-const CONTEXT: u32 = command(7);
-const REPEAT: u32 = command(8);
-const HOLD: u32 = command(9);
-const RELEASE: u32 = command(10);
-const NAP: u32 = command(11);
-const SPAWN: u32 = command(20);
-const SPAWNED: u32 = command(21);
-const OWNED: u32 = command(22);
-const FLUSH_QUEUE: u32 = command(23);
-const DROP_QUEUE: u32 = command(24);
-const NEW_QUEUE: u32 = command(25);
-const NEW_ORDERED: u32 = command(26);
-
-const ENDLESS: usize = 0xff_ffff;
 
 /// A delay that no test waits for, in jiffies.
 const LONG: usize = 1_000_000;
@@ -64,16 +44,16 @@ const SYSTEM: usize = 6;
 const BH: usize = 7;
 const SYSTEM_BH: usize = 8;
 
-struct Queues(File);
+struct Queues(Control);
 
 impl Queues {
-    fn open() -> Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(PATH)?;
-        Ok(Self(file))
+    fn load(vm: &mut Vm) -> Result<(Module, Self)> {
+        let module = vm.load("workqueues")?;
+        Ok((module, Self(Control::open(PATH)?)))
     }
 
-    fn call(&self, command: u32, argument: usize) -> Result<usize, Errno> {
-        ioctl(&self.0, command, Argument::Number(argument))
+    fn call(&self, command: u32, argument: usize) -> Answer {
+        self.0.call(command, argument)
     }
 
     /// Does something to an item; panics when it cannot.
@@ -86,10 +66,10 @@ impl Queues {
     }
 
     /// Enqueues an item that waits to be released, and waits until it does.
-    fn hold(&self, vm: &mut Vm, item: usize) -> Result {
+    fn hold(&self, item: usize) -> Result {
         self.with(HOLD, item, 1);
         assert_eq!(self.item(ENQUEUE, item), 1);
-        vm.wait_for("the item to run", || self.item(RUNNING, item) == 1)
+        eventually("the item to run", || self.item(RUNNING, item) == 1)
     }
 
     fn order(&self) -> Result<String> {
@@ -98,8 +78,7 @@ impl Queues {
 }
 
 fn an_item_runs_once_for_each_time(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     for item in ORDERED.into_iter().chain(WIDE).chain([PERCPU, SYSTEM]) {
         assert_eq!(queues.item(FLUSH, item), 0, "nothing to wait for");
         for times in 1..=20 {
@@ -110,7 +89,7 @@ fn an_item_runs_once_for_each_time(vm: &mut Vm) -> Result {
         assert_eq!(queues.item(MOST, item), 1);
     }
     // Enqueued while it waits for its turn, it runs once.
-    queues.hold(vm, ORDERED[0])?;
+    queues.hold(ORDERED[0])?;
     assert_eq!(queues.item(ENQUEUE, ORDERED[1]), 1);
     assert_eq!(queues.item(ENQUEUE, ORDERED[1]), 0);
     queues.item(RELEASE, 0);
@@ -121,10 +100,9 @@ fn an_item_runs_once_for_each_time(vm: &mut Vm) -> Result {
 }
 
 fn an_item_that_runs_can_be_enqueued(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     for item in [ORDERED[0], WIDE[0], PERCPU, SYSTEM] {
-        queues.hold(vm, item)?;
+        queues.hold(item)?;
         assert_eq!(queues.item(ENQUEUE, item), 1);
         assert_eq!(queues.item(ENQUEUE, item), 0);
         queues.item(RELEASE, item);
@@ -136,11 +114,10 @@ fn an_item_that_runs_can_be_enqueued(vm: &mut Vm) -> Result {
 }
 
 fn items_run_in_order(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let mut queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     for _ in 0..50 {
-        queues.0.write_all(b"clear")?;
-        queues.hold(vm, ORDERED[0])?;
+        fs::write(PATH, "clear")?;
+        queues.hold(ORDERED[0])?;
         for item in [1, 2, 0] {
             assert_eq!(queues.item(ENQUEUE, ORDERED[item]), 1);
         }
@@ -153,10 +130,9 @@ fn items_run_in_order(vm: &mut Vm) -> Result {
 }
 
 fn items_of_a_wide_queue_run_side_by_side(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     for item in WIDE {
-        queues.hold(vm, item)?;
+        queues.hold(item)?;
     }
     for item in WIDE {
         assert_eq!(queues.item(RUNNING, item), 1);
@@ -165,8 +141,7 @@ fn items_of_a_wide_queue_run_side_by_side(vm: &mut Vm) -> Result {
 }
 
 fn items_run_in_the_context_of_their_queue(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     let (process, softirq) = (0, 1);
     let all = [
         (ORDERED[0], process),
@@ -185,8 +160,7 @@ fn items_run_in_the_context_of_their_queue(vm: &mut Vm) -> Result {
 }
 
 fn workers_show_the_queue(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     let all = [
         (ORDERED[0], "lkm_ordered", true),
         (WIDE[0], "lkm_wide", true),
@@ -194,7 +168,7 @@ fn workers_show_the_queue(vm: &mut Vm) -> Result {
         (SYSTEM, "events_unbound", true),
     ];
     for (item, queue, unbound) in all {
-        queues.hold(vm, item)?;
+        queues.hold(item)?;
         let end = format!("+{queue}");
         let workers = live_tasks(|name| name.ends_with(&end));
         let name = &workers.first().with_context(|| format!("no {end}"))?.name;
@@ -206,12 +180,11 @@ fn workers_show_the_queue(vm: &mut Vm) -> Result {
 }
 
 fn an_item_enqueues_itself(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     for item in [ORDERED[0], WIDE[0], PERCPU, SYSTEM, BH, SYSTEM_BH] {
         queues.with(REPEAT, item, 10);
         queues.item(ENQUEUE, item);
-        vm.wait_for("the item to repeat", || queues.item(RUNS, item) == 11)?;
+        eventually("the item to repeat", || queues.item(RUNS, item) == 11)?;
         queues.item(FLUSH, item);
         assert_eq!(queues.item(RUNS, item), 11);
     }
@@ -219,11 +192,10 @@ fn an_item_enqueues_itself(vm: &mut Vm) -> Result {
 }
 
 fn delays(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     for item in [ORDERED[0], SYSTEM, BH] {
         assert_eq!(queues.with(ENQUEUE_DELAYED, item, 5), 1);
-        vm.wait_for("the item to run", || queues.item(RUNS, item) == 1)?;
+        eventually("the item to run", || queues.item(RUNS, item) == 1)?;
         assert_eq!(queues.with(ENQUEUE_DELAYED, item, LONG), 1);
         assert_eq!(queues.with(ENQUEUE_DELAYED, item, 0), 0);
         assert_eq!(queues.item(ENQUEUE, item), 0);
@@ -234,8 +206,7 @@ fn delays(vm: &mut Vm) -> Result {
 }
 
 fn flushing_ends_a_delay(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     for item in [ORDERED[0], SYSTEM, BH] {
         assert_eq!(queues.with(ENQUEUE_DELAYED, item, LONG), 1);
         queues.item(FLUSH, item);
@@ -246,16 +217,13 @@ fn flushing_ends_a_delay(vm: &mut Vm) -> Result {
 
 /// A thread that does `command` to an item, and waits for as long as it runs.
 fn waits_for(vm: &mut Vm, command: u32) -> Result<usize> {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
-    queues.hold(vm, SYSTEM)?;
-    let other = Queues(queues.0.try_clone()?);
-    let ioctl = &[libc::SYS_ioctl];
-    let waiter = Waiter::begin_in(ioctl, move || other.item(command, SYSTEM))?;
+    let (_module, queues) = Queues::load(vm)?;
+    queues.hold(SYSTEM)?;
+    let waiter = queues.0.caller(command, SYSTEM)?;
     waiter.sleeps()?;
     assert_eq!(queues.item(RUNS, SYSTEM), 0);
     queues.item(RELEASE, SYSTEM);
-    let answer = waiter.end()?;
+    let answer = waiter.end()??;
     assert_eq!(queues.item(RUNS, SYSTEM), 1);
     assert_eq!(queues.item(RUNNING, SYSTEM), 0);
     Ok(answer)
@@ -272,8 +240,7 @@ fn cancelling_waits(vm: &mut Vm) -> Result {
 }
 
 fn cancelling_takes_out(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     for item in [ORDERED[1], SYSTEM, BH] {
         assert_eq!(queues.item(CANCEL, item), 0);
         assert_eq!(queues.with(ENQUEUE_DELAYED, item, LONG), 1);
@@ -281,7 +248,7 @@ fn cancelling_takes_out(vm: &mut Vm) -> Result {
         assert_eq!(queues.item(RUNS, item), 0);
     }
     // One that waits for its turn.
-    queues.hold(vm, ORDERED[0])?;
+    queues.hold(ORDERED[0])?;
     assert_eq!(queues.item(ENQUEUE, ORDERED[1]), 1);
     assert_eq!(queues.item(CANCEL, ORDERED[1]), 1);
     queues.item(RELEASE, ORDERED[0]);
@@ -295,14 +262,13 @@ fn cancelling_takes_out(vm: &mut Vm) -> Result {
 }
 
 fn cancelling_ends_repetition(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     for item in [ORDERED[0], WIDE[0], PERCPU, SYSTEM, BH, SYSTEM_BH] {
         for _ in 0..20 {
             let before = queues.item(RUNS, item);
             queues.with(REPEAT, item, ENDLESS);
             queues.item(ENQUEUE, item);
-            vm.wait_for("the item", || queues.item(RUNS, item) > before + 2)?;
+            eventually("the item", || queues.item(RUNS, item) > before + 2)?;
             queues.item(CANCEL, item);
             let after = queues.item(RUNS, item);
             assert_eq!(queues.item(RUNNING, item), 0);
@@ -316,8 +282,7 @@ fn cancelling_ends_repetition(vm: &mut Vm) -> Result {
 }
 
 fn closures_run_once_and_are_freed(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     for _ in 0..100 {
         queues.call(SPAWN, 0)?;
     }
@@ -328,16 +293,14 @@ fn closures_run_once_and_are_freed(vm: &mut Vm) -> Result {
 }
 
 fn dropping_a_queue_waits_for_closures(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     assert_eq!(queues.call(DROP_QUEUE, 20)?, 20);
     assert_eq!(queues.call(OWNED, 0)?, 0);
     Ok(())
 }
 
 fn queues_that_cannot_be(vm: &mut Vm) -> Result {
-    let _module = vm.load("workqueues")?;
-    let queues = Queues::open()?;
+    let (_module, queues) = Queues::load(vm)?;
     let (bh, unbound, reclaim, highpri, percpu) = (1, 1 << 1, 1 << 3, 1 << 4, 1 << 8);
     let good = [
         (unbound, 0),
@@ -356,14 +319,6 @@ fn queues_that_cannot_be(vm: &mut Vm) -> Result {
         (bh | unbound, 0),
         (bh | percpu, 1),
         (bh | percpu | reclaim, 0),
-        // The workqueue code's own: destroying, draining, ordered, legacy,
-        // deprecated; and one that nobody knows.
-        (percpu | (1 << 15), 0),
-        (percpu | (1 << 16), 0),
-        (unbound | (1 << 17), 1),
-        (percpu | (1 << 18), 0),
-        (percpu | (1 << 19), 0),
-        (percpu | (1 << 31), 0),
     ];
     let new = |(flags, most): (usize, usize)| queues.call(NEW_QUEUE, flags | (most << 32));
     for queue in good {
@@ -376,7 +331,7 @@ fn queues_that_cannot_be(vm: &mut Vm) -> Result {
     for flags in [0, reclaim, highpri | reclaim] {
         assert_eq!(ordered(flags), Ok(0), "{flags:x}");
     }
-    for flags in [bh, unbound, percpu, 1 << 6, 1 << 17] {
+    for flags in [bh, unbound, percpu, 1 << 6] {
         assert_eq!(ordered(flags), Err(Errno::INVAL), "{flags:x}");
     }
     Ok(())
@@ -384,13 +339,12 @@ fn queues_that_cannot_be(vm: &mut Vm) -> Result {
 
 fn unloading_while_an_item_sleeps(vm: &mut Vm) -> Result {
     vm.rounds(|vm| {
-        let module = vm.load("workqueues")?;
-        let queues = Queues::open()?;
+        let (module, queues) = Queues::load(vm)?;
         for item in [ORDERED[0], WIDE[0], PERCPU, SYSTEM] {
             queues.with(NAP, item, 20);
             queues.item(ENQUEUE, item);
         }
-        vm.wait_for("the item", || {
+        eventually("the item", || {
             queues.item(RUNNING, SYSTEM) + queues.item(RUNS, SYSTEM) == 1
         })?;
         module.unload()
@@ -400,8 +354,7 @@ fn unloading_while_an_item_sleeps(vm: &mut Vm) -> Result {
 fn unloading_before_a_delay_is_over(vm: &mut Vm) -> Result {
     let mut delay = 0;
     vm.rounds(|vm| {
-        let module = vm.load("workqueues")?;
-        let queues = Queues::open()?;
+        let (module, queues) = Queues::load(vm)?;
         // Some are never over, some are while it unloads.
         delay = (delay + 1) % 4;
         for item in [ORDERED[0], ORDERED[1], PERCPU, SYSTEM, BH] {
@@ -416,13 +369,12 @@ fn unloading_before_a_delay_is_over(vm: &mut Vm) -> Result {
 
 fn unloading_while_an_item_enqueues_itself(vm: &mut Vm) -> Result {
     vm.rounds(|vm| {
-        let module = vm.load("workqueues")?;
-        let queues = Queues::open()?;
+        let (module, queues) = Queues::load(vm)?;
         for item in [ORDERED[0], WIDE[0], PERCPU, SYSTEM, BH, SYSTEM_BH] {
             queues.with(REPEAT, item, ENDLESS);
             queues.item(ENQUEUE, item);
         }
-        vm.wait_for("the items", || {
+        eventually("the items", || {
             queues.item(RUNS, SYSTEM) > 2 && queues.item(RUNS, BH) > 2
         })?;
         module.unload()
@@ -431,8 +383,7 @@ fn unloading_while_an_item_enqueues_itself(vm: &mut Vm) -> Result {
 
 fn unloading_while_closures_sleep(vm: &mut Vm) -> Result {
     vm.rounds(|vm| {
-        let module = vm.load("workqueues")?;
-        let queues = Queues::open()?;
+        let (module, queues) = Queues::load(vm)?;
         for _ in 0..5 {
             queues.call(SPAWN, 5)?;
         }

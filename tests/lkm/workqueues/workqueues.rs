@@ -3,7 +3,6 @@
 //! Test only: items, closures and queues of `lkm::workqueue`.
 
 use kernel::{
-    ioctl::_IO,
     new_mutex,
     prelude::*,
     sync::{
@@ -22,12 +21,20 @@ use kernel::{
 };
 use lkm::{
     context::Context,
-    file::{Argument, Offset, Opened, Operations, Reader, Writer},
+    file::{
+        mode,
+        Argument,
+        Offset,
+        Opened,
+        Operations,
+        Reader,
+        Writer, //
+    },
     procfs,
     sync::Completion,
     workqueue::{
-        flags::{WQ_BH, WQ_PERCPU, WQ_UNBOUND},
         new_work,
+        Flags,
         OwnedQueue,
         Queue,
         SystemQueue,
@@ -35,6 +42,10 @@ use lkm::{
         WorkItem, //
     },
 };
+
+mod commands;
+
+use commands::*;
 
 module! {
     type: Workqueues,
@@ -44,45 +55,23 @@ module! {
     license: "GPL",
 }
 
-// About one item: the low byte of the argument is its number, the rest a value.
-const ENQUEUE: u32 = _IO(b'q' as u32, 0);
-/// After as many jiffies as the value says.
-const ENQUEUE_DELAYED: u32 = _IO(b'q' as u32, 1);
-const FLUSH: u32 = _IO(b'q' as u32, 2);
-const CANCEL: u32 = _IO(b'q' as u32, 3);
-/// How often it has run.
-const RUNS: u32 = _IO(b'q' as u32, 4);
-/// How many times it is being run, and the most that this ever was.
-const RUNNING: u32 = _IO(b'q' as u32, 5);
-const MOST: u32 = _IO(b'q' as u32, 6);
-/// The context that it ran in last.
-const CONTEXT: u32 = _IO(b'q' as u32, 7);
-/// It is to enqueue itself as often as the value says.
-const REPEAT: u32 = _IO(b'q' as u32, 8);
-/// It is to wait until it is released, once, if the value is 1.
-const HOLD: u32 = _IO(b'q' as u32, 9);
-const RELEASE: u32 = _IO(b'q' as u32, 10);
-/// It is to sleep for as many milliseconds as the value says.
-const NAP: u32 = _IO(b'q' as u32, 11);
-
-// About closures.
-/// Enqueues one that owns memory and counts.
-const SPAWN: u32 = _IO(b'q' as u32, 20);
-const SPAWNED: u32 = _IO(b'q' as u32, 21);
-/// How much of that memory is not freed yet.
-const OWNED: u32 = _IO(b'q' as u32, 22);
-const FLUSH_QUEUE: u32 = _IO(b'q' as u32, 23);
-/// Makes a queue, gives it as many closures as the argument says, each of which
-/// sleeps and counts, drops the queue, and returns how many have run.
-const DROP_QUEUE: u32 = _IO(b'q' as u32, 24);
-/// Makes a queue with the flags in the low half of the argument, and the limit
-/// in the other.
-const NEW_QUEUE: u32 = _IO(b'q' as u32, 25);
-/// Makes an ordered one with these flags.
-const NEW_ORDERED: u32 = _IO(b'q' as u32, 26);
-
-/// How often an item repeats that is to do so without end.
-const ENDLESS: u32 = 0xff_ffff;
+/// The flags that C has for the bits of `arg`.
+fn flags(arg: usize) -> Flags {
+    [
+        (1 << 0, Flags::BH),
+        (1 << 1, Flags::UNBOUND),
+        (1 << 2, Flags::FREEZABLE),
+        (1 << 3, Flags::MEM_RECLAIM),
+        (1 << 4, Flags::HIGHPRI),
+        (1 << 5, Flags::CPU_INTENSIVE),
+        (1 << 6, Flags::SYSFS),
+        (1 << 7, Flags::POWER_EFFICIENT),
+        (1 << 8, Flags::PERCPU),
+    ]
+    .into_iter()
+    .filter(|(bit, _)| arg & bit != 0)
+    .fold(Flags::NONE, |flags, (_, flag)| flags | flag)
+}
 
 struct Item {
     number: u8,
@@ -130,7 +119,7 @@ impl WorkItem for Item {
         item.runs.fetch_add(1, Relaxed);
         let repeat = item.repeat.load(Relaxed);
         if repeat > 0 {
-            if repeat != ENDLESS {
+            if repeat != ENDLESS as u32 {
                 item.repeat.store(repeat - 1, Relaxed);
             }
             item.enqueue();
@@ -179,10 +168,10 @@ impl Control {
             }),
             GFP_KERNEL,
         )?;
-        let ordered = Queue::from(OwnedQueue::new_ordered(c"lkm_ordered", 0)?);
-        let wide = Queue::from(OwnedQueue::new(c"lkm_wide", WQ_UNBOUND, 0)?);
-        let percpu = Queue::from(OwnedQueue::new(c"lkm_percpu", WQ_PERCPU, 0)?);
-        let bh = Queue::from(OwnedQueue::new(c"lkm_bh", WQ_BH | WQ_PERCPU, 0)?);
+        let ordered = Queue::from(OwnedQueue::new_ordered(c"lkm_ordered", Flags::NONE)?);
+        let wide = Queue::from(OwnedQueue::new(c"lkm_wide", Flags::UNBOUND, 0)?);
+        let percpu = Queue::from(OwnedQueue::new(c"lkm_percpu", Flags::PERCPU, 0)?);
+        let bh = Queue::from(OwnedQueue::new(c"lkm_bh", Flags::BH | Flags::PERCPU, 0)?);
         let queues = [
             ordered.clone(),
             ordered.clone(),
@@ -217,7 +206,7 @@ impl Control {
             shared,
             spawned: Arc::new(Atomic::new(0), GFP_KERNEL)?,
             owned: Arc::new(Atomic::new(0), GFP_KERNEL)?,
-            queue: OwnedQueue::new(c"lkm_closures", WQ_UNBOUND, 0)?,
+            queue: OwnedQueue::new(c"lkm_closures", Flags::UNBOUND, 0)?,
         })
     }
 
@@ -240,7 +229,7 @@ impl Control {
             FLUSH_QUEUE => self.queue.flush(),
             DROP_QUEUE => {
                 let before = self.spawned.load(Relaxed);
-                let queue = OwnedQueue::new(c"lkm_short", WQ_UNBOUND, 1)?;
+                let queue = OwnedQueue::new(c"lkm_short", Flags::UNBOUND, 1)?;
                 for _ in 0..arg {
                     self.spawn(&queue, 1)?;
                 }
@@ -248,10 +237,10 @@ impl Control {
                 return Ok(self.spawned.load(Relaxed) - before);
             }
             NEW_QUEUE => {
-                OwnedQueue::new(c"lkm_new", arg as u32, (arg >> 32) as u32)?;
+                OwnedQueue::new(c"lkm_new", flags(arg), (arg >> 32) as u32)?;
             }
             NEW_ORDERED => {
-                OwnedQueue::new_ordered(c"lkm_new", arg as u32)?;
+                OwnedQueue::new_ordered(c"lkm_new", flags(arg))?;
             }
             _ => return Err(ENOTTY),
         }
@@ -312,7 +301,7 @@ struct Workqueues {
 impl kernel::InPlaceModule for Workqueues {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            entry <- procfs::Entry::new(c"workqueues", 0o600, Control::new()?),
+            entry <- procfs::Entry::new(c"workqueues", mode!(0o600), Control::new()?),
         })
     }
 }

@@ -18,6 +18,8 @@
           in
           once // second final (prev // once);
         getLib = package: package.lib or package;
+        removeSuffix =
+          suffix: text: builtins.substring 0 (builtins.stringLength text - builtins.stringLength suffix) text;
       };
 
       # What comes out of a callPackage can be overridden.

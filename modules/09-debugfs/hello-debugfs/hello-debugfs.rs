@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Two variables in debugfs, which are parameters of the module as well.
+//!
+//! Book: 9 debugfs: Flexible debugging interfaces
+
+use kernel::prelude::*;
+use lkm::{
+    debugfs,
+    file::mode,
+    OnDrop, //
+};
+
+module! {
+    type: HelloDebugfs,
+    name: "hello-debugfs",
+    authors: ["lkmpg-rs"],
+    description: "Export simple values through debugfs",
+    license: "GPL",
+}
+
+lkm::params! {
+    debug_value: u32 {
+        default: 42,
+        mode: 0o600,
+        description: "Value exported through both sysfs and debugfs",
+    },
+    debug_enabled: bool {
+        default: true,
+        mode: 0o600,
+        description: "Enable or disable the example flag",
+    },
+}
+
+const DIR: &CStr = c"lkmpg_debugfs";
+
+struct HelloDebugfs {
+    _dir: debugfs::Dir,
+    // Dropped last, when the directory is gone.
+    _removed: OnDrop,
+}
+
+impl kernel::Module for HelloDebugfs {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let dir = debugfs::Dir::new(DIR)?;
+        dir.u32(c"debug_value", mode!(0o600), debug_value.as_atomic())?;
+        dir.bool(c"debug_enabled", mode!(0o600), debug_enabled.as_atomic())?;
+        pr_info!("debugfs interface registered under /sys/kernel/debug/{DIR}\n");
+        Ok(Self {
+            _dir: dir,
+            _removed: OnDrop(|| pr_info!("debugfs example removed\n")),
+        })
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A file in /proc that one at a time may open: all others sleep until it is
+//! their turn.
+//!
+//! Book: 12.1 Sleep
+
+use kernel::prelude::*;
+use lkm::{
+    file::{
+        self,
+        mode,
+        File,
+        Offset,
+        Opened,
+        Operations,
+        PollTable,
+        Reader,
+        Writer, //
+    },
+    message::{
+        Message,
+        Seen, //
+    },
+    new_message,
+    new_wait_queue,
+    procfs::{
+        self,
+        Attributes, //
+    },
+    sync::{
+        Gate,
+        WaitQueue, //
+    },
+    OnDrop, //
+};
+
+module! {
+    type: Module,
+    name: "sleep",
+    authors: ["lkmpg-rs"],
+    description: "A file in /proc that lets one in at a time: /proc/sleep",
+    license: "GPL",
+}
+
+/// How much of its input the file keeps, in bytes.
+const LIMIT: usize = 79;
+
+#[pin_data]
+struct Sleep {
+    /// One at a time has the file open.
+    gate: Gate,
+    #[pin]
+    waitq: WaitQueue,
+    #[pin]
+    input: Message,
+}
+
+#[vtable]
+impl Operations for Sleep {
+    type Private = Seen;
+
+    fn open(&self, file: &File) -> impl PinInit<Seen, Error> {
+        let enter = || self.gate.enter().ok();
+        self.waitq.wait_unless_nonblocking(file, enter)?;
+        Ok(Seen::default())
+    }
+
+    fn release(&self, _file: &Opened<Self>) {
+        self.gate.leave();
+        self.waitq.wake_up_all();
+    }
+
+    fn read(&self, file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        let input = self.input.lock();
+        let mut output = KVec::new();
+        for part in [b"Last input:", &input[..], b"\n"] {
+            output.extend_from_slice(part, GFP_KERNEL)?;
+        }
+        let read = dst.write_slice_file(&output, pos)?;
+        if *pos >= output.len() as Offset {
+            input.seen_by(file.private());
+        }
+        Ok(read)
+    }
+
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        Ok(self.input.set(file::take(src, LIMIT)?))
+    }
+
+    fn poll(&self, file: &Opened<Self>, table: &PollTable) -> u32 {
+        self.input.poll(file.private(), table)
+    }
+}
+
+#[pin_data(PinnedDrop)]
+struct Module {
+    #[pin]
+    entry: procfs::Entry<Sleep>,
+    // Dropped last, when the file is gone.
+    _removed: OnDrop,
+}
+
+impl kernel::InPlaceModule for Module {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let sleep = pin_init!(Sleep {
+            gate: Gate::new(),
+            waitq <- new_wait_queue!(),
+            input <- new_message!(),
+        });
+        let attributes = Attributes::from(mode!(0o644)).size(80).owner(0, 0);
+        try_pin_init!(Self {
+            entry <- procfs::Entry::new(c"sleep", attributes, sleep),
+            _removed: OnDrop(|| pr_debug!("/proc/sleep removed\n")),
+            _: { pr_info!("/proc/sleep created\n") },
+        })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Module {
+    fn drop(self: Pin<&mut Self>) {
+        // Nobody sleeps in the module when its file goes.
+        let sleep = self.entry.data();
+        sleep.waitq.close();
+        sleep.input.close();
+    }
+}

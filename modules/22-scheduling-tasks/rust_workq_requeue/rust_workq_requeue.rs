@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Work that enqueues itself again, until it has counted to ten.
+//!
+//! Write-up: Workqueue
+
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
+};
+use lkm::{
+    workqueue::{
+        new_work,
+        Flags,
+        OwnedQueue,
+        Work,
+        WorkItem, //
+    },
+    OnDrop, //
+};
+
+module! {
+    type: RustQueue,
+    name: "rust_workq_requeue",
+    authors: ["lkmpg-rs"],
+    description: "Rust work queue sample: an item that enqueues itself",
+    license: "GPL",
+}
+
+struct Example {
+    count: Atomic<u32>,
+}
+
+impl WorkItem for Example {
+    fn run(work: &Work<Self>) {
+        let count = work.count.fetch_add(1, Relaxed);
+        pr_info!("Called with count={count}\n");
+
+        // Queue again if the count is less than 10. While the module is unloaded
+        // this does nothing.
+        if count < 10 {
+            work.enqueue();
+        }
+    }
+}
+
+#[pin_data]
+struct RustQueue {
+    #[pin]
+    work: Work<Example>,
+    // Dropped last, when the work is over.
+    _exit: OnDrop,
+}
+
+impl kernel::InPlaceModule for RustQueue {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let example = Example {
+            count: Atomic::new(0),
+        };
+        try_pin_init!(Self {
+            work <- new_work!(OwnedQueue::new(c"workq", Flags::UNBOUND, 0)?, example),
+            _exit: OnDrop(|| pr_info!("Rust work queue sample (exit)\n")),
+            // Queue the first time.
+            _: { work.enqueue(); },
+        })
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use crate::{kmemleak, prelude::*};
+
+pub const EXAMPLE: Example = Example {
+    demo: &[
+        "echo hello | nc 127.0.0.1 8080",
+        "echo_client connections 1000 count 5",
+    ],
+    tests: echo_server_tests![
+        SERVER:
+        unloads_with_a_thousand_clients,
+    ],
+    ..Example::EMPTY
+};
+
+const SERVER: EchoServer = EchoServer {
+    module: "rust_echo_server",
+};
+
+fn unloads_with_a_thousand_clients(vm: &mut Vm) -> Result {
+    let time = SERVER.unloads_with_a_thousand_clients(vm, 50)?;
+    // Where each access to memory is checked it takes what it takes.
+    assert!(kmemleak::available() || time.as_secs() < 2, "{time:?}");
+    Ok(())
+}

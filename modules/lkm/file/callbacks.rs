@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The functions that C calls for a file, and how they find its data.
+
+use super::{
+    Argument,
+    Opened,
+    Operations,
+    Reader, //
+};
+use crate::bindings;
+use core::{
+    any::Any,
+    marker::PhantomData, //
+};
+use kernel::{
+    error::from_result,
+    fs::File,
+    prelude::*,
+    sync::Arc,
+    types::ForeignOwnable,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
+};
+
+/// The place of the data of a kind of file.
+///
+/// # Safety
+///
+/// For a file of this kind [`data`](Self::data) returns a pointer to a `T`. The
+/// `T` stays valid while the operation that asked for it runs.
+pub(crate) unsafe trait Place<T> {
+    /// What an open file holds to keep the data valid.
+    type Held: 'static;
+
+    /// Called when a file is being opened. `open(2)` fails with the error
+    /// returned.
+    ///
+    /// # Safety
+    ///
+    /// `inode` and `file` are those of a file of this kind that is being opened.
+    unsafe fn hold(inode: *mut bindings::inode, file: *mut bindings::file) -> Result<Self::Held>;
+
+    /// The data.
+    ///
+    /// # Safety
+    ///
+    /// `file` is of this kind, and [`hold`](Self::hold) returned `held` for it.
+    unsafe fn data(file: *mut bindings::file, held: &Self::Held) -> *const T;
+}
+
+/// How the data of a file that is being opened is found.
+///
+/// # Safety
+///
+/// [`find`](Self::find) returns the data of this very file, of its own type.
+pub(crate) unsafe trait Source<T> {
+    /// The data. Fails when it no longer exists.
+    ///
+    /// # Safety
+    ///
+    /// `inode` and `file` are those of a file of this kind that is being opened.
+    unsafe fn find(inode: *mut bindings::inode, file: *mut bindings::file) -> Result<Arc<T>>;
+}
+
+/// The place for files that take a reference to their data when they are opened.
+/// So the data may outlive the registration that created the file.
+pub(crate) struct Referenced<S>(PhantomData<S>);
+
+// SAFETY: An open file holds the reference until it is released, and no operation
+// runs after that.
+unsafe impl<T: 'static, S: Source<T>> Place<T> for Referenced<S> {
+    type Held = Arc<T>;
+
+    unsafe fn hold(inode: *mut bindings::inode, file: *mut bindings::file) -> Result<Arc<T>> {
+        // SAFETY: By this function's contract.
+        unsafe { S::find(inode, file) }
+    }
+
+    unsafe fn data(_file: *mut bindings::file, held: &Arc<T>) -> *const T {
+        Arc::as_ptr(held)
+    }
+}
+
+/// The `private_data` of an open file points to this.
+#[pin_data]
+#[repr(C)]
+struct Slot<P, H> {
+    // This comes first: `Opened::private` relies on it.
+    #[pin]
+    private: P,
+    // This is dropped last: dropping `private` may need the data.
+    held: H,
+}
+
+impl<P, H> Slot<P, H> {
+    fn new(private: impl PinInit<P, Error>, held: H) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self { private <- private, held })
+    }
+}
+
+/// C's functions for the operations of `T`, whose data is in the place `P`.
+///
+/// # Safety
+///
+/// Only the kernel may call them, and as it calls those of a `file_operations`
+/// for a file of the kind `P`: `inode` and `file` are those of the file, `buf` and
+/// `len` come from user space, and `pos` is valid and not shared. They are used
+/// together: the others only for a file that `open` opened and `release` has not
+/// released.
+pub(crate) struct Callbacks<T, P>(PhantomData<(T, P)>);
+
+impl<T: Operations, P: Place<T>> Callbacks<T, P> {
+    pub(crate) unsafe extern "C" fn open(
+        inode: *mut bindings::inode,
+        file: *mut bindings::file,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By this function's contract.
+            let held = unsafe { P::hold(inode, file) }?;
+            // This comes first, so nothing needs to be undone when it fails.
+            let slot = KBox::<Slot<T::Private, P::Held>>::new_uninit(GFP_KERNEL)?;
+            let slot = if T::HAS_OPEN {
+                // SAFETY: By this function's contract. The file is valid during
+                // this call, and nothing else uses it.
+                let (data, it) = unsafe { (&*P::data(file, &held), File::from_raw_file(file)) };
+                slot.write_pin_init(Slot::new(data.open(it), held))
+            } else {
+                slot.write_pin_init(Slot::new(Ok(nothing::<T::Private>()), held))
+            }?;
+            // SAFETY: The file is valid, and nothing else uses it yet.
+            unsafe { (*file).private_data = slot.into_foreign() };
+            Ok(0)
+        })
+    }
+
+    /// The data, and the file as the operations see it.
+    ///
+    /// # Safety
+    ///
+    /// `open` opened the file. It stays open for `'a`, and this thread uses its
+    /// position for nothing but the operation.
+    pub(super) unsafe fn opened<'a>(file: *mut bindings::file) -> (&'a T, &'a Opened<T>) {
+        // SAFETY: By this function's contract `open` has stored the slot there,
+        // and it contains what the file holds.
+        let data = unsafe {
+            let slot = Pin::<KBox<Slot<T::Private, P::Held>>>::borrow((*file).private_data);
+            &*P::data(file, &slot.get_ref().held)
+        };
+        // SAFETY: The types have the same layout.
+        // INVARIANT: By this function's contract.
+        (data, unsafe { &*file.cast::<Opened<T>>() })
+    }
+
+    pub(crate) unsafe extern "C" fn release(
+        _inode: *mut bindings::inode,
+        file: *mut bindings::file,
+    ) -> c_int {
+        if T::HAS_RELEASE {
+            // SAFETY: By this function's contract the file was opened, and is
+            // being closed or removed.
+            let (data, it) = unsafe { Self::opened(file) };
+            data.release(it);
+        }
+        // SAFETY: `open` has stored it there. This is called once for each file
+        // that was opened, and is the last call for it.
+        drop(unsafe { Pin::<KBox<Slot<T::Private, P::Held>>>::from_foreign((*file).private_data) });
+        0
+    }
+
+    pub(crate) unsafe extern "C" fn read(
+        file: *mut bindings::file,
+        buf: *mut c_char,
+        len: usize,
+        pos: *mut bindings::loff_t,
+    ) -> isize {
+        // SAFETY: By this function's contract the file is open, and the
+        // position is ours.
+        let ((data, file), pos) = unsafe { (Self::opened(file), &mut *pos) };
+        let mut dst = UserSlice::new(UserPtr::from_ptr(buf.cast()), len).writer();
+        count(data.read(file, pos, &mut dst), len)
+    }
+
+    pub(crate) unsafe extern "C" fn write(
+        file: *mut bindings::file,
+        buf: *const c_char,
+        len: usize,
+        pos: *mut bindings::loff_t,
+    ) -> isize {
+        // SAFETY: As in `read`.
+        let ((data, file), pos) = unsafe { (Self::opened(file), &mut *pos) };
+        let mut src = Reader::new(UserPtr::from_ptr(buf.cast_mut().cast()), len);
+        count(data.write(file, pos, &mut src), len)
+    }
+
+    unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
+        // SAFETY: By this function's contract the file is open.
+        let (data, file) = unsafe { Self::opened(file) };
+        match data.ioctl(file, cmd, Argument(arg)) {
+            Ok(value) => value as c_long,
+            Err(e) => e.to_errno() as c_long,
+        }
+    }
+
+    /// The functions that only some files have.
+    pub(crate) const READ: Option<ReadFn> = if T::HAS_READ { Some(Self::read) } else { None };
+    pub(crate) const WRITE: Option<WriteFn> = if T::HAS_WRITE {
+        Some(Self::write)
+    } else {
+        None
+    };
+    pub(crate) const IOCTL: Option<IoctlFn> = if T::HAS_IOCTL {
+        Some(Self::ioctl)
+    } else {
+        None
+    };
+    #[cfg(CONFIG_COMPAT)]
+    pub(crate) const COMPAT_IOCTL: Option<IoctlFn> = if T::HAS_IOCTL {
+        Some(bindings::compat_ptr_ioctl)
+    } else {
+        None
+    };
+
+    /// The table of these functions, with the module as their owner. A file that
+    /// was opened with this table keeps the module.
+    ///
+    /// Unload rule, owner held: the kernel takes a reference to the module
+    /// before it calls `open`, and drops it after `release`.
+    pub(crate) const OPS: &'static bindings::file_operations = &bindings::file_operations {
+        owner: &raw mut bindings::__this_module,
+        open: Some(Self::open),
+        release: Some(Self::release),
+        read: Self::READ,
+        write: Self::WRITE,
+        llseek: Self::LLSEEK,
+        unlocked_ioctl: Self::IOCTL,
+        #[cfg(CONFIG_COMPAT)]
+        compat_ioctl: Self::COMPAT_IOCTL,
+        poll: Self::POLL,
+        ..EMPTY
+    };
+}
+
+type ReadFn =
+    unsafe extern "C" fn(*mut bindings::file, *mut c_char, usize, *mut bindings::loff_t) -> isize;
+type WriteFn =
+    unsafe extern "C" fn(*mut bindings::file, *const c_char, usize, *mut bindings::loff_t) -> isize;
+type IoctlFn = unsafe extern "C" fn(*mut bindings::file, c_uint, c_ulong) -> c_long;
+
+/// When this is dropped while the module's init function runs, it waits until no
+/// file of the module is open any more. It is dropped then because init fails.
+///
+/// It is part of each registration that creates files owned by the module, and is
+/// dropped when those can no longer be opened. An open file holds a reference to
+/// the module. `rmmod` respects that reference, but the end of a failing init does
+/// not: it frees the module regardless.
+pub(crate) struct Openers;
+
+impl Drop for Openers {
+    #[inline]
+    fn drop(&mut self) {
+        let module = &raw mut bindings::__this_module;
+        // One reference belongs to init itself.
+        // Unload rule, we wait: the kernel drops the reference of an open file
+        // when the last call for that file has left the module's text.
+        // SAFETY: The module exists as long as this code. Its init function may
+        // sleep, so this may sleep, too. Nothing else changes the module's state
+        // meanwhile.
+        unsafe {
+            while (&raw const (*module).state).read_volatile()
+                == bindings::module_state_MODULE_STATE_COMING
+                && bindings::module_refcount(module) > 1
+            {
+                bindings::schedule_timeout_uninterruptible(1);
+            }
+        }
+    }
+}
+
+/// Returns `()` as a `P`. Any other `P` does not build.
+fn nothing<P: 'static>() -> P {
+    let nothing: &mut dyn Any = &mut Some(());
+    match nothing.downcast_mut::<Option<P>>().and_then(Option::take) {
+        Some(nothing) => nothing,
+        None => build_error!("a file whose `Private` is not `()` needs `open`"),
+    }
+}
+
+/// No operations.
+// SAFETY: All-zero is a valid `struct file_operations`: no owner, no functions.
+const EMPTY: bindings::file_operations = unsafe { core::mem::zeroed() };
+
+/// The return value of C's `read` or `write` of `len` bytes. The caller relies on
+/// a result of at most `len`.
+fn count(result: Result<usize>, len: usize) -> isize {
+    match result {
+        Ok(n) => n.min(len) as isize,
+        Err(e) => e.to_errno() as isize,
+    }
+}

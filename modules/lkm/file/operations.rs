@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The operations of a file, and the open file that they get.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use super::{
+    Argument,
+    PollTable,
+    Reader,
+    Writer, //
+};
+use crate::{
+    bindings,
+    print::Hashed, //
+};
+use core::{
+    convert::Infallible,
+    marker::PhantomData,
+    ops::Deref, //
+};
+use kernel::{
+    error::VTABLE_DEFAULT_ERROR,
+    fs::{
+        file::{
+            flags,
+            Offset, //
+        },
+        File,
+        LocalFile, //
+    },
+    prelude::*,
+    types::Opaque, //
+};
+use pin_init::pin_init_from_closure;
+
+/// The operations of a file, on data that all open files share.
+///
+/// The methods run in process context and may sleep, and several can run at the
+/// same time.
+///
+/// A file without [`read`](Self::read) or [`write`](Self::write) answers `read(2)`
+/// or `write(2)` with `EIO` in `/proc`, and with `EINVAL` elsewhere.
+///
+/// # Unloading
+///
+/// The operations are code of the module. The type that creates the file says how
+/// it keeps the unload rule. *Owner held*, for
+/// [devices](crate::chrdev::Registration) and files in [debugfs](crate::debugfs):
+/// an open file keeps the module. *Unregister waits*, for files in
+/// [`/proc`](crate::procfs::Entry): an operation that sleeps must wake up when the
+/// module wants to leave.
+///
+/// # Examples
+///
+/// A counter that each `write(2)` increments, and that can be read as text. Each
+/// open file remembers the count at its `open(2)`.
+///
+/// ```
+/// # use kernel::prelude::*;
+/// use kernel::{
+///     str::CString,
+///     sync::atomic::{Atomic, Relaxed},
+/// };
+/// use lkm::file::{File, Offset, Opened, Operations, Reader, Writer};
+///
+/// struct Counter(Atomic<u32>);
+///
+/// #[vtable]
+/// impl Operations for Counter {
+///     type Private = u32;
+///
+///     fn open(&self, _file: &File) -> impl PinInit<u32, Error> {
+///         Ok(self.0.load(Relaxed))
+///     }
+///
+///     fn read(&self, file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+///         let text = CString::try_from_fmt(fmt!("{}\n", file.private()))?;
+///         dst.write_slice_file(text.to_bytes(), pos)
+///     }
+///
+///     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+///         self.0.fetch_add(1, Relaxed);
+///         Ok(src.len())
+///     }
+/// }
+/// ```
+#[vtable]
+pub trait Operations: Send + Sync + Sized + 'static {
+    /// The data of one open file, C's `private_data`. It is dropped after
+    /// [`release`](Self::release).
+    ///
+    /// It is `()` if there is none. Any other type needs [`open`](Self::open), or
+    /// the module does not build.
+    type Private: Send + Sync + 'static;
+
+    /// Called by `open(2)`.
+    ///
+    /// One open file can have many descriptors, in many processes: `dup(2)` and
+    /// `fork(2)` create them without a call to this.
+    ///
+    /// # Errors
+    ///
+    /// `open(2)` fails with the error returned. No other operation is called for
+    /// such a file.
+    fn open(&self, _file: &File) -> impl PinInit<Self::Private, Error> {
+        if true {
+            build_error!(VTABLE_DEFAULT_ERROR)
+        }
+        Err::<Self::Private, Error>(EINVAL)
+    }
+
+    /// Called once for each open file, when its last descriptor is closed. If a
+    /// file in `/proc` is removed while it is open, this is called at the removal.
+    fn release(&self, _file: &Opened<Self>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called by `read(2)` and `pread(2)`. Writes the contents at `pos` to `dst`,
+    /// advances `pos` and returns the number of bytes; 0 is the end of the file.
+    ///
+    /// `dst` cannot be overrun. If the contents are a slice,
+    /// [`write_slice_file`](Writer::write_slice_file) does all of this.
+    ///
+    /// # Errors
+    ///
+    /// `read(2)` fails with the error returned.
+    fn read(&self, _file: &Opened<Self>, _pos: &mut Offset, _dst: &mut Writer) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called by `write(2)` and `pwrite(2)`. Takes bytes from `src` for the
+    /// position `pos`, advances `pos` and returns the number of bytes taken.
+    ///
+    /// # Errors
+    ///
+    /// `write(2)` fails with the error returned.
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, _src: &mut Reader) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The number of bytes that the file contains. `lseek(2)` with `SEEK_END`
+    /// counts from there. Without this operation the size is that of the inode,
+    /// which is 0 for a device.
+    fn size(&self, _file: &Opened<Self>) -> Offset {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called by `ioctl(2)`, which returns the result. A result above [`i32::MAX`]
+    /// looks like an error to user space.
+    ///
+    /// Command numbers come from [`kernel::ioctl`]. 32-bit processes call this,
+    /// too. Their pointers are extended, but nothing else is translated. A command
+    /// number encodes the size of its argument. If that is the size of a pointer
+    /// or of a `long`, a 32-bit process uses another number, and `cmd` must be
+    /// compared with both. The layout of a structure with such a field differs as
+    /// well.
+    ///
+    /// # Errors
+    ///
+    /// `ioctl(2)` fails with the error returned. `ENOTTY` is the one for an unknown
+    /// command, and for every command of a file without this operation.
+    fn ioctl(&self, _file: &Opened<Self>, _cmd: u32, _arg: Argument) -> Result<u32> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called by `poll(2)`, `select(2)` and `epoll(7)`. Returns those of the
+    /// [`events`](super::events) for which the file is ready.
+    ///
+    /// Before that it calls [`PollTable::wait`] for each queue that is woken when
+    /// the answer may change. A file without this operation is always ready to be
+    /// read and written.
+    fn poll(&self, _file: &Opened<Self>, _table: &PollTable) -> u32 {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// An open file, as its operations get it.
+///
+/// It dereferences to the `kernel` crate's file.
+///
+/// # Invariants
+///
+/// The file was opened by the `open` of the `Callbacks` for `T`, and is not
+/// yet released. This thread uses the position for nothing but the operation.
+#[repr(transparent)]
+pub struct Opened<T> {
+    file: Opaque<bindings::file>,
+    _operations: PhantomData<T>,
+}
+
+impl<T: Operations> Opened<T> {
+    /// The data of this open file.
+    ///
+    /// Can be called in any context.
+    pub fn private(&self) -> &T::Private {
+        // SAFETY: By the type invariants `open` has stored a pointer to a slot
+        // there, and the slot begins with the private data.
+        unsafe { &*(*self.file.get()).private_data.cast::<T::Private>() }
+    }
+
+    /// The address of the file's inode, which is the first argument of C's `open`
+    /// and `release`.
+    ///
+    /// Can be called in any context.
+    pub fn inode(&self) -> Hashed<c_void> {
+        // SAFETY: By the type invariants the file is open, so it has an inode,
+        // and always the same one.
+        Hashed(unsafe { (*self.file.get()).f_inode.cast_const().cast() })
+    }
+}
+
+impl<T: Operations> Deref for Opened<T> {
+    type Target = LocalFile;
+
+    fn deref(&self) -> &LocalFile {
+        // SAFETY: By the type invariants the file is open.
+        unsafe { LocalFile::from_raw_file(self.file.get()) }
+    }
+}
+
+/// Whether the file is non-blocking (`O_NONBLOCK`). An operation that would have
+/// to wait then fails with `EAGAIN` instead.
+///
+/// Can be called in any context.
+pub fn nonblocking(file: &LocalFile) -> bool {
+    file.flags() & flags::O_NONBLOCK != 0
+}
+
+/// Turns an initialiser that cannot fail into one that [`open`](Operations::open)
+/// can return.
+///
+/// Can be called in any context.
+///
+/// # Examples
+///
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::{
+///     file::{self, File, Operations},
+///     sync::{new_irq_rwlock, IrqRwLock},
+/// };
+///
+/// struct Device;
+///
+/// #[vtable]
+/// impl Operations for Device {
+///     type Private = IrqRwLock<u8>;
+///
+///     fn open(&self, _file: &File) -> impl PinInit<IrqRwLock<u8>, Error> {
+///         file::infallible(new_irq_rwlock!(0xff))
+///     }
+/// }
+/// ```
+pub fn infallible<P>(private: impl PinInit<P, Infallible>) -> impl PinInit<P, Error> {
+    let init = |slot| {
+        // SAFETY: `slot` was given to this closure to be initialised, and is
+        // passed on for that.
+        match unsafe { private.__pinned_init(slot) } {
+            Ok(()) => Ok(()),
+            Err(never) => match never {},
+        }
+    };
+    // SAFETY: The closure always returns `Ok`, and `slot` is initialised then.
+    // `private` keeps to the contract for pinned memory.
+    unsafe { pin_init_from_closure(init) }
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+#include <linux/xarray.h>
+
+#include "helpers.h"
+
+/* The character devices by number; see chrdev.rs. */
+DEFINE_XARRAY(lkm_chrdevs);

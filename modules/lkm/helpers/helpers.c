@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Inline functions and macros of C headers as functions that Rust can call: a
+ * file for each subsystem, compiled as one.
+ */
+
+#include "chrdev.c"
+#include "completion.c"
+#include "kthread.c"
+#include "net.c"
+#include "preempt.c"
+#include "proc_fs.c"
+#include "rwlock.c"
+#include "semaphore.c"
+#include "spinlock.c"
+#include "task.c"
+#include "tasklet.c"
+#include "wait.c"

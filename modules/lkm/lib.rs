@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Safe abstractions for kernel modules that are built outside the kernel tree.
+//!
+//! The crate adds to the `kernel` crate, in the same style. It has what that
+//! crate lacks, such as files in `/proc`, kernel threads and sockets. It also
+//! replaces what is there but not safe when the module is unloaded, such as
+//! miscellaneous devices and debugfs. A module that uses it needs no `unsafe` of
+//! its own. The crate is compiled once and linked into each module.
+//!
+//! # The unload rule
+//!
+//! `rmmod` frees a module's text and data. So no callback of the module may
+//! run, or start to run, after its exit function has returned. Every
+//! registration in this crate says which of three ways it uses to keep that
+//! rule:
+//!
+//! - *owner held*: the C core holds a reference to the module for as long as
+//!   it may call the module, so `rmmod` is refused;
+//! - *unregister waits*: unregistering, which [`Drop`] does, returns only when
+//!   no call is in flight and none can begin;
+//! - *we wait*: the C core does neither, and [`Drop`] waits by itself.
+//!
+//! All of them unregister in [`Drop`]. The `module!` macro drops the module's
+//! value in the exit function, so a registration must be part of that value.
+//! One that is leaked (`core::mem::forget`, a `static`) is never unregistered.
+//!
+//! When the init function fails, what it has registered so far is dropped, and
+//! the module is freed even if somebody holds a reference to it. So *owner held*
+//! is not enough at that time, and such a registration waits instead.
+//!
+//! [Parameters](mod@params) are the exception. They belong to the module core,
+//! which unregisters them itself, and waits, between the exit function and the
+//! freeing of text and data. Their callbacks can run until then.
+//!
+//! # Modules
+//!
+//! - Devices and files for user space: [`chrdev`], [`miscdevice`], [`procfs`],
+//!   [`debugfs`] and [`sysfs`]. All but the last take their operations from
+//!   [`file`](mod@file). [`seq_file`] writes a file in `/proc` item by item, and
+//!   [`message`] passes messages from writers to readers.
+//! - Code that runs later, or in a thread of its own: [`workqueue`],
+//!   [`tasklet`], [`kthread`], and [`kasync`] for `async` functions.
+//! - Locks and waits: [`sync`].
+//! - Memory and network: [`slab`], [`net`].
+//! - The module itself: [`params`](mod@params), [`init`](mod@init) for what only
+//!   the init function needs, [`interop`] for the module's own C code, and
+//!   [`OnDrop`].
+//! - Small things: [`context`], [`print`](mod@print), [`static_key`].
+//!
+//! [`kasync`], [`message`], [`sync::Gate`] and [`OnDrop`] are not kernel API but
+//! this crate's own.
+
+// Kbuild passes this to rustc. rustdoc, when it looks for examples, only finds it here.
+#![cfg_attr(
+    doctest,
+    no_std,
+    feature(arbitrary_self_types, asm_goto, generic_arg_infer, used_with_arg)
+)]
+
+#[allow(
+    clippy::all,
+    dead_code,
+    improper_ctypes,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn
+)]
+mod bindings {
+    include!("bindings_generated.rs");
+}
+
+/// Does not compile when the type is `Unpin`. It is for types that C keeps
+/// pointers into: safe code must not be able to move one. The type's parameters
+/// come last: `assert_pinned!(Entry<T> where T: Contents)`.
+macro_rules! assert_pinned {
+    ($type:ty $(where $($parameters:tt)*)?) => {
+        const _: () = {
+            trait Pinned<Marker> {
+                fn ambiguous_if_unpin() {}
+            }
+            impl<T> Pinned<()> for T {}
+            struct Unpinned;
+            impl<T: Unpin> Pinned<Unpinned> for T {}
+            #[allow(dead_code)]
+            fn assert$(<$($parameters)*>)?() {
+                <$type as Pinned<_>>::ambiguous_if_unpin();
+            }
+        };
+    };
+}
+
+pub mod chrdev;
+pub mod context;
+#[cfg(CONFIG_DEBUG_FS)]
+pub mod debugfs;
+pub mod file;
+pub mod init;
+pub mod interop;
+pub mod kasync;
+pub mod kthread;
+pub mod message;
+pub mod miscdevice;
+#[cfg(CONFIG_INET)]
+pub mod net;
+mod on_drop;
+pub mod params;
+pub mod print;
+pub mod procfs;
+pub mod seq_file;
+pub mod slab;
+pub mod static_key;
+pub mod sync;
+pub mod sysfs;
+pub mod tasklet;
+pub mod workqueue;
+
+pub use on_drop::OnDrop;

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What is known of examples before anything is built. An example is a folder
+# NAME with NAME.rs in it; `modules/` has them in chapters.
+{ lib }:
+let
+  folders =
+    dir: builtins.attrNames (lib.filterAttrs (_: type: type == "directory") (builtins.readDir dir));
+
+  # The examples in the chapter `dir`: their folders by name.
+  inChapter =
+    dir:
+    let
+      isExample = name: builtins.pathExists (dir + "/${name}/${name}.rs");
+      names = builtins.filter isExample (folders dir);
+    in
+    lib.genAttrs names (name: dir + "/${name}");
+
+  # What an example may say that it needs, and what holds when it does not.
+  defaults = {
+    # Options of the kernel, without CONFIG_.
+    config = [ ];
+    architectures = null;
+    # Values of QEMU's -device.
+    devices = [ ];
+    # Words for the kernel's command line.
+    cmdline = "";
+    # MiB, and how many; the machine's own when that is more.
+    memory = 0;
+    cpus = 0;
+    # How many times as big as its twin in C it may be.
+    size_limit = 1.5;
+  };
+
+  needs =
+    src:
+    let
+      file = src + "/needs.toml";
+      given = builtins.fromTOML (builtins.readFile file);
+      unknown = builtins.attrNames (removeAttrs given (builtins.attrNames defaults));
+    in
+    if !builtins.pathExists file then
+      defaults
+    else if unknown != [ ] then
+      throw "${toString file}: there is no ${builtins.head unknown}; what there is: ${toString (builtins.attrNames defaults)}"
+    else
+      defaults // given;
+in
+{
+  inherit inChapter needs;
+
+  # Those of all chapters in the folder `dir`; a folder with lib.rs is a crate.
+  find =
+    dir:
+    let
+      isChapter = name: !builtins.pathExists (dir + "/${name}/lib.rs");
+      chapters = builtins.filter isChapter (folders dir);
+      add =
+        found: chapter:
+        let
+          more = inChapter (dir + "/${chapter}");
+          twice = builtins.attrNames (builtins.intersectAttrs found more);
+        in
+        if twice == [ ] then
+          found // more
+        else
+          throw "two examples are called ${builtins.head twice}: ${
+            toString found.${builtins.head twice}
+          } and ${toString more.${builtins.head twice}}";
+    in
+    builtins.foldl' add { } chapters;
+
+  # Those that the architecture can have.
+  onlyFor =
+    architecture:
+    lib.filterAttrs (
+      _: src:
+      let
+        inherit (needs src) architectures;
+      in
+      architectures == null || builtins.elem architecture architectures
+    );
+}

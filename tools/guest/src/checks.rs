@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What every module must stand, whatever it does.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::OFlags,
+    io::Errno,
+};
+
+use crate::{
+    Example, Module, Vm,
+    eventually::within,
+    kmemleak, modinfo, slabs,
+    snapshot::{self, Snapshot},
+};
+
+/// How often `reload` loads the module; where there is kmemleak, which tells of
+/// each object, and an unload takes seconds, not so often.
+fn reloads() -> u32 {
+    if kmemleak::available() { 3 } else { 10 }
+}
+
+/// The note on a module that makes no files.
+const NO_NODES: &str = "no nodes";
+
+/// A check that is applied to every module.
+pub struct Check {
+    /// Its name in the results.
+    pub name: &'static str,
+    /// Returns a note on what was found, which may be empty.
+    pub run: fn(&mut Vm, &Subject<'_>) -> Result<String>,
+}
+
+/// What a check is applied to.
+pub struct Subject<'a> {
+    /// The module's name.
+    pub name: &'a str,
+    /// What its example says.
+    pub example: Example,
+    /// What there was before the module was loaded for the first time.
+    pub before: Snapshot,
+    /// The tests that were run so far, and when each began.
+    pub begun: Vec<(&'static str, Duration)>,
+}
+
+impl Subject<'_> {
+    /// Loads the module with the parameters that its example wants.
+    fn load(&self) -> Result<Module> {
+        Module::load(self.name, self.example.params)
+    }
+}
+
+/// The checks that this kernel allows, in the order in which they are run.
+pub fn checks() -> impl Iterator<Item = &'static Check> {
+    // Where there is kmemleak an unload takes seconds, and one tells; where
+    // there is udev it answers each load with work of its own.
+    let leaks = match kmemleak::available() {
+        true => Some(&MEMORY_LEAKS),
+        false if slabs::available() && !snapshot::has_udev() => Some(&LEAKS_NOTHING),
+        false => None,
+    };
+    CHECKS.iter().chain(leaks)
+}
+
+const CHECKS: &[Check] = &[
+    Check {
+        name: "modinfo",
+        run: |_, subject| modinfo::check(subject.name).map(|()| String::new()),
+    },
+    Check {
+        name: "leaves_nothing",
+        run: leaves_nothing,
+    },
+    Check {
+        name: "reload",
+        run: reload,
+    },
+    Check {
+        name: "unload_while_open",
+        run: unload_while_open,
+    },
+];
+
+const MEMORY_LEAKS: Check = Check {
+    name: "memory_leaks",
+    run: memory_leaks,
+};
+
+const LEAKS_NOTHING: Check = Check {
+    name: "leaks_nothing",
+    run: leaks_nothing,
+};
+
+/// Compares with what there was before the first load, so that what the example's
+/// own tests made the module leave is found too.
+fn leaves_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
+    nothing_left(&subject.before)?;
+    subject.load()?.unload_soon()?;
+    nothing_left(&subject.before)?;
+    Ok(String::new())
+}
+
+fn nothing_left(before: &Snapshot) -> Result<()> {
+    let mut left = Vec::new();
+    let nothing = within(snapshot::PATIENCE, || {
+        left = Snapshot::take().since(before);
+        anyhow::Ok(left.is_empty())
+    })?;
+    let paths = left.iter().map(|entry| entry.path.display().to_string());
+    let paths: Vec<_> = paths.collect();
+    ensure!(
+        nothing,
+        "still there after the unload: {}",
+        paths.join(", ")
+    );
+    Ok(())
+}
+
+fn reload(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
+    let rounds = reloads();
+    for round in 1..=rounds {
+        let again = || format!("round {round} of {rounds}");
+        let module = subject.load().with_context(again)?;
+        module.unload_soon().with_context(again)?;
+    }
+    Ok(String::new())
+}
+
+/// Unloading while a node is open is either refused or safe.
+fn unload_while_open(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
+    let nodes = nodes(subject)?;
+    if nodes.is_empty() {
+        return Ok(NO_NODES.to_owned());
+    }
+    let mut notes = Vec::new();
+    let rest = unload_with_all(nodes, subject, &mut notes)?;
+    for node in rest {
+        let name = node.display().to_string();
+        let note = unload_with(&node, subject).with_context(|| name.clone())?;
+        notes.push(format!("{name} {note}"));
+    }
+    Ok(notes.join(", "))
+}
+
+/// The files that the module makes while it is loaded.
+fn nodes(subject: &Subject<'_>) -> Result<Vec<PathBuf>> {
+    let before = Snapshot::settled();
+    let module = subject.load()?;
+    let added = Snapshot::settled().since(&before);
+    module.unload_soon()?;
+
+    let nodes = added.into_iter().filter(|entry| entry.node);
+    let nodes = nodes.map(|entry| entry.path);
+    let nodes = nodes.filter(|path| !path.starts_with("/sys/module"));
+    Ok(nodes.collect())
+}
+
+/// Loads the module, opens all of `nodes`, and unloads the module. When that is
+/// allowed with all of them open, it is with each. Returns those that are to be
+/// tried alone: all when it is not allowed, else those that do not open.
+fn unload_with_all(
+    nodes: Vec<PathBuf>,
+    subject: &Subject<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<PathBuf>> {
+    let mut module = subject.load()?;
+    let mut files = Vec::new();
+    for node in &nodes {
+        files.push(open(node).with_context(|| node.display().to_string())?);
+    }
+    if module.try_unload().is_err() {
+        drop(files);
+        module.unload_soon().context("after closing all files")?;
+        return Ok(nodes);
+    }
+    let mut rest = Vec::new();
+    for (node, file) in nodes.into_iter().zip(files) {
+        match file {
+            Some(file) => {
+                touch(&file);
+                notes.push(format!("{} unloads while open", node.display()));
+            }
+            None => rest.push(node),
+        }
+    }
+    Ok(rest)
+}
+
+/// Loads the module, opens `node`, and unloads the module.
+fn unload_with(node: &Path, subject: &Subject<'_>) -> Result<&'static str> {
+    let mut module = subject.load()?;
+    let Some(file) = open(node)? else {
+        module.unload_soon()?;
+        return Ok("does not open");
+    };
+    match module.try_unload() {
+        Ok(()) => {
+            touch(&file);
+            Ok("unloads while open")
+        }
+        Err(Errno::WOULDBLOCK | Errno::BUSY) => {
+            drop(file);
+            module.unload_soon().context("after closing it")?;
+            Ok("keeps the module")
+        }
+        Err(error) => bail!("rmmod: {error}"),
+    }
+}
+
+/// Opens `node` for as much as it allows; `None` when it allows nothing.
+fn open(node: &Path) -> Result<Option<File>> {
+    for (read, write) in [(true, true), (true, false), (false, true)] {
+        let file = OpenOptions::new()
+            .read(read)
+            .write(write)
+            .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32)
+            .open(node);
+        match file {
+            Ok(file) => return Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                bail!("was there when the module was loaded before, and is not now")
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Uses a file whose module is gone. Only that the kernel survives matters.
+fn touch(mut file: &File) {
+    let mut fds = [PollFd::new(file, PollFlags::IN)];
+    let _ = poll(&mut fds, Some(&Timespec::default()));
+    let _ = file.read(&mut [0; 64]);
+}
+
+/// Loads the module, opens and closes its files and unloads it, many times:
+/// then no cache of the kernel's has an object more for each time.
+fn leaks_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
+    let nodes = nodes(subject)?;
+    if nodes.is_empty() {
+        return Ok(NO_NODES.to_owned());
+    }
+    let round = || -> Result<()> {
+        let module = subject.load()?;
+        for node in &nodes {
+            open(node).with_context(|| node.display().to_string())?;
+        }
+        module.unload_soon()
+    };
+    slabs::rounds(slabs::ROUNDS, round)?;
+    Ok(String::new())
+}
+
+fn memory_leaks(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
+    kmemleak::check(&subject.begun)?;
+    Ok(String::new())
+}

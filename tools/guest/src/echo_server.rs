@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use std::{
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    process::Command,
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::{kmemleak, prelude::*};
+
+/// The port that servers listen at where nobody says another one.
+const PORT: u16 = 8080;
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A module that listens for TCP connections and sends back what it receives,
+/// and the tests that each such module must pass.
+pub struct EchoServer {
+    /// The name of the module's file, without `.ko`.
+    pub module: &'static str,
+}
+
+/// Lists the tests of an example whose module is an [`EchoServer`]: those that each
+/// must pass, and the example's own: `echo_server_tests![SERVER: counts_its_clients]`.
+#[macro_export]
+macro_rules! echo_server_tests {
+    ($server:ident: $($own:ident),* $(,)?) => {
+        $crate::tests![
+            $server: [
+                sends_back_every_byte,
+                goes_on_after_half_a_close,
+                a_client_that_never_reads_is_waited_for,
+                clients_disappear,
+                serves_a_thousand_at_once,
+                a_port_that_is_taken,
+                parameters,
+                connections_leave_nothing,
+                does_nothing_while_nothing_happens,
+            ]
+            $($own),*
+        ]
+    };
+}
+
+impl EchoServer {
+    /// Every byte comes back, whatever it is and however many there are.
+    pub fn sends_back_every_byte(&self, vm: &mut Vm) -> Result {
+        let _module = vm.load(self.module)?;
+        let mut stream = connect()?;
+        let (small, large) = (
+            [1, 2, 3, 7, 64, 255, 4095, 4096, 4097],
+            [16384, 65537, 1 << 20],
+        );
+        for len in small.into_iter().chain(large) {
+            let text: Vec<u8> = (0..len).map(|i| (i * 7 + i / 251) as u8).collect();
+            assert!(exchange(&mut stream, &text)? == text, "{len} bytes");
+            let zeros = vec![0; len];
+            assert!(exchange(&mut stream, &zeros)? == zeros, "{len} zeros");
+        }
+        // Wherever they are, there and here.
+        let text: Vec<u8> = (0..64).collect();
+        for begin in 0..16 {
+            for len in 1..=24 {
+                let part = &text[begin..][..len];
+                assert_eq!(exchange(&mut stream, part)?, part);
+            }
+        }
+        Ok(())
+    }
+
+    /// A client that writes no more is sent what it has not got yet.
+    pub fn goes_on_after_half_a_close(&self, vm: &mut Vm) -> Result {
+        let _module = vm.load(self.module)?;
+        for len in [0, 1, 100_000] {
+            let mut stream = connect()?;
+            let text: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+            stream.write_all(&text)?;
+            stream.shutdown(Shutdown::Write)?;
+            let mut back = Vec::new();
+            stream.read_to_end(&mut back)?;
+            assert!(back == text, "{} of {len} bytes", back.len());
+        }
+        Ok(())
+    }
+
+    /// From a client that reads nothing the server takes no more than fits on the
+    /// way, and others do not notice.
+    pub fn a_client_that_never_reads_is_waited_for(&self, vm: &mut Vm) -> Result {
+        let _module = vm.load(self.module)?;
+        let (mut stream, sent) = clog()?;
+        let mut other = connect()?;
+        assert_eq!(exchange(&mut other, b"and I?")?, b"and I?");
+        // It does read, in the end.
+        stream.set_nonblocking(false)?;
+        stream.shutdown(Shutdown::Write)?;
+        let mut back = Vec::new();
+        stream.read_to_end(&mut back)?;
+        assert_eq!(back.len(), sent);
+        assert!(
+            back.iter()
+                .enumerate()
+                .all(|(i, byte)| *byte == (i % 251) as u8)
+        );
+        Ok(())
+    }
+
+    /// Clients that are gone without a word, whatever the server does then.
+    pub fn clients_disappear(&self, vm: &mut Vm) -> Result {
+        let _module = vm.load(self.module)?;
+        for _ in 0..100 {
+            // Closed with something that was not read: the server is told that
+            // there is nobody any more, while it waits for more to read ...
+            let mut stream = connect()?;
+            stream.write_all(b"ping")?;
+            assert_eq!(stream.peek(&mut [0])?, 1);
+        }
+        for _ in 0..3 {
+            // ... and while it waits to be able to write.
+            clog()?;
+        }
+        // They take nothing with them.
+        only_so_many_are_left(1)?;
+        assert_eq!(exchange(&mut connect()?, b"still there?")?, b"still there?");
+        Ok(())
+    }
+
+    /// A thousand clients talk at once.
+    pub fn serves_a_thousand_at_once(&self, vm: &mut Vm) -> Result {
+        let _module = vm.load(self.module)?;
+        // Where each access to memory is checked it takes what it takes.
+        let clients = if kmemleak::available() { 200 } else { 1000 };
+        client(&format!("connections {clients} count 20"))?;
+        client("connections 100 size 10000 count 20 bulk")?;
+        client("connections 2 size 1048576 count 5")
+    }
+
+    /// A port that is taken is an error, after which there is nothing.
+    pub fn a_port_that_is_taken(&self, vm: &mut Vm) -> Result {
+        let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
+        vm.rounds(|vm| {
+            assert_eq!(vm.load_fails(self.module, "")?, Errno::ADDRINUSE);
+            Ok(())
+        })?;
+        assert_eq!(states(PORT)?, [LISTEN]);
+        // Another one is free.
+        let _module = vm.load_with(self.module, "port=8081")?;
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, 8081))?;
+        assert_eq!(exchange(&mut stream, b"hello")?, b"hello");
+        drop(taken);
+        Ok(())
+    }
+
+    /// Parameters are numbers, and no others than C's.
+    pub fn parameters(&self, vm: &mut Vm) -> Result {
+        let module = vm.load(self.module)?;
+        assert_eq!(module.param("port")?, "8080");
+        assert_eq!(module.param("backlog")?, "1024");
+        module.unload()?;
+        for bad in ["port=", "port=-1", "port=http", "backlog=x"] {
+            assert_eq!(vm.load_fails(self.module, bad)?, Errno::INVAL, "{bad}");
+        }
+        assert_eq!(vm.load_fails(self.module, "port=65536")?, Errno::RANGE);
+        let module = vm.load_with(self.module, "port=8082 backlog=1")?;
+        assert_eq!(module.param("port")?, "8082");
+        assert_eq!(module.param("backlog")?, "1");
+        TcpStream::connect((Ipv4Addr::LOCALHOST, 8082))?;
+        Ok(())
+    }
+
+    /// 20,000 connections that come and go leave nothing.
+    pub fn connections_leave_nothing(&self, vm: &mut Vm) -> Result {
+        forget_connections_at_once()?;
+        let _module = vm.load(self.module)?;
+        vm.rounds(|_| {
+            for _ in 0..100 {
+                assert_eq!(exchange(&mut connect()?, b"x")?, b"x");
+            }
+            only_so_many_are_left(1)
+        })
+    }
+
+    /// Nobody keeps the module from being unloaded: a thousand clients are told
+    /// that it is over, and nothing is left. Tries it that many times, and returns
+    /// how long an unload took: the median.
+    ///
+    /// Where each access to memory is checked, 300 clients do it twice.
+    pub fn unloads_with_a_thousand_clients(&self, vm: &mut Vm, rounds: u32) -> Result<Duration> {
+        forget_connections_at_once()?;
+        allow_files()?;
+        let (rounds, clients) = match kmemleak::available() {
+            true => (2, 300),
+            false => (rounds, 1000),
+        };
+        let mut times = Vec::new();
+        for _ in 0..rounds {
+            let module = vm.load(self.module)?;
+            let mut streams = Vec::new();
+            for _ in 0..clients {
+                let mut stream = connect()?;
+                stream.write_all(b"message")?;
+                streams.push(stream);
+            }
+            // All are served by the time that the last one is.
+            let last = streams.last().context("there is one")?;
+            assert_eq!(last.peek(&mut [0])?, 1);
+            let begin = Instant::now();
+            module.unload()?;
+            times.push(begin.elapsed());
+
+            assert!(!states(PORT)?.iter().any(|state| state == LISTEN));
+            let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, PORT)).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            for stream in &mut streams {
+                // As much of the message as was on its way, and the end.
+                let mut back = Vec::new();
+                match stream.read_to_end(&mut back) {
+                    Ok(_) => assert!(b"message".starts_with(&back), "{back:?}"),
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+                }
+            }
+            drop(streams);
+            only_so_many_are_left(0)?;
+            assert_eq!(threads_of(self.module), [""; 0]);
+        }
+        times.sort();
+        Ok(times[times.len() / 2])
+    }
+
+    /// Who waits uses no CPU, nor do a thousand.
+    pub fn does_nothing_while_nothing_happens(&self, vm: &mut Vm) -> Result {
+        allow_files()?;
+        let without = Used::in_five_seconds()?;
+        let _module = vm.load(self.module)?;
+        let mut streams = Vec::new();
+        // Where each access to memory is checked there is not enough of it.
+        let clients = if kmemleak::available() { 200 } else { 1000 };
+        for _ in 0..clients {
+            let mut stream = connect()?;
+            assert_eq!(exchange(&mut stream, b"x")?, b"x");
+            streams.push(stream);
+        }
+        // What comes after a connection is made is over by then.
+        thread::sleep(Duration::from_secs(1));
+        // A hundredth of both CPUs, and less than a wait that ends ten times a
+        // second. The machine may have something else to do, but not each time.
+        let nothing = |with: &Used| {
+            with.ticks <= without.ticks + 10 && with.switches <= without.switches + 50
+        };
+        let mut with = Vec::new();
+        while !with.last().is_some_and(nothing) {
+            assert!(with.len() < 5, "{without:?}, {with:?}");
+            with.push(Used::in_five_seconds()?);
+        }
+        Ok(())
+    }
+}
+
+fn connect() -> Result<TcpStream> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, PORT))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Sends `text`, and receives as many bytes at the same time.
+fn exchange(stream: &mut TcpStream, text: &[u8]) -> Result<Vec<u8>> {
+    let mut back = vec![0xaa; text.len()];
+    if text.len() < 10_000 {
+        stream.write_all(text)?;
+        stream.read_exact(&mut back)?;
+        return Ok(back);
+    }
+    thread::scope(|scope| {
+        let mut writer = stream.try_clone()?;
+        let writing = scope.spawn(move || writer.write_all(text));
+        stream.read_exact(&mut back)?;
+        writing.join().map_err(|_| anyhow!("a thread panicked"))??;
+        Ok(back)
+    })
+}
+
+/// A connection through which nothing goes any more, as nobody reads, and how
+/// many bytes are in it.
+fn clog() -> Result<(TcpStream, usize)> {
+    let mut stream = connect()?;
+    stream.set_nonblocking(true)?;
+    let text: Vec<u8> = (0..251).cycle().take(251 * 256).collect();
+    let mut sent = 0;
+    let mut idle = 0;
+    while idle < 20 {
+        match stream.write(&text[sent % 251..]) {
+            Ok(n) => {
+                sent += n;
+                idle = 0;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                idle += 1;
+                thread::sleep(Duration::from_millis(20));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        ensure!(
+            sent < 50_000_000,
+            "there is no end to what the server takes"
+        );
+    }
+    Ok((stream, sent))
+}
+
+/// Runs the client program with `options`.
+fn client(options: &str) -> Result {
+    let output = Command::new("echo_client")
+        .args(options.split(' '))
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "echo_client {options}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
+/// Lets this process have as many files open as root may.
+fn allow_files() -> Result {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, Rlimit { current, ..limit })?)
+}
+
+/// From now on connections that are over are not kept for a minute, in case that
+/// something of theirs is still on its way.
+pub fn forget_connections_at_once() -> Result {
+    Ok(fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0")?)
+}
+
+/// The state of a socket that listens, `TCP_LISTEN` of `include/net/tcp_states.h`.
+const LISTEN: &str = "0A";
+
+/// The states of all sockets whose own port is `port`.
+fn states(port: u16) -> Result<Vec<String>> {
+    let text = fs::read_to_string("/proc/net/tcp")?;
+    let local = format!(":{port:04X}");
+    let states = text.lines().skip(1).filter_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let is_local = words.next()?.ends_with(&local);
+        let state = words.nth(1)?;
+        is_local.then(|| state.to_owned())
+    });
+    Ok(states.collect())
+}
+
+/// Waits until there are `n` sockets at the port, of a listener or of others.
+fn only_so_many_are_left(n: usize) -> Result {
+    let are_left = || states(PORT).is_ok_and(|states| states.len() == n);
+    let waited = eventually(&format!("{n} sockets"), are_left);
+    waited.with_context(|| format!("their states: {:?}", states(PORT)))
+}
+
+/// The names of the threads that are called `name`, and of the workers that do
+/// something of that name now.
+fn threads_of(name: &str) -> Vec<String> {
+    // As much of it as fits.
+    let name = &name[..name.len().min(15)];
+    // kworker/0:1-NAME has done so before.
+    let works = format!("+{}", &name[..8]);
+    let tasks = live_tasks(|task| task.starts_with(name) || task.contains(&works));
+    tasks.into_iter().map(|task| task.name).collect()
+}
+
+/// What all do that run on this machine, in some time.
+#[derive(Debug)]
+struct Used {
+    /// Hundredths of a second that a CPU was not idle.
+    ticks: u64,
+    /// How often a CPU went over to another task.
+    switches: u64,
+}
+
+impl Used {
+    fn since_boot() -> Result<Self> {
+        let text = fs::read_to_string("/proc/stat")?;
+        let line = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            let numbers = line.context("a line of /proc/stat")?.split_whitespace();
+            let numbers: std::result::Result<Vec<u64>, _> = numbers.map(str::parse).collect();
+            anyhow::Ok(numbers?)
+        };
+        // Besides those that were idle, or waited for a disk.
+        let cpu = line("cpu ")?;
+        let busy = [0, 1, 2, 5, 6].iter().map(|i| cpu[*i]).sum();
+        Ok(Self {
+            ticks: busy,
+            switches: line("ctxt ")?[0],
+        })
+    }
+
+    fn in_five_seconds() -> Result<Self> {
+        let before = Self::since_boot()?;
+        thread::sleep(Duration::from_secs(5));
+        let after = Self::since_boot()?;
+        Ok(Self {
+            ticks: after.ticks - before.ticks,
+            switches: after.switches - before.switches,
+        })
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    path::Path,
+};
+
+use rustix::io::Errno;
+
+/// Opens the file at `path` to read it and to write to it.
+///
+/// # Errors
+///
+/// As `File::open`.
+pub fn read_write(path: impl AsRef<Path>) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// The error number with which something failed; `None` when it did not.
+#[must_use]
+pub fn error_of<T>(result: io::Result<T>) -> Option<Errno> {
+    Errno::from_io_error(&result.err()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_a_number() {
+        assert_eq!(error_of(read_write("/dev/null")), None);
+        assert_eq!(error_of(read_write("/nowhere")), Some(Errno::NOENT));
+    }
+}

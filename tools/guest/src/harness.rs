@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use std::{
+    any::Any,
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+    sync::Mutex,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use lkmpg_proto::{Event, Outcome, Request};
+
+use crate::{
+    Example, Vm,
+    checks::{self, Subject},
+    kmemleak, module,
+    report::Report,
+    snapshot::Snapshot,
+    trouble,
+};
+
+/// Runs tests one by one and reports each.
+pub struct Harness<'a> {
+    vm: Vm,
+    report: &'a mut dyn Report,
+}
+
+impl<'a> Harness<'a> {
+    /// A harness that reports to `report`.
+    pub fn new(vm: Vm, report: &'a mut dyn Report) -> Self {
+        panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(|place| {
+                let file = short(place.file());
+                format!("{file}:{}:{}", place.line(), place.column())
+            });
+            *PANICKED_AT.lock().unwrap() = place;
+        }));
+        Self { vm, report }
+    }
+
+    /// Runs everything that `request` asks for.
+    pub fn run(mut self, request: &Request) -> Result<()> {
+        for _ in 0..request.repeat.get() {
+            for name in &request.modules {
+                self.module(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The example's tests, then the checks that every module must pass.
+    fn module(&mut self, name: &str) -> Result<()> {
+        let example = Example::find(name);
+        if let Some(setup) = example.setup {
+            self.test(name, "setup", |vm| setup(vm).map(|()| String::new()))?;
+        }
+        let before = Snapshot::settled();
+        let mut begun = Vec::new();
+        for test in example.tests {
+            begun.push((test.name, kmemleak::uptime()));
+            self.test(name, test.name, |vm| (test.run)(vm).map(|()| String::new()))?;
+        }
+        let mut subject = Subject {
+            name,
+            example,
+            before,
+            begun,
+        };
+        for check in checks::checks() {
+            subject.begun.push((check.name, kmemleak::uptime()));
+            self.test(name, check.name, |vm| (check.run)(vm, &subject))?;
+        }
+        Ok(())
+    }
+
+    /// Runs one test and reports it. An error is the harness's own.
+    fn test(
+        &mut self,
+        module: &str,
+        test: &str,
+        run: impl FnOnce(&mut Vm) -> Result<String>,
+    ) -> Result<()> {
+        self.report.send(&Event::Start {
+            module: module.to_owned(),
+            test: test.to_owned(),
+        })?;
+        let before = module::loaded()?;
+        self.vm.log().mark()?;
+
+        let begin = Instant::now();
+        let result = panic::catch_unwind(AssertUnwindSafe(|| run(&mut self.vm)));
+        let notes = self.vm.take_notes();
+        let millis = begin.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+
+        let result = result.unwrap_or_else(|payload| Err(describe(&*payload)));
+        let result = result.and_then(|note| unload_others(&before).map(|()| note));
+        // Whatever the kernel complained of since the last test ended.
+        let trouble = trouble::find(&self.vm.log().take()?);
+        let result = match (result, trouble) {
+            (result, None) => result,
+            (Ok(_), Some(trouble)) => Err(anyhow!("the kernel complained:\n{trouble}")),
+            (Err(error), Some(trouble)) => {
+                Err(anyhow!("{error:#}\nand the kernel complained:\n{trouble}"))
+            }
+        };
+        let (outcome, message) = match result {
+            Ok(note) => (Outcome::Passed, note + &notes),
+            Err(error) => (Outcome::Failed, format!("{error:#}")),
+        };
+        // After a failure too, the next test is to find the machine clean.
+        let _ = unload_others(&before);
+        self.report.send(&Event::Result {
+            module: module.to_owned(),
+            test: test.to_owned(),
+            outcome,
+            message,
+            millis,
+        })
+    }
+}
+
+/// Unloads the modules that are not in `before`; an error names them.
+fn unload_others(before: &[String]) -> Result<()> {
+    let mut left = module::loaded()?;
+    left.retain(|name| !before.contains(name));
+    if left.is_empty() {
+        return Ok(());
+    }
+    for name in &left {
+        module::unload_soon(name)
+            .with_context(|| format!("the test left {name} loaded, and it cannot be unloaded"))?;
+    }
+    bail!("the test left {} loaded", left.join(" and "))
+}
+
+/// Where the last panic happened.
+static PANICKED_AT: Mutex<Option<String>> = Mutex::new(None);
+
+/// The error that stands for a panic.
+fn describe(payload: &(dyn Any + Send)) -> anyhow::Error {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("panicked");
+    match PANICKED_AT.lock().unwrap().take() {
+        Some(place) => anyhow!("{text}\nat {place}"),
+        None => anyhow!("{text}"),
+    }
+}
+
+/// The last two parts of a path: `hello-1/test.rs`.
+fn short(path: &str) -> String {
+    let path = Path::new(path);
+    let parts: Vec<_> = path.iter().rev().take(2).collect();
+    let parts = parts.iter().rev().map(|part| part.to_string_lossy());
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_shortened() {
+        assert_eq!(short("/build/modules/hello-1/test.rs"), "hello-1/test.rs");
+        assert_eq!(short("test.rs"), "test.rs");
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Runs inside a VM: loads the examples' modules, runs their
+//! tests and the checks that every module must pass, and reports each result
+//! to the host, or on standard output where it was not our init that began.
+//!
+//! It is also the programs that examples bring for user space, each under its
+//! own name, as busybox is many programs.
+
+pub mod arch;
+mod checks;
+mod command;
+mod control;
+mod demo;
+mod echo_server;
+mod eventually;
+mod example;
+mod files;
+mod harness;
+mod kmemleak;
+mod live_tasks;
+mod log;
+mod modinfo;
+mod module;
+pub mod polling;
+pub mod prelude;
+mod report;
+mod shell;
+pub mod signals;
+mod sink_device;
+mod slabs;
+mod snapshot;
+mod syscalls;
+mod text_file;
+mod threads;
+mod trouble;
+mod vm;
+mod waiter;
+
+pub use example::{Example, Test};
+pub use log::{Line, Log};
+pub use module::Module;
+pub use vm::Vm;
+pub use waiter::{Waiter, process_is_in};
+
+use std::{env, fs, process::ExitCode};
+
+use anyhow::{Context, Result};
+use lkmpg_proto::{Event, Mode, Request, events_tty};
+use rustix::system::{RebootCommand, reboot};
+
+use crate::{
+    harness::Harness,
+    report::{Port, Report},
+};
+
+/// Called by the name of an example's program it is that program. Else it does
+/// what its arguments say, and without any what the kernel command line asks;
+/// then it powers the VM off.
+///
+/// On a machine whose command line asks nothing it prints an error and
+/// returns.
+pub fn main() -> ExitCode {
+    let mut arguments = env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    if let Some(program) = example::program(&name) {
+        return program();
+    }
+    let arguments: Vec<_> = arguments.collect();
+    if !arguments.is_empty() {
+        return command::run(arguments);
+    }
+    let cmdline = match fs::read_to_string("/proc/cmdline") {
+        Ok(cmdline) => cmdline,
+        Err(error) => return complain(&format!("/proc/cmdline: {error}")),
+    };
+    let request = match Request::parse(&cmdline) {
+        Ok(Some(request)) => request,
+        Ok(None) => {
+            return complain(
+                "this is not a test VM (no lkmpg.mode= on the kernel command line): nothing done",
+            );
+        }
+        Err(error) => {
+            let _power_off = PowerOff;
+            return complain(&error.to_string());
+        }
+    };
+    let _power_off = PowerOff;
+    match serve(&request, events_tty(&cmdline)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("{error:#}")),
+    }
+}
+
+fn complain(message: &str) -> ExitCode {
+    eprintln!("lkmpg-guest: {message}");
+    ExitCode::FAILURE
+}
+
+fn serve(request: &Request, events: Option<&str>) -> Result<()> {
+    if request.mode == Mode::Probe {
+        return Ok(());
+    }
+    let events = events.context("the kernel command line names no port for events")?;
+    let mut report = Port::open(events).context("the port for events")?;
+    let vm = Vm::new()?;
+    match request.mode {
+        Mode::Test => Harness::new(vm, &mut report).run(request),
+        Mode::Demo => demo::run(vm, &mut report, &request.modules),
+        Mode::Shell => shell::run(vm, &mut report, &request.modules),
+        Mode::Probe => Ok(()),
+    }?;
+    report.send(&Event::End)
+}
+
+/// Powers the VM off when dropped, whatever happened before.
+struct PowerOff;
+
+impl Drop for PowerOff {
+    fn drop(&mut self) {
+        rustix::fs::sync();
+        // The kernel has no ACPI and cannot switch the machine off; a restart
+        // ends the VM, which is run with -no-reboot.
+        if let Err(error) = reboot(RebootCommand::Restart) {
+            eprintln!("lkmpg-guest: reboot: {error}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What is in use of the kernel's slab caches, by name.
+//!
+//! Reference: slabinfo(5)
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{eventually::within, kmemleak, snapshot};
+
+/// How many [`rounds`] there are to be. What is not freed each time is told from
+/// what other programs do meanwhile by its number.
+pub const ROUNDS: u32 = 200;
+
+/// How many where kmemleak tells of each object, and an unload takes seconds.
+const FEW_ROUNDS: u32 = 3;
+
+/// The counters.
+const SLABINFO: &str = "/proc/slabinfo";
+
+/// A directory for each cache; what is written to its file `shrink` gives back
+/// what CPUs keep for their own use, which is counted as in use.
+const CACHES: &str = "/sys/kernel/slab";
+
+/// Frees directory entries and inodes that nobody uses.
+const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
+
+/// How many objects each cache has in use.
+pub struct Slabs(BTreeMap<String, u64>);
+
+/// Whether this kernel counts.
+pub fn available() -> bool {
+    Path::new(SLABINFO).exists() && Path::new(CACHES).exists()
+}
+
+/// Does `round` so many times: then no cache has an object more for each time.
+///
+/// On a kernel that finds leaks by itself it is done three times.
+///
+/// # Errors
+///
+/// That of `round`, or what was left.
+pub fn rounds(rounds: u32, mut round: impl FnMut() -> Result<()>) -> Result<()> {
+    let rounds = match kmemleak::available() {
+        true => FEW_ROUNDS,
+        false => rounds,
+    };
+    let mut all = |rounds| {
+        (1..=rounds).try_for_each(|n| round().with_context(|| format!("round {n} of {rounds}")))
+    };
+    if rounds == FEW_ROUNDS || !available() {
+        return all(rounds);
+    }
+    // What is only allocated once is after the first.
+    all(1)?;
+    let before = Slabs::count()?;
+    all(rounds)?;
+    let mut left = Vec::new();
+    let nothing = within(snapshot::PATIENCE, || {
+        let after = Slabs::count()?;
+        let grown = after.grown(&before, u64::from(rounds / 2)).into_iter();
+        left = grown
+            .map(|(name, more)| format!("{more} in {name}"))
+            .collect();
+        anyhow::Ok(left.is_empty())
+    })?;
+    let left = left.join(", ");
+    ensure!(nothing, "objects left by {rounds} rounds: {left}");
+    Ok(())
+}
+
+impl Slabs {
+    /// Counts, after the kernel has freed what it can.
+    pub fn count() -> Result<Self> {
+        fs::write(DROP_CACHES, "2").context(DROP_CACHES)?;
+        for cache in fs::read_dir(CACHES).context(CACHES)? {
+            // A cache may be gone by now.
+            let _ = fs::write(cache?.path().join("shrink"), "1");
+        }
+        let text = fs::read_to_string(SLABINFO).context(SLABINFO)?;
+        Self::parse(&text).with_context(|| format!("{SLABINFO}: {text}"))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let lines = text.lines().skip(1).filter(|line| !line.starts_with('#'));
+        let counts = lines.map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+        });
+        counts.collect::<Option<_>>().map(Self)
+    }
+
+    /// The caches that have at least `least` objects more than before, and how
+    /// many more.
+    pub fn grown(&self, before: &Self, least: u64) -> Vec<(&str, u64)> {
+        let grown = self.0.iter().filter_map(|(name, count)| {
+            let more = count.saturating_sub(before.0.get(name).copied().unwrap_or(0));
+            (more >= least).then_some((name.as_str(), more))
+        });
+        grown.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+slabinfo - version: 2.1
+# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables
+kmalloc-1k           130    140   1024   16    4 : tunables    0    0    0 : slabdata      9
+kmalloc-8            512    512      8  512    1 : tunables    0    0    0 : slabdata      1
+";
+
+    #[test]
+    fn tells_what_has_grown() {
+        let before = Slabs::parse(TEXT).unwrap();
+        let after = Slabs::parse(&TEXT.replace(" 512    512", " 712    712")).unwrap();
+        assert_eq!(after.grown(&before, 200), [("kmalloc-8", 200)]);
+        assert_eq!(after.grown(&before, 201), []);
+        assert_eq!(before.grown(&after, 1), []);
+        let none = Slabs(BTreeMap::new());
+        assert_eq!(before.grown(&none, 131), [("kmalloc-8", 512)]);
+        assert!(Slabs::parse("version\nkmalloc-8\n").is_none());
+    }
+}

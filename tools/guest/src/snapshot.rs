@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use std::{
+    collections::BTreeSet,
+    fs, mem,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use crate::eventually::within;
+
+/// How long what a module made may take to go away after the unload: udev takes
+/// its links away later, and a VM may share its CPU with many.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long nothing changes where things have come to rest.
+const REST: Duration = Duration::from_secs(1);
+
+/// There where udev runs.
+const UDEV: &str = "/run/udev";
+
+/// Where a module can show itself, and how deep to look. Each directory is
+/// listed without following links, so nothing is seen twice.
+const PLACES: [(&str, usize); 11] = [
+    ("/dev", 4),
+    ("/proc", 5),
+    ("/sys/block", 1),
+    ("/sys/bus", 3),
+    ("/sys/class", 2),
+    ("/sys/devices/platform", 3),
+    ("/sys/devices/virtual", 3),
+    ("/sys/firmware", 3),
+    ("/sys/fs", 2),
+    ("/sys/kernel", 4),
+    ("/sys/module", 1),
+];
+
+/// Directories whose contents are the business of processes.
+const OF_PROCESSES: [&str; 6] = [
+    "/dev/hugepages",
+    "/dev/mqueue",
+    "/dev/shm",
+    "/sys/fs/bpf",
+    "/sys/fs/cgroup",
+    "/sys/fs/fuse/connections",
+];
+
+/// The names of what there is in `/dev`, `/proc` and `/sys`.
+#[derive(Eq, PartialEq)]
+pub struct Snapshot(BTreeSet<Entry>);
+
+/// One name.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Entry {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it is a node: something that one opens and reads or writes.
+    pub node: bool,
+}
+
+impl Snapshot {
+    /// Looks around.
+    pub fn take() -> Self {
+        let mut entries = BTreeSet::new();
+        for (place, depth) in PLACES {
+            walk(Path::new(place), depth, &mut entries);
+        }
+        Self(entries)
+    }
+
+    /// Looks around when things have come to rest: where there is udev, other
+    /// programs change them, too.
+    pub fn settled() -> Self {
+        let mut now = Self::take();
+        if has_udev() {
+            // What does not come to rest is taken as it is in the end.
+            let _ = within(PATIENCE, || {
+                thread::sleep(REST);
+                let before = mem::replace(&mut now, Self::take());
+                anyhow::Ok(now == before)
+            });
+        }
+        now
+    }
+
+    /// What is here and was not in `before`.
+    pub fn since(&self, before: &Self) -> Vec<Entry> {
+        self.0.difference(&before.0).cloned().collect()
+    }
+}
+
+/// Whether udev runs here.
+pub fn has_udev() -> bool {
+    Path::new(UDEV).exists()
+}
+
+/// Adds what is in `dir`. What vanishes meanwhile is left out.
+fn walk(dir: &Path, depth: usize, entries: &mut BTreeSet<Entry>) {
+    let Ok(list) = fs::read_dir(dir) else {
+        return;
+    };
+    for entry in list.flatten() {
+        let path = entry.path();
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        if comes_and_goes(&path) {
+            continue;
+        }
+        if kind.is_dir() && depth > 1 && !is_of_processes(&path) {
+            walk(&path, depth - 1, entries);
+        }
+        let node = kind.is_file() || kind.is_char_device() || kind.is_block_device();
+        entries.insert(Entry { path, node });
+    }
+}
+
+/// Whether processes, not modules, make `path` appear: a process in `/proc`,
+/// the pseudo-terminal of one.
+fn comes_and_goes(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let numeric = name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let parent = path.parent().and_then(Path::to_str);
+    numeric && matches!(parent, Some("/proc" | "/dev/pts"))
+}
+
+fn is_of_processes(path: &Path) -> bool {
+    OF_PROCESSES.iter().any(|dir| path == Path::new(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_not_noticed() {
+        assert!(comes_and_goes(Path::new("/proc/17")));
+        assert!(comes_and_goes(Path::new("/dev/pts/0")));
+        assert!(!comes_and_goes(Path::new("/proc/helloworld")));
+        assert!(!comes_and_goes(Path::new("/proc/irq/17")));
+        assert!(is_of_processes(Path::new("/sys/fs/cgroup")));
+        assert!(!is_of_processes(Path::new("/sys/fs")));
+    }
+
+    #[test]
+    fn a_new_file_is_found() {
+        let entry = |path: &str| Entry {
+            path: path.into(),
+            node: true,
+        };
+        let before = Snapshot([entry("/dev/null")].into());
+        let after = Snapshot([entry("/dev/null"), entry("/dev/chardev")].into());
+        assert_eq!(after.since(&before), [entry("/dev/chardev")]);
+        assert_eq!(before.since(&after), []);
+    }
+}

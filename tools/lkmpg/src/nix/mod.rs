@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Runs Nix and shows what it does.
+
+mod builds;
+mod log;
+mod progress;
+
+use std::{
+    convert::Infallible,
+    ffi::OsString,
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Command, ExitStatus, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{
+    children::{Group, interrupted},
+    nix::{
+        builds::{Build, Builds},
+        log::Event,
+        progress::Progress,
+    },
+    stop::Stop,
+};
+
+/// How long Nix may take to end after it has closed its output.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// What `nix build --json` says of one installable.
+#[derive(Deserialize)]
+struct Built {
+    outputs: std::collections::BTreeMap<String, PathBuf>,
+}
+
+/// How a run of Nix ended.
+struct Outcome {
+    status: ExitStatus,
+    stdout: String,
+    builds: Builds,
+}
+
+/// Builds `attributes` of `flake` and returns the paths of all outputs.
+pub fn build(flake: &str, attributes: &[String]) -> Result<Vec<PathBuf>> {
+    let installables = attributes.iter().map(|name| format!("{flake}#{name}"));
+    let mut args = vec!["build".to_owned(), "--no-link".into(), "--json".into()];
+    args.extend(installables);
+    let stdout = run(&args)?.into_result()?;
+    let built: Vec<Built> = serde_json::from_str(&stdout).context("nix build --json")?;
+    let outputs = built.into_iter().flat_map(|built| built.outputs);
+    Ok(outputs.map(|(_, path)| path).collect())
+}
+
+/// Builds as many of `installables` as can be built. What went wrong is
+/// printed; returns whether nothing did.
+pub fn build_all(installables: &[String]) -> Result<bool> {
+    let mut args = vec![
+        "build".to_owned(),
+        "--no-link".into(),
+        "--keep-going".into(),
+    ];
+    args.extend_from_slice(installables);
+    let outcome = run(&args)?;
+    match outcome.into_result() {
+        Ok(_) => Ok(true),
+        Err(error) => match error.downcast_ref::<Stop>() {
+            Some(stop) if stop.status == 1 => {
+                eprintln!("{error}");
+                Ok(false)
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+/// Evaluates `installable` after applying the Nix function `apply` to it.
+pub fn eval<T: DeserializeOwned>(installable: &str, apply: &str) -> Result<T> {
+    let args = ["eval", "--json", installable, "--apply", apply];
+    let stdout = run(&args.map(str::to_owned))?.into_result()?;
+    serde_json::from_str(&stdout).with_context(|| format!("nix eval {installable}"))
+}
+
+/// Evaluates everything that `flake` offers; an error says what does not
+/// evaluate.
+pub fn flake_check(flake: &str) -> Result<()> {
+    let args = ["flake", "check", "--no-build", flake];
+    run(&args.map(str::to_owned))?.into_result().map(drop)
+}
+
+/// Gives way to the development shell of `flake`, or to `command` in it.
+/// `nixpkgs` is the flake to use in place of the one called nixpkgs.
+pub fn develop(flake: &str, nixpkgs: Option<&str>, command: &[OsString]) -> Result<Infallible> {
+    let mut nix = nix();
+    nix.args(["develop", flake]);
+    if let Some(nixpkgs) = nixpkgs {
+        nix.args(["--override-flake", "nixpkgs", nixpkgs]);
+    }
+    if !command.is_empty() {
+        nix.arg("--command").args(command);
+    }
+    Err(not_started(nix.exec()))
+}
+
+/// Whether the store has `path`.
+pub fn is_valid(path: &str) -> Result<bool> {
+    let args = ["path-info", path].map(str::to_owned);
+    Ok(run(&args)?.status.success())
+}
+
+/// `nix`, to be told what to do.
+fn nix() -> Command {
+    let mut command = Command::new("nix");
+    command.args(["--extra-experimental-features", "nix-command flakes"]);
+    command
+}
+
+fn not_started(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => Stop::missing("there is no nix; ./lkmpg installs it"),
+        _ => error.into(),
+    }
+}
+
+/// Runs `nix` and follows its builds.
+fn run(args: &[String]) -> Result<Outcome> {
+    let mut command = nix();
+    command
+        .args(args)
+        .args(["--log-format", "internal-json", "-v"]);
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut nix = Group::spawn(&mut command, Signal::TERM).map_err(not_started)?;
+
+    let stdout = nix.child().stdout.take().context("the pipe from nix")?;
+    let stdout = thread::spawn(move || io::read_to_string(stdout));
+    let stderr = nix.child().stderr.take().context("the pipe from nix")?;
+    let builds = follow(stderr)?;
+    let status = nix.wait(GRACE)?.context("nix does not end")?;
+    let stdout = stdout.join().expect("reading does not panic")?;
+    if interrupted() {
+        return Err(Stop::failed("interrupted"));
+    }
+    Ok(Outcome {
+        status,
+        stdout,
+        builds,
+    })
+}
+
+fn follow(log: impl Read) -> io::Result<Builds> {
+    let mut builds = Builds::default();
+    let mut progress = Progress::new();
+    for line in BufReader::new(log).split(b'\n') {
+        let line = line?;
+        if let Some(event) = Event::parse(&String::from_utf8_lossy(&line)) {
+            if let Some((id, change)) = builds.feed(event) {
+                progress.show(id, &change);
+            }
+        }
+    }
+    Ok(builds)
+}
+
+impl Outcome {
+    /// What Nix printed, or why it failed.
+    fn into_result(self) -> Result<String> {
+        if self.status.success() {
+            return Ok(self.stdout);
+        }
+        let builds = &self.builds;
+        if let Some(line) = builds.said("run: ./lkmpg fetch") {
+            return Err(Stop::missing(line));
+        }
+        if builds.said("No space left on device").is_some() {
+            return Err(Stop::missing(full_disk()));
+        }
+        // Where several builds fail, Nix need not name all of them.
+        let named: Vec<_> = builds.failed().map(|build| &build.derivation).collect();
+        let failed = |build: &&Build| named.contains(&&build.derivation) || !is_made(build);
+        let failures: Vec<_> = builds
+            .ended
+            .iter()
+            .filter(failed)
+            .map(|build| format!("{} failed:\n{}", build.name(), build.reason()))
+            .collect();
+        Err(Stop::failed(if failures.is_empty() {
+            builds.errors.join("\n")
+        } else {
+            failures.join("\n\n")
+        }))
+    }
+}
+
+/// Whether a build that has ended made its outputs: those of one that failed can
+/// be there, too, but are not valid.
+fn is_made(build: &Build) -> bool {
+    let mut query = Command::new("nix-store");
+    query.args(["--query", "--outputs", &build.derivation]);
+    query.output().is_ok_and(|answer| {
+        let outputs = String::from_utf8_lossy(&answer.stdout);
+        let mut check = Command::new("nix-store");
+        check.arg("--check-validity").args(outputs.lines());
+        check.stderr(Stdio::null());
+        answer.status.success() && check.status().is_ok_and(|status| status.success())
+    })
+}
+
+/// Says which of the file systems that Nix writes to is full.
+fn full_disk() -> String {
+    let build_dir = std::env::temp_dir();
+    let places = [PathBuf::from("/nix/store"), build_dir];
+    let free = |path: &PathBuf| {
+        let file = File::open(path).ok()?;
+        let stat = rustix::fs::fstatvfs(&file).ok()?;
+        Some(stat.f_bavail * stat.f_frsize)
+    };
+    let fullest = places.iter().filter_map(|path| Some((free(path)?, path)));
+    let place = fullest.min().map_or(&places[0], |(_, path)| path);
+    let command: Vec<_> = std::env::args().skip(1).collect();
+    format!(
+        "the disk that holds {} is full; free some (nix-collect-garbage helps), \
+         then run again: ./lkmpg {}",
+        place.display(),
+        command.join(" ")
+    )
+}
