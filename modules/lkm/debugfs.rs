@@ -9,8 +9,8 @@
 //! The `kernel` crate has `kernel::debugfs`, but its file operations name no
 //! owner. So a module can be unloaded while a file of it is open. Removing the
 //! file waits for the operations that run, but closing it later still reads the
-//! table of operations, which is gone with the module. A file's mode is fixed
-//! there, too, and there are no `open`, `ioctl` and `poll`.
+//! table of operations, which is gone with the module. Also, a file's mode is fixed
+//! there, and a module cannot provide `open`, `ioctl` or `poll`.
 
 use crate::{
     bindings,

@@ -66,8 +66,8 @@ impl<T: Copy> Data<T> {
 ///
 /// # Errors
 ///
-/// - `EPERM`: the module's init function has returned, and `f` is gone. Nothing
-///   is called then.
+/// - `EPERM`: the module's init function has returned, so `f` may be gone. It is
+///   not called.
 ///
 /// # Examples
 ///

@@ -4,8 +4,7 @@
 //!
 //! bindgen knows the types in a C header, but not what a function does with a
 //! pointer. For C code that keeps a simple rule, [`c_functions!`](crate::c_functions!)
-//! creates functions that are safe to call. The `kernel` crate has no such thing;
-//! its own code writes a safe wrapper for each C function by hand.
+//! creates functions that are safe to call. The `kernel` crate has no such thing.
 //!
 //! # Unloading
 //!
@@ -87,7 +86,7 @@ pub const fn is_return<T: Return>() {}
 /// }
 /// ```
 ///
-/// A function that takes a raw pointer is not safe to call:
+/// A raw pointer can be invalid, so a function that takes one does not compile:
 ///
 /// ```compile_fail,E0277
 /// # mod bindings {

@@ -4,9 +4,8 @@
 //!
 //! C header: [`include/linux/kthread.h`](srctree/include/linux/kthread.h)
 //!
-//! The `kernel` crate has no kernel threads: its [`Task`] is a
-//! reference to a task that exists, and nothing there creates, stops or parks a
-//! thread.
+//! The `kernel` crate has no kernel threads: its [`Task`] is a task that exists
+//! already, and nothing there creates, stops or parks a thread.
 
 use crate::{
     bindings,
@@ -160,8 +159,8 @@ impl KThread {
     }
 
     /// Creates a thread called `name/CPU` that runs `closure` on `cpu` only,
-    /// for as long as that CPU is online. In all else it is like
-    /// [`spawn`](Self::spawn). May sleep.
+    /// for as long as that CPU is online. Otherwise does what
+    /// [`spawn`](Self::spawn) does. May sleep.
     ///
     /// # Errors
     ///

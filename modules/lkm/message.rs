@@ -2,8 +2,8 @@
 
 //! A message that several files share.
 //!
-//! This is a pattern of this crate, not kernel API: a mutex and a wait queue, as C
-//! drivers often combine them by hand.
+//! This is a pattern of this crate, not kernel API. It combines a mutex with a wait
+//! queue.
 //!
 //! C headers: [`include/linux/mutex.h`](srctree/include/linux/mutex.h),
 //! [`include/linux/wait.h`](srctree/include/linux/wait.h)
@@ -48,7 +48,7 @@ macro_rules! new_message {
 pub use crate::new_message;
 
 /// The latest message: bytes that are replaced as a whole, and that any number of
-/// open files read. A new message is news to each open file until that has
+/// open files read. A new message is news to each open file until that file has
 /// [`Seen`] it. A process can wait for news with `poll(2)`, `select(2)` and
 /// `epoll(7)`.
 ///

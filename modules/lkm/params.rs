@@ -577,7 +577,8 @@ pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
 ///
 /// Loading the module, or `write(2)` to the file, fails with:
 ///
-/// - `EINVAL`: a text that is no number, or more elements than the array has;
+/// - `EINVAL`: a text that is no value of the type, or more elements than the array
+///   has;
 /// - `ERANGE`: a number that is too large for its type;
 /// - `ENOSPC`: a string of more than 1024 bytes;
 /// - `ENOMEM`: no memory for a string;

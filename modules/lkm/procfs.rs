@@ -231,8 +231,8 @@ impl Attributes {
 
     /// Sets the user and the group that the file belongs to, as numbers of the
     /// initial user namespace. [`u32::MAX`] is no user and no group, and makes the
-    /// attributes invalid. The default are those of the directory: in `/proc`
-    /// itself, root's.
+    /// attributes invalid. By default the file belongs to the owner of its
+    /// directory: root, in `/proc` itself.
     ///
     /// Can be called in any context.
     pub fn owner(self, uid: u32, gid: u32) -> Self {
@@ -381,9 +381,9 @@ unsafe impl Sync for Directory {}
 impl Drop for Directory {
     fn drop(&mut self) {
         // SAFETY: By the type invariants the directory was created and not yet
-        // removed. By them also nothing is in it any more, so nothing is removed
-        // with it that would be removed a second time. Its own directory still
-        // exists.
+        // removed, and nothing is in it any more. That matters: anything in it
+        // would be removed together with it, and then a second time. Its own
+        // directory still exists.
         unsafe { bindings::proc_remove(self.entry.as_ptr()) };
     }
 }
@@ -431,8 +431,8 @@ unsafe impl<T: Operations> Contents for T {
 }
 
 /// Whether a file in `parent` can have the name `name`. [`None`] is `/proc`, where
-/// the name must not be the number of a process. The kernel prints a warning when
-/// it is given a name that is refused here.
+/// the name must not be the number of a process. For most of the names that are
+/// refused here the kernel would print a warning.
 fn valid_name(parent: Option<&Dir>, name: &CStr) -> bool {
     file::is_name(name) && (parent.is_some() || !name.to_bytes().iter().all(u8::is_ascii_digit))
 }

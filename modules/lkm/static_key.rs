@@ -20,8 +20,8 @@ use core::cell::UnsafeCell;
 ///
 /// # Unloading
 ///
-/// Nothing of the module is called. The module core drops the module's branches
-/// and keys after the exit function, and before it frees the module.
+/// No function of the module is called. The kernel forgets the module's branches
+/// after the exit function, and before it frees the module.
 ///
 /// # Examples
 ///
@@ -70,8 +70,8 @@ impl StaticKey {
     /// Does nothing if the key is on already. May sleep, and is slow: it rewrites
     /// code that other CPUs may be running.
     pub fn enable(&'static self) {
-        // SAFETY: The key is in a `static` of the module. The kernel has found
-        // the branches on it, if any, when it loaded the module.
+        // SAFETY: The key is in a `static` of the module. The kernel found the
+        // branches on it, if any, when it loaded the module.
         unsafe { bindings::static_key_enable(self.as_ptr()) };
     }
 

@@ -5,11 +5,12 @@
 //! - [`Completion`]: the `kernel` crate's
 //!   [`Completion`](kernel::sync::Completion) has only `complete_all()`, and a
 //!   wait without a timeout that no signal ends.
-//! - [`IrqSpinLock`]: its [`SpinLock`](kernel::sync::SpinLock) does not turn
-//!   interrupts off, so an interrupt handler must not take it.
-//! - [`IrqRwLock`]: it has no reader-writer lock.
-//! - [`Semaphore`]: it has no semaphore.
-//! - [`WaitQueue`]: its [`CondVar`](kernel::sync::CondVar) and
+//! - [`IrqSpinLock`]: the `kernel` crate's
+//!   [`SpinLock`](kernel::sync::SpinLock) does not turn interrupts off, so an
+//!   interrupt handler must not take it.
+//! - [`IrqRwLock`]: the `kernel` crate has no reader-writer lock.
+//! - [`Semaphore`]: the `kernel` crate has no semaphore.
+//! - [`WaitQueue`]: the `kernel` crate's [`CondVar`](kernel::sync::CondVar) and
 //!   [`PollCondVar`](kernel::sync::poll::PollCondVar) need a lock that they
 //!   release while they wait, and have nothing like
 //!   [`close`](WaitQueue::close), which ends all waits. Dropping a

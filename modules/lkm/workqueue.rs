@@ -9,10 +9,10 @@
 //! The `kernel` crate's [`workqueue`](kernel::workqueue) module has no function
 //! that creates or destroys a queue, or that flushes, cancels or disables an
 //! item. An enqueued item belongs to the queue until it runs, and does not hold
-//! the module: the module can be unloaded before the item has run. Its `system()`
-//! and `system_unbound()` return queues that are deprecated; the kernel logs a
-//! warning when one is first used. It has no function for the queues that replace
-//! them.
+//! the module: the module can be unloaded before the item has run. The functions
+//! `system()` and `system_unbound()` return deprecated queues; the kernel logs a
+//! warning when one is first used. There is no function for the queues that
+//! replace them.
 //!
 //! Here an item belongs to the module, and no item outlives its owner.
 
@@ -224,7 +224,7 @@ impl OwnedQueue {
         };
         let spawned = Spawned::new(closure, class);
         let spawned = KBox::pin_init(spawned, flags).map_err(|_| AllocError)?;
-        // SAFETY: Nothing is moved out of it.
+        // SAFETY: Nothing is moved out of the box.
         let spawned = KBox::into_raw(unsafe { Pin::into_inner_unchecked(spawned) });
         // SAFETY: The item stays until `Spawned::run`, which is called exactly
         // once, frees it.
@@ -597,8 +597,8 @@ impl<T: WorkItem> Work<T> {
         self.enqueue_delayed(0)
     }
 
-    /// Enqueues the item when `delay` is over, unless it is dropped before. In
-    /// all else it is like [`enqueue`](Self::enqueue). Can be called in any
+    /// Enqueues the item when `delay` is over, unless it is dropped before.
+    /// Otherwise does what [`enqueue`](Self::enqueue) does. Can be called in any
     /// context except NMI.
     pub fn enqueue_delayed(&self, delay: Jiffies) -> bool {
         // SAFETY: By the type invariants. The queue exists as long as `self`.

@@ -19,15 +19,17 @@ const ENDS: &str = "Example tasklet ends";
 const CONTINUES: &str = "Example tasklet init continues...";
 const EXIT: &str = "tasklet example exit";
 
-/// When the tasklet begins depends on what else the CPUs have to do.
+/// When the tasklet begins depends on what else the CPUs have to do. The module
+/// takes its leave when the tasklet has run, and not before.
 fn check(vm: &mut Vm) -> Result {
     let said = vm.log().said("example_tasklet")?;
     assert_eq!(said.len(), 5, "{said:?}");
-    for order in [[INIT, CONTINUES, EXIT], [INIT, STARTS, ENDS]] {
-        let these = said.iter().filter(|line| order.contains(&&*line.text));
-        let these: Vec<_> = these.cloned().collect();
-        assert_eq!(these, order.map(info));
+    for order in [&[INIT, CONTINUES, EXIT][..], &[INIT, STARTS, ENDS, EXIT]] {
+        let these = said.iter().map(|line| &*line.text);
+        let these: Vec<_> = these.filter(|text| order.contains(text)).collect();
+        assert_eq!(these, order);
     }
+    assert!(said.iter().all(|line| line.level == 6), "{said:?}");
     Ok(())
 }
 

@@ -105,11 +105,11 @@ impl<P, H> Slot<P, H> {
 ///
 /// # Safety
 ///
-/// Only the kernel may call them, and as it calls those of a `file_operations`
+/// Only the kernel may call them, in the way it calls those of a `file_operations`
 /// for a file of the kind `P`: `inode` and `file` are those of the file, `buf` and
-/// `len` come from user space, and `pos` is valid and not shared. They are used
-/// together: the others only for a file that `open` opened and `release` has not
-/// released.
+/// `len` come from user space, and `pos` is valid and not shared. They belong
+/// together: all but `open` are only called for a file that `open` opened and
+/// `release` has not released yet.
 pub(crate) struct Callbacks<T, P>(PhantomData<(T, P)>);
 
 impl<T: Operations, P: Place<T>> Callbacks<T, P> {

@@ -51,8 +51,8 @@ pub struct PollTable {
 }
 
 impl PollTable {
-    /// Lets `queue` wake the process that polls, for as long as that waits. If the
-    /// queue is [closed](WaitQueue::close), the process does not wait.
+    /// Lets `queue` wake the process that polls, until the process stops waiting.
+    /// If the queue is [closed](WaitQueue::close), the process does not wait.
     ///
     /// May sleep.
     pub fn wait(&self, queue: &WaitQueue) {

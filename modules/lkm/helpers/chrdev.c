@@ -4,5 +4,5 @@
 
 #include "helpers.h"
 
-/* The character devices by number; see chrdev.rs. */
+/* The character devices by device number; see chrdev.rs. */
 DEFINE_XARRAY(lkm_chrdevs);

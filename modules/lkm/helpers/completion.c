@@ -4,7 +4,7 @@
 
 #include "helpers.h"
 
-/* With the lock: complete() may be called meanwhile. */
+/* Takes the lock, since complete() may run at the same time. */
 void lkm_reinit_completion(struct completion *completion)
 {
 	unsigned long flags;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Inline functions and macros of C headers as functions that Rust can call: a
- * file for each subsystem, compiled as one.
+ * Inline functions and macros of C headers as functions that Rust can call. There
+ * is one file for each subsystem; all are compiled as one.
  */
 
 #include "chrdev.c"

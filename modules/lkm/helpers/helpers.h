@@ -13,7 +13,7 @@
 #include <linux/wait.h>
 #include <linux/xarray.h>
 
-/* The character devices by number; see chrdev.rs. */
+/* The character devices by device number; see chrdev.rs. */
 extern struct xarray lkm_chrdevs;
 
 void lkm_current_comm(char *into);

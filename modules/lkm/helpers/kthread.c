@@ -5,7 +5,7 @@
 
 #include "helpers.h"
 
-/* Of a kernel thread: it is woken when it is asked to stop or to park. */
+/* Only for kernel threads: a request to stop or to park wakes them. */
 long lkm_kthread_sleep(long timeout)
 {
 	set_current_state(TASK_INTERRUPTIBLE);

@@ -16,10 +16,13 @@ bool lkm_sock_keepalive(struct socket *sock)
 	return sock_flag(sock->sk, SOCK_KEEPOPEN);
 }
 
-/* What there is to do, for who is in the socket's queue by other means. */
+/*
+ * The pending events, for a caller that is in the socket's wait queue by other
+ * means than poll_wait().
+ */
 unsigned int lkm_sock_poll(struct socket *sock)
 {
-	/* As sock_poll_wait() has it when it puts somebody there. */
+	/* sock_poll_wait() has this after it adds an entry to the queue. */
 	smp_mb();
 	return (__force unsigned int)READ_ONCE(sock->ops)->poll(NULL, sock, NULL);
 }
@@ -30,7 +33,7 @@ int lkm_sock_setsockopt(struct socket *sock, int level, int name, int value)
 				  KERNEL_SOCKPTR(&value), sizeof(value));
 }
 
-/* getsockopt() for TCP is for user space only. */
+/* C's getsockopt() for TCP only writes to user space. */
 bool lkm_tcp_nodelay(struct socket *sock)
 {
 	return tcp_sk(sock->sk)->nonagle & TCP_NAGLE_OFF;

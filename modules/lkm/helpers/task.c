@@ -5,7 +5,7 @@
 
 #include "helpers.h"
 
-/* into holds TASK_COMM_LEN bytes. */
+/* @into holds TASK_COMM_LEN bytes. */
 void lkm_current_comm(char *into)
 {
 	strscpy(into, current->comm, TASK_COMM_LEN);

@@ -168,7 +168,7 @@ pub struct Spawner(Arc<Shared>);
 impl Spawner {
     /// Creates a task: a worker polls `future` soon. May sleep.
     ///
-    /// The task goes on when the handle is dropped.
+    /// Dropping the handle does not end the task.
     ///
     /// # Errors
     ///
@@ -542,7 +542,7 @@ where
 /// A handle to a task. It is a future that waits until the task is over and gives
 /// the task's output.
 ///
-/// Dropping the handle lets the task go on. A handle must be dropped in process
+/// Dropping the handle does not end the task. A handle must be dropped in process
 /// context.
 ///
 /// # Errors

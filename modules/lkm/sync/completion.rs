@@ -115,8 +115,8 @@ impl Completion {
     ///
     /// # Errors
     ///
-    /// - `ERESTARTSYS`: a signal arrived: the system call returns `EINTR`, or
-    ///   begins again if the signal's handler was installed with `SA_RESTART`.
+    /// - `ERESTARTSYS`: a signal arrived (the system call returns `EINTR`, or
+    ///   begins again if the signal's handler was installed with `SA_RESTART`).
     pub fn wait_interruptible(&self) -> Result {
         // SAFETY: By the type invariants, and this may sleep.
         to_result(unsafe { bindings::wait_for_completion_interruptible(self.inner.get()) })
@@ -141,8 +141,8 @@ impl Completion {
     /// # Errors
     ///
     /// - `ETIMEDOUT`: `timeout` is over;
-    /// - `ERESTARTSYS`: a signal arrived: the system call returns `EINTR`, or
-    ///   begins again if the signal's handler was installed with `SA_RESTART`.
+    /// - `ERESTARTSYS`: a signal arrived (the system call returns `EINTR`, or
+    ///   begins again if the signal's handler was installed with `SA_RESTART`).
     pub fn wait_interruptible_timeout(&self, timeout: Jiffies) -> Result {
         // SAFETY: By the type invariants, and this may sleep.
         match unsafe {

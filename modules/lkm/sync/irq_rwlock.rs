@@ -30,7 +30,7 @@ use pin_init::Wrapper;
 /// Creates an initialiser of an [`IrqRwLock`](crate::sync::IrqRwLock) with a
 /// lock class of its own.
 ///
-/// The name that lock debugging shows is the one given, or file and line.
+/// Lock debugging shows the name that is given, or else file and line.
 #[macro_export]
 macro_rules! new_irq_rwlock {
     ($inner:expr $(, $name:literal)? $(,)?) => {

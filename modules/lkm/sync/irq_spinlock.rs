@@ -24,7 +24,7 @@ use kernel::{
 /// Creates an initialiser of an [`IrqSpinLock`](crate::sync::IrqSpinLock) with
 /// a lock class of its own.
 ///
-/// The name that lock debugging shows is the one given, or file and line.
+/// Lock debugging shows the name that is given, or else file and line.
 #[macro_export]
 macro_rules! new_irq_spinlock {
     ($inner:expr $(, $name:literal)? $(,)?) => {
@@ -38,9 +38,9 @@ macro_rules! new_irq_spinlock {
 ///
 /// Processes, softirqs and interrupt handlers may take it. It must not be taken
 /// where only a raw spinlock is allowed: in NMIs, in hard timers, or with a raw
-/// spinlock held. With `PREEMPT_RT` this lock can sleep; lockdep reports on every
-/// kernel a place where that would be wrong. Apart from that, the holder must not
-/// sleep. It should release the lock soon.
+/// spinlock held. With `PREEMPT_RT` taking this lock can sleep; on every kernel,
+/// lockdep reports the places where that would be wrong. Apart from that, the
+/// holder must not sleep. It should release the lock soon.
 ///
 /// A guard restores the interrupt state of the time when it was created. So if
 /// a thread holds two guards, of this type or of an

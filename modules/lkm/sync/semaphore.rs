@@ -25,10 +25,10 @@ use kernel::{
 ///
 /// # Unloading
 ///
-/// Nothing is registered: only borrowers have a pointer to the semaphore. While
-/// a process waits in a system call of the module, `rmmod` hangs (*unregister
-/// waits*) or is refused (*owner held*). So first give each waiting process a
-/// permit.
+/// Nothing is registered: only borrowers have a pointer to the semaphore.
+/// While a process waits in a system call of the module, `rmmod` hangs
+/// (*unregister waits*) or is refused (*owner held*). So first give each
+/// waiting process a permit.
 ///
 /// # Invariants
 ///
@@ -101,8 +101,8 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// - `ERESTARTSYS`: a signal arrived: the system call returns `EINTR`, or
-    ///   begins again if the signal's handler was installed with `SA_RESTART`.
+    /// - `ERESTARTSYS`: a signal arrived (the system call returns `EINTR`, or
+    ///   begins again if the signal's handler was installed with `SA_RESTART`).
     pub fn down_interruptible(&self) -> Result<Permit<'_>> {
         // SAFETY: By the type invariants, and this may sleep.
         match unsafe { bindings::down_interruptible(self.inner.get()) } {

@@ -42,7 +42,7 @@ use kernel::{
 /// Creates an initialiser of a [`WaitQueue`](crate::sync::WaitQueue) with a
 /// lock class of its own.
 ///
-/// The name that lock debugging shows is the one given, or file and line.
+/// Lock debugging shows the name that is given, or else file and line.
 #[macro_export]
 macro_rules! new_wait_queue {
     ($($name:literal)? $(,)?) => {
@@ -141,8 +141,8 @@ impl WaitQueue {
     ///
     /// # Errors
     ///
-    /// - `ERESTARTSYS`: a signal arrived: the system call returns `EINTR`, or
-    ///   begins again if the signal's handler was installed with `SA_RESTART`;
+    /// - `ERESTARTSYS`: a signal arrived (the system call returns `EINTR`, or
+    ///   begins again if the signal's handler was installed with `SA_RESTART`);
     /// - `ENODEV`: the queue is [closed](Self::close).
     pub fn wait_interruptible<R>(&self, ready: impl FnMut() -> Option<R>) -> Result<R> {
         match self.wait(MAX_SCHEDULE_TIMEOUT, ready)? {
