@@ -6,6 +6,7 @@
 
 use kernel::prelude::*;
 
+// What modinfo shows, and the type whose value is the module.
 module! {
     type: Hello,
     name: "hello-1",
@@ -16,6 +17,8 @@ module! {
 
 struct Hello;
 
+// insmod calls this. The value that it returns is kept until rmmod; an error would
+// be that of insmod.
 impl kernel::Module for Hello {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         pr_info!("Hello world 1.\n");
@@ -23,6 +26,7 @@ impl kernel::Module for Hello {
     }
 }
 
+// rmmod drops the value.
 impl Drop for Hello {
     fn drop(&mut self) {
         pr_info!("Goodbye world 1.\n");

@@ -41,6 +41,8 @@ struct Chardev {
     counter: Atomic<i32>,
 }
 
+// `#[vtable]` notes which methods are here: the others are null pointers in C's
+// struct file_operations.
 #[vtable]
 impl Operations for Chardev {
     /// How often the device had been opened before.

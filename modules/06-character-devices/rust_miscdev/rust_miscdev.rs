@@ -51,12 +51,16 @@ impl Operations for RustFile {
     }
 }
 
+// The kernel keeps a pointer to the device, so it must never move: `#[pin]` says so,
+// and `#[pin_data]` lets the struct be initialised where it is to stay.
 #[pin_data]
 struct Misc {
     #[pin]
     _dev: miscdevice::Registration<RustFile>,
 }
 
+// Such a module is an `InPlaceModule`. Its init returns no value but an initialiser,
+// which the kernel runs in place. `<-` runs the initialiser of a field.
 impl kernel::InPlaceModule for Misc {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pr_info!("Hello world!\n");

@@ -40,6 +40,7 @@ impl Operations for HelloWorld {
     }
 }
 
+// The kernel has pointers into the entry: rust_miscdev says what `#[pin]` and `<-` are.
 #[pin_data]
 struct Procfs1 {
     #[pin]
@@ -53,6 +54,7 @@ impl kernel::InPlaceModule for Procfs1 {
         try_pin_init!(Self {
             entry <- procfs::Entry::new(c"helloworld", mode!(0o644), HelloWorld),
             _removed: OnDrop(|| pr_info!("/proc/helloworld removed\n")),
+            // Not a field: it runs when those above are there.
             _: { pr_info!("/proc/helloworld created\n") },
         })
     }

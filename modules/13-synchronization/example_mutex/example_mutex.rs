@@ -31,6 +31,7 @@ impl kernel::InPlaceModule for ExampleMutex {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pr_info!("example_mutex init\n");
         try_pin_init!(Self {
+            // A lock is made in place: those who wait for it are linked to it.
             mymutex <- new_mutex!(()),
             _exit: OnDrop(|| pr_info!("example_mutex exit\n")),
             _: { try_to_lock(&mymutex) },
