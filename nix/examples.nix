@@ -49,6 +49,14 @@ in
 {
   inherit inChapter needs;
 
+  # The name of the chapter that an example is in: of a folder with a page.
+  chapterOf =
+    src:
+    let
+      dir = dirOf src;
+    in
+    if builtins.pathExists (dir + "/README.md") then baseNameOf dir else "chapter";
+
   # Those of all chapters in the folder `dir`; a folder with lib.rs is a crate.
   find =
     dir:

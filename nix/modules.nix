@@ -43,11 +43,13 @@ let
     installPhase = "cp -r --preserve=timestamps lkm $out";
   };
 
-  # `src` is a folder that holds `name`.rs: an example, or anybody's.
+  # `src` is a folder that holds `name`.rs: an example, or anybody's. Where it lies
+  # in `chapter` is seen in the module: a panic says where it was.
   buildRustModule =
     {
       name,
       src,
+      chapter ? "chapter",
       passthru ? { },
     }:
     build {
@@ -71,18 +73,24 @@ let
         else
           throw "there is no ${name}.rs in ${toString src}: a module is a folder with a file of its name";
       postConfigure = ''
-        mkdir chapter
-        cp -r --no-preserve=mode,timestamps $example chapter/${name}
+        mkdir ${chapter}
+        cp -r --no-preserve=mode,timestamps $example ${chapter}/${name}
       '';
       installPhase = ''
         install -D -m 644 -t $out/lib/modules/${kernel.modDirVersion}/extra ${name}.ko
-        needs=chapter/${name}/needs.toml
+        needs=${chapter}/${name}/needs.toml
         [ ! -e $needs ] || install -D -m 644 $needs $out/share/lkmpg/${name}.toml
       '';
     };
 
   # Modules by name; and one output for many.
-  buildAll = builtins.mapAttrs (name: src: buildRustModule { inherit name src; });
+  buildAll = builtins.mapAttrs (
+    name: src:
+    buildRustModule {
+      inherit name src;
+      chapter = examples.chapterOf src;
+    }
+  );
   join =
     modules:
     symlinkJoin {

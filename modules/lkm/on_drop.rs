@@ -40,6 +40,7 @@
 pub struct OnDrop(pub fn());
 
 impl Drop for OnDrop {
+    #[inline]
     fn drop(&mut self) {
         (self.0)();
     }

@@ -86,7 +86,11 @@ impl kernel::Module for HelloDebugfsFile {
         pr_info!("debugfs file example registered under /sys/kernel/debug/{DIR}\n");
         Ok(Self {
             _dir: dir,
-            _removed: OnDrop(|| pr_info!("debugfs file example removed\n")),
+            _removed: OnDrop(removed),
         })
     }
+}
+
+fn removed() {
+    pr_info!("debugfs file example removed\n");
 }

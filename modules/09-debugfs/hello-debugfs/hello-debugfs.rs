@@ -48,7 +48,11 @@ impl kernel::Module for HelloDebugfs {
         pr_info!("debugfs interface registered under /sys/kernel/debug/{DIR}\n");
         Ok(Self {
             _dir: dir,
-            _removed: OnDrop(|| pr_info!("debugfs example removed\n")),
+            _removed: OnDrop(removed),
         })
     }
+}
+
+fn removed() {
+    pr_info!("debugfs example removed\n");
 }
