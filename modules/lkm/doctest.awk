@@ -7,7 +7,7 @@ BEGIN {
 	print "#![allow(unreachable_pub)]\n\nuse kernel::prelude::*;\n"
 }
 {
-	printf "#[path = \"%s.rs\"]\nmod %s;\n", $1, $1
+	printf "#[path = \"kept/%s.rs\"]\nmod %s;\n", $1, $1
 	calls = calls "\n        " $1 "::main();"
 }
 END {

@@ -93,6 +93,26 @@ macro_rules! assert_pinned {
     };
 }
 
+/// What a set of flags can do: `|`, and telling whether others are in it.
+macro_rules! impl_flag_set {
+    ($flags:ident) => {
+        impl $flags {
+            /// Whether all flags in `other` are set. Can be called in any context.
+            pub const fn contains(self, other: Self) -> bool {
+                self.0 & other.0 == other.0
+            }
+        }
+
+        impl core::ops::BitOr for $flags {
+            type Output = Self;
+
+            fn bitor(self, other: Self) -> Self {
+                Self(self.0 | other.0)
+            }
+        }
+    };
+}
+
 pub mod chrdev;
 pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]

@@ -16,7 +16,6 @@ use core::{
     marker::PhantomData,
     mem::transmute,
     ops::{
-        BitOr,
         Deref,
         DerefMut, //
     },
@@ -42,20 +41,9 @@ impl Flags {
     /// several objects fit in one line, they are aligned to a half, a quarter
     /// and so on of a line.
     pub const HWCACHE_ALIGN: Self = Self(1 << bindings::_slab_flag_bits__SLAB_HWCACHE_ALIGN);
-
-    /// Whether all of `other` are among these.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
 }
 
-impl BitOr for Flags {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
+impl_flag_set!(Flags);
 
 /// The cache is not merged with another cache of like objects, so that it is
 /// visible.

@@ -19,10 +19,7 @@
 use crate::bindings;
 use core::{
     marker::PhantomPinned,
-    ops::{
-        BitOr,
-        Deref, //
-    },
+    ops::Deref,
     ptr::NonNull, //
 };
 use kernel::{
@@ -88,20 +85,9 @@ impl Flags {
 
     /// The flags that an ordered queue may have.
     const WITH_ORDER: Self = Self(Self::FREEZABLE.0 | Self::HIGHPRI.0 | Self::MEM_RECLAIM.0);
-
-    /// Whether all flags in `other` are set. Can be called in any context.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
 }
 
-impl BitOr for Flags {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
+impl_flag_set!(Flags);
 
 /// A queue that belongs to the module.
 ///

@@ -11,7 +11,7 @@ pub const EXAMPLE: Example = Example {
         nothing_is_left_when_init_fails,
         an_init_that_fails_waits_for_open_files,
         what_is_there_already_stays,
-        bad_names_and_modes_are_refused,
+        bad_names_are_refused,
     ],
     ..Example::EMPTY
 };
@@ -135,7 +135,7 @@ fn what_is_there_already_stays(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-fn bad_names_and_modes_are_refused(vm: &mut Vm) -> Result {
+fn bad_names_are_refused(vm: &mut Vm) -> Result {
     let _module = vm.load("dropped-nodes")?;
     fs::write(CONTROL, "bad")?;
     Ok(())

@@ -4,7 +4,7 @@ use crate::prelude::*;
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
-        bad_names_and_modes_are_refused,
+        bad_names_are_refused,
         reads_back_what_was_written,
         errors_reach_user_space,
         releases_at_the_last_close,
@@ -17,7 +17,7 @@ pub const EXAMPLE: Example = Example {
 const NOTE: &str = "/proc/procfs-ops";
 const SLOW: &str = "/proc/procfs-ops-slow";
 
-fn bad_names_and_modes_are_refused(vm: &mut Vm) -> Result {
+fn bad_names_are_refused(vm: &mut Vm) -> Result {
     let _module = vm.load("procfs-ops")?;
     assert_eq!(vm.log().count("is taken for")?, 0);
     Ok(())

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     checkout::Checkout,
-    outcome::{Failure, run},
+    outcome::{Failure, Outcome, run},
     shell::Shell,
     tiny_disk::TinyDisk,
 };
@@ -35,6 +35,7 @@ cases![
     unknown_toolchain,
     develop_builds_an_example,
     develop_needs_no_module_to_build,
+    doc_examples_are_no_example,
     shell_lets_gdb_in,
     nixpkgs_out_of_reach,
     shell_ends_with_its_input,
@@ -123,6 +124,15 @@ fn unknown_toolchain(checkout: &Checkout) -> Result<()> {
     Ok(())
 }
 
+/// Expects that git ignores what was built.
+fn git_sees_nothing(checkout: &Checkout, outcome: &Outcome) -> Result<()> {
+    let seen = checkout.git(&["status", "--porcelain"])?;
+    if !seen.is_empty() {
+        return outcome.fails(format!("git sees what was built: {}", seen.trim_end()));
+    }
+    Ok(())
+}
+
 fn develop_builds_an_example(checkout: &Checkout) -> Result<()> {
     let make = ["develop", "make", "-C", "modules", "hello-1.ko"];
     let outcome = run(checkout.lkmpg(&make))?;
@@ -133,11 +143,7 @@ fn develop_builds_an_example(checkout: &Checkout) -> Result<()> {
         &checkout.path("modules/rust-project.json"),
         &format!("\"root_module\": \"{}\"", hello.display()),
     )?;
-    let seen = checkout.git(&["status", "--porcelain"])?;
-    if !seen.is_empty() {
-        return outcome.fails(format!("git sees what was built: {}", seen.trim_end()));
-    }
-    Ok(())
+    git_sees_nothing(checkout, &outcome)
 }
 
 fn develop_needs_no_module_to_build(checkout: &Checkout) -> Result<()> {
@@ -148,6 +154,18 @@ fn develop_needs_no_module_to_build(checkout: &Checkout) -> Result<()> {
         .ends(7)?
         .says("GNU gdb[..]")?
         .says("rust-analyzer 1.85[..]")?;
+    Ok(())
+}
+
+/// What `make doctest` makes is not taken for an example afterwards.
+fn doc_examples_are_no_example(checkout: &Checkout) -> Result<()> {
+    let make = ["develop", "make", "-C", "modules", "doctest"];
+    let outcome = run(checkout.lkmpg(&make))?;
+    outcome.ends(0)?.says("  LD [M]  lkm-doctests.ko[..]")?;
+    git_sees_nothing(checkout, &outcome)?;
+    run(checkout.lkmpg(&["list"]))?
+        .ends(0)?
+        .never_says("doctest")?;
     Ok(())
 }
 
