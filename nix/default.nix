@@ -25,10 +25,10 @@ let
       kernel-debug = kernelWith [ ./kernel/debug.config ];
 
       busybox = self.callPackage ./busybox.nix { inherit (pkgs.pkgsStatic) stdenv; };
-      initramfs = self.callPackage ./initramfs.nix { };
+      initramfsWith = self.callPackage ./initramfs.nix;
       tools = self.callPackage ./tools.nix { };
       inherit (self.tools) lkmpg;
-      lkmpg-guest = self.tools.guest folders;
+      lkmpg-guest = self.tools.guest all;
 
       examples = self.callPackage ./examples.nix { };
       modulesFor = kernel: self.callPackage ./modules.nix { inherit kernel; };
@@ -40,7 +40,7 @@ let
       vmWith =
         {
           kernel ? self.kernel,
-          initramfs ? self.initramfs,
+          lkmpg-guest ? self.lkmpg-guest,
           extra ? { },
         }:
         pkgs.linkFarm "lkmpg-vm" {
@@ -53,13 +53,15 @@ let
                   console
                   cpus
                   events
+                  files
                   machine
                   memory
                   smp
                   ;
                 qemu = "${pkgs.qemu}/bin/${machine.qemu}";
                 kernel = "${kernel.dev}/${machine.kernel.file}";
-                initrd = "${initramfs}/initrd";
+                initrd = "${self.initramfsWith { inherit lkmpg-guest; }}/initrd";
+                tests = "${lkmpg-guest}/share/lkmpg/tests.json";
                 cmdline = "panic=-1";
               }
               // extra
@@ -70,7 +72,13 @@ let
     }
   );
 
-  inherit (scope) callPackage vmTest;
+  inherit (scope) callPackage;
+  vmTest =
+    folders:
+    scope.vmTest {
+      inherit folders;
+      inherit (scope) lkmpg-guest;
+    };
   hereOnly = scope.examples.onlyFor scope.machine.architecture;
 
   # The examples' folders, and all their modules.
@@ -83,9 +91,25 @@ let
   lkmTests = hereOnly (scope.examples.inChapter ../tests/lkm);
   fixtures = hereOnly (scope.examples.inChapter ../tests/fixtures);
 
-  # Modules for the kernel that finds more.
-  debugModules = scope.modulesFor scope.kernel-debug;
-  debugVm = scope.vmWith { kernel = scope.kernel-debug; };
+  # What is to pass.
+  passing = scope.examples.disjoint [
+    folders
+    lkmTests
+  ];
+
+  # All of them, which one program in the VM tests. Their names are their own.
+  all = scope.examples.disjoint [
+    passing
+    fixtures
+  ];
+
+  # What the CLI takes for a kernel: the VM and all modules.
+  setFor =
+    kernel: extra:
+    (scope.modulesFor kernel).buildAll all // { vm = scope.vmWith { inherit kernel extra; }; };
+  base = setFor scope.kernel { };
+  debug = setFor scope.kernel-debug { };
+  gdb = setFor scope.kernel-gdb { gdbinit = callPackage ./gdbinit.nix { }; };
 in
 {
   packages = modules // {
@@ -99,28 +123,25 @@ in
     inherit (scope.modules) lkm sizes;
     inherit (scope.tools) cli-tests;
     modules = scope.modules.join modules;
-    initramfs = callPackage ./initramfs.nix { extraModules = builtins.attrValues modules; };
+    initramfs = scope.initramfsWith { extraModules = builtins.attrValues modules; };
     echo-bench = callPackage ./echo-bench.nix {
       inherit (modules) rust_echo_server rust_echo_threads;
     };
     default = scope.lkmpg;
   };
 
-  checks =
-    (vmTest folders).vmTests
-    // (vmTest lkmTests).vmTests
-    // (callPackage ./lint.nix { }).checks
-    // {
-      vm-test-debug = (vmTest (folders // lkmTests)).debugTest;
-      nixos-vm-test = (vmTest folders).nixosTest;
-      rust-analyzer = scope.develop.check;
-      harness = scope.tools.harness {
-        inherit (scope) vm;
-        inherit debugVm;
-        modules = builtins.attrValues (scope.modules.buildAll fixtures);
-        debugModules = builtins.attrValues (debugModules.buildAll fixtures);
-      };
+  checks = (callPackage ./lint.nix { }).checks // {
+    vm-test = (vmTest passing).test;
+    vm-test-debug = (vmTest passing).debugTest;
+    nixos-vm-test = (vmTest folders).nixosTest;
+    rust-analyzer = scope.develop.check;
+    harness = scope.tools.harness {
+      inherit (base) vm;
+      debugVm = debug.vm;
+      modules = builtins.attrValues (builtins.intersectAttrs fixtures base) ++ [ base.needs ];
+      debugModules = builtins.attrValues (builtins.intersectAttrs fixtures debug);
     };
+  };
 
   devShells.default = scope.develop.shell;
 
@@ -128,14 +149,13 @@ in
   # builds them who did not ask for them.
   legacyPackages = {
     inherit (scope) kernel-nixos kernel-debug;
-    debug = debugModules.buildAll folders // {
-      vm = debugVm;
-    };
-    gdb = (scope.modulesFor scope.kernel-gdb).buildAll folders // {
-      vm = scope.vmWith {
-        kernel = scope.kernel-gdb;
-        extra.gdbinit = callPackage ./gdbinit.nix { };
-      };
+    inherit base debug;
+    inherit gdb;
+    vm-tests = (vmTest passing).tests;
+    # Checks that take long and rarely fail.
+    nightly = {
+      gdb = scope.modules.join (removeAttrs gdb [ "vm" ]);
+      vm-test-repeated = (vmTest passing).repeated;
     };
     nixos-vm-tests = (vmTest folders).nixosTests;
   };
@@ -146,11 +166,18 @@ in
   buildRustModule =
     { name, src }:
     let
-      tests = vmTest { ${name} = src; };
+      folders = {
+        ${name} = src;
+      };
+      tests = scope.vmTest {
+        inherit folders;
+        lkmpg-guest = scope.tools.guest folders;
+      };
     in
     scope.modules.buildRustModule {
       inherit name src;
-      passthru.tests = tests.vmTests // {
+      passthru.tests = {
+        "vm-test-${name}" = tests.tests.${name};
         nixos-vm-test = tests.nixosTest;
       };
     };

@@ -9,7 +9,7 @@
   makeInitrdNG,
   qemu,
   kernel,
-  initramfs,
+  initramfsWith,
   machine,
   modules,
   rust_echo_server,
@@ -65,7 +65,7 @@ let
   };
 in
 runCommand "echo-bench" { nativeBuildInputs = [ qemu ]; } ''
-  cat ${initramfs}/initrd ${more}/initrd >initrd
+  cat ${initramfsWith { }}/initrd ${more}/initrd >initrd
   ${machine.qemu} -machine ${machine.machine} -accel tcg -cpu ${tcg.cpu} -m 512 -smp ${smp} \
     -nodefaults -no-user-config -display none -no-reboot \
     -chardev stdio,id=console ${toString machine.console.arguments} \

@@ -45,9 +45,22 @@ let
       throw "${toString file}: there is no ${builtins.head unknown}; what there is: ${toString (builtins.attrNames defaults)}"
     else
       defaults // given;
+
+  # All of `sets` in one. No name may be there twice.
+  disjoint = builtins.foldl' (
+    found: more:
+    let
+      twice = builtins.attrNames (builtins.intersectAttrs found more);
+      name = builtins.head twice;
+    in
+    if twice == [ ] then
+      found // more
+    else
+      throw "two examples are called ${name}: ${toString found.${name}} and ${toString more.${name}}"
+  ) { };
 in
 {
-  inherit inChapter needs;
+  inherit disjoint inChapter needs;
 
   # The name of the chapter that an example is in: of a folder with a page.
   chapterOf =
@@ -62,21 +75,8 @@ in
     dir:
     let
       isChapter = name: !builtins.pathExists (dir + "/${name}/lib.rs");
-      chapters = builtins.filter isChapter (folders dir);
-      add =
-        found: chapter:
-        let
-          more = inChapter (dir + "/${chapter}");
-          twice = builtins.attrNames (builtins.intersectAttrs found more);
-        in
-        if twice == [ ] then
-          found // more
-        else
-          throw "two examples are called ${builtins.head twice}: ${
-            toString found.${builtins.head twice}
-          } and ${toString more.${builtins.head twice}}";
     in
-    builtins.foldl' add { } chapters;
+    disjoint (map (name: inChapter (dir + "/${name}")) (builtins.filter isChapter (folders dir)));
 
   # Those that the architecture can have.
   onlyFor =

@@ -38,6 +38,7 @@
             ../.ci/cli
             ../.ci/flake
             ../modules/lkm/doctest.sh
+            ../bench/times
             ./initramfs/rcS
             ./debian/apt-root
             ./debian/enter.sh

@@ -81,7 +81,10 @@ let
           mkdir $out
           ${builtins.concatStringsSep "\n" (map copy (builtins.attrNames examples))}
         '';
+        # Which tests there are, so that the CLI can tell; and the links.
         postInstall = ''
+          mkdir -p $out/share/lkmpg
+          $out/bin/lkmpg-guest list >$out/share/lkmpg/tests.json
           for program in $LKMPG_EXAMPLES/*/user/*.rs; do
             [ ! -e $program ] || ln -s lkmpg-guest $out/bin/$(basename $program .rs)
           done

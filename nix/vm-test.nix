@@ -6,7 +6,6 @@
   runCommand,
   testers,
   linuxPackagesFor,
-  callPackage,
   examples,
   kernel,
   kernel-debug,
@@ -14,14 +13,12 @@
   lkmpg,
   modules,
   modulesFor,
-  tools,
   vmWith,
 }:
-folders:
+# `lkmpg-guest` is the program that has their tests.
+{ folders, lkmpg-guest }:
 let
   built = modules.buildAll folders;
-  guest = tools.guest folders;
-  initramfs = callPackage ./initramfs.nix { lkmpg-guest = guest; };
 
   # The tests of `modules` in VMs of `kernel`. The output has the log that one
   # sees on a terminal, and the results as JUnit. Emulated, so that the result
@@ -32,11 +29,10 @@ let
       kernel,
       modules,
       options ? "",
-      command ? "lkmpg",
     }:
     runCommand name { nativeBuildInputs = [ lkmpg ]; } ''
       mkdir $out
-      ${command} test ${options} --vm ${vmWith { inherit kernel initramfs; }} --modules ${modules} \
+      lkmpg test ${options} --vm ${vmWith { inherit kernel lkmpg-guest; }} --modules ${modules} \
         --accel tcg --junit $out/junit.xml 2>&1 | tee $out/log
     '';
 
@@ -103,7 +99,7 @@ let
               lib.unique (lib.concatMap (need: need.devices) needs)
             );
           };
-          environment.systemPackages = [ guest ];
+          environment.systemPackages = [ lkmpg-guest ];
         };
       testScript = ''
         machine.wait_for_unit("multi-user.target")
@@ -114,23 +110,35 @@ let
   nixosTests = lib.mapAttrs (name: _: nixosTest name [ name ]) folders;
 in
 {
-  # One VM for each module; and all of them on the kernel that finds more,
-  # where they take minutes, most of which are waits.
-  vmTests = lib.mapAttrs' (
+  # A VM for each module, restored from one that boots; each module three times;
+  # and each module as a test of its own.
+  test = vmTest {
+    name = "vm-test";
+    inherit kernel;
+    modules = modules.join built;
+  };
+  repeated = vmTest {
+    name = "vm-test-repeated";
+    inherit kernel;
+    modules = modules.join built;
+    options = "--repeat 3";
+  };
+  tests = lib.mapAttrs (
     name: module:
-    lib.nameValuePair "vm-test-${name}" (vmTest {
+    vmTest {
       name = "vm-test-${name}";
       inherit kernel;
       modules = module;
-    })
+    }
   ) built;
+
+  # All of them on the kernel that finds more, where they take minutes, most of
+  # which are waits.
   debugTest = vmTest {
     name = "vm-test-debug";
     kernel = kernel-debug;
     modules = modules.join ((modulesFor kernel-debug).buildAll folders);
     options = "--kernel debug";
-    # Its many VMs wait most of the time, and can wait for other checks, too.
-    command = "nice lkmpg";
   };
 
   # NixOS with a module, for each; and with all of them in turn, which boots

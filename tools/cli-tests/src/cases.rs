@@ -26,9 +26,14 @@ macro_rules! cases {
 
 cases![
     lists_every_example,
+    remembers_where_the_program_is,
     every_demo_works,
     demo_shows_the_module,
     test_writes_junit,
+    one_test_by_name,
+    tests_of_lkm_and_fixtures_by_name,
+    lists_every_test,
+    completes_in_shells,
     debug_kernel_looks_for_more,
     shell_runs_commands,
     unknown_example_names_the_nearest,
@@ -49,6 +54,9 @@ cases![
     leaves_no_virtual_machine,
 ];
 
+/// Those that are run at night only: a kernel is built for them alone.
+pub const NIGHTLY: [&str; 1] = ["shell_lets_gdb_in"];
+
 const HELLO: &str = "modules/04-hello-world/hello-1/hello-1.rs";
 const LOCK: &str = "nix/debian/lock.tsv";
 
@@ -61,6 +69,26 @@ fn lists_every_example(checkout: &Checkout) -> Result<()> {
     for example in checkout.examples()? {
         outcome.says(&format!("{example} [..]"))?;
     }
+    Ok(())
+}
+
+/// Nix is only asked when the program, or the recipes, have changed.
+fn remembers_where_the_program_is(checkout: &Checkout) -> Result<()> {
+    let cache = tempfile::tempdir()?;
+    let list = || {
+        let list = checkout.lkmpg(&["list"]);
+        list.env("XDG_CACHE_HOME", cache.path())
+    };
+    let list_without_nix = || list().env("NIX_CONFIG", "this is no setting");
+    run(list_without_nix())?.ends(3)?;
+    run(list())?.ends(0)?;
+    run(list_without_nix())?.ends(0)?;
+    checkout.append(HELLO, "// another\n")?;
+    run(list_without_nix())?.ends(0)?;
+    checkout.append("tools/lkmpg/src/main.rs", "// another\n")?;
+    run(list_without_nix())?
+        .ends(3)?
+        .says("[..]the flake could not be read[..]")?;
     Ok(())
 }
 
@@ -91,6 +119,60 @@ fn test_writes_junit(checkout: &Checkout) -> Result<()> {
         // Colours are for terminals.
         .never_says("\u{1b}")?
         .wrote(&junit, "<testcase name=\"says_hello_and_goodbye\"")?;
+    Ok(())
+}
+
+fn one_test_by_name(checkout: &Checkout) -> Result<()> {
+    run(checkout.lkmpg(&["test", "hello-1::reload", "*::zzz*"]))?
+        .ends(2)?
+        .says("[..]nothing fits '*::zzz*'[..]")?;
+    run(checkout.lkmpg(&["test", "hello-1::reload", "hello-2::mod*"]))?
+        .ends(0)?
+        .says("test hello-1::reload ... ok[..]")?
+        .says("test hello-2::modinfo ... ok[..]")?
+        .says("2 passed, 0 failed")?;
+    run(checkout.lkmpg(&["test", "hello-1::relaod"]))?
+        .ends(2)?
+        .says("[..]no test of hello-1 is called 'relaod'; did you mean 'reload'?")?;
+    Ok(())
+}
+
+fn tests_of_lkm_and_fixtures_by_name(checkout: &Checkout) -> Result<()> {
+    run(checkout.lkmpg(&["test", "needs"]))?
+        .ends(0)?
+        .says("test needs::gets_what_it_needs ... ok[..]")?;
+    run(checkout.lkmpg(&["test", "warns"]))?
+        .ends(1)?
+        .says("test warns::leaves_nothing ... FAILED")?;
+    Ok(())
+}
+
+fn lists_every_test(checkout: &Checkout) -> Result<()> {
+    let outcome = run(checkout.lkmpg(&["list", "--tests"]))?;
+    outcome.ends(0)?;
+    for example in checkout.examples()? {
+        outcome.says(&format!("{example}::leaves_nothing"))?;
+    }
+    outcome
+        .says("hello-1::says_hello_and_goodbye")?
+        .says("needs::gets_what_it_needs")?
+        .never_says("warns::")?;
+    Ok(())
+}
+
+fn completes_in_shells(checkout: &Checkout) -> Result<()> {
+    for shell in ["bash", "zsh", "fish"] {
+        run(checkout.lkmpg(&["completions", shell]))?
+            .ends(0)?
+            .says("[..]fresh[..]")?;
+    }
+    // What bash makes of `./lkmpg de`.
+    let script = "source <(./lkmpg completions bash) && \
+        COMP_WORDS=(./lkmpg de) COMP_CWORD=1 && \
+        _lkmpg ./lkmpg de ./lkmpg && echo \"is ${COMPREPLY[*]}\"";
+    run(checkout.command("bash").args(["-c", script]))?
+        .ends(0)?
+        .says("is demo develop")?;
     Ok(())
 }
 
@@ -302,7 +384,7 @@ fn leaves_no_virtual_machine(_: &Checkout) -> Result<()> {
         // What has ended in the meantime is no longer there.
         let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        if command.contains("lkmpg.mode=") {
+        if command.contains("-name lkmpg ") {
             found += &format!("{command}\n");
         }
     }

@@ -19,6 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
@@ -42,6 +43,10 @@ const NOT_RUN: u8 = 3;
 struct Cli {
     /// The repository, of which a clone is used
     repository: PathBuf,
+
+    /// Run those cases, too, that take long and rarely fail
+    #[arg(long)]
+    nightly: bool,
 
     /// The cases to run, all when none is named
     #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(cases::ALL.map(|(name, _)| name)))]
@@ -70,10 +75,16 @@ fn run(cli: &Cli) -> Result<bool> {
     let checkout = Checkout::of(&cli.repository)?;
     let (mut passed, mut failed) = (0, 0);
     for (name, case) in cases::ALL {
-        if !cli.names.is_empty() && !cli.names.iter().any(|wanted| wanted == name) {
+        let wanted = match &cli.names[..] {
+            [] => cli.nightly || !cases::NIGHTLY.contains(&name),
+            names => names.iter().any(|wanted| wanted == name),
+        };
+        if !wanted {
             continue;
         }
+        let begin = Instant::now();
         let result = case(&checkout);
+        let took = begin.elapsed();
         checkout.restore()?;
         if interrupted.load(Ordering::Relaxed) {
             bail!("interrupted");
@@ -82,19 +93,20 @@ fn run(cli: &Cli) -> Result<bool> {
             Ok(()) => passed += 1,
             Err(_) => failed += 1,
         }
-        print!("{}", report(name, &result));
+        print!("{}", report(name, &result, took));
     }
     println!("{passed} passed, {failed} failed");
     Ok(failed == 0)
 }
 
-/// The line that says how a case went; when it failed, the end of what its
+/// The line that says how a case went, and how long it took; when it failed, the end of what its
 /// command printed as well.
-fn report(name: &str, result: &Result<()>) -> String {
+fn report(name: &str, result: &Result<()>, took: Duration) -> String {
+    let took = took.as_secs();
     let Err(error) = result else {
-        return format!("test cli::{name} ... ok\n");
+        return format!("test cli::{name} ... ok ({took} s)\n");
     };
-    let mut text = format!("test cli::{name} ... FAILED ({error:#})\n");
+    let mut text = format!("test cli::{name} ... FAILED ({took} s; {error:#})\n");
     let failure = error.downcast_ref::<Failure>();
     let said: Vec<_> = failure.map_or("", Failure::said).lines().collect();
     for line in &said[said.len().saturating_sub(SHOWN)..] {
@@ -121,19 +133,21 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), cases::ALL.len());
+        assert!(cases::NIGHTLY.iter().all(|name| names.contains(name)));
     }
 
     #[test]
     fn a_report_says_why_and_shows_the_end_of_the_output() {
-        assert_eq!(report("x", &Ok(())), "test cli::x ... ok\n");
+        let took = Duration::from_secs(7);
+        assert_eq!(report("x", &Ok(()), took), "test cli::x ... ok (7 s)\n");
 
         let outcome = outcome_of("seq 1 100; exit 3");
         let result = outcome.ends(0).map(drop);
-        let text = report("x", &result);
+        let text = report("x", &result, took);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines[0],
-            "test cli::x ... FAILED (ended with status 3 instead of 0)"
+            "test cli::x ... FAILED (7 s; ended with status 3 instead of 0)"
         );
         assert_eq!(lines[1], "    41");
         assert_eq!(lines.last(), Some(&"    100"));

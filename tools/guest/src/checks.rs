@@ -3,6 +3,7 @@
 //! What every module must stand, whatever it does.
 
 use std::{
+    cell::OnceCell,
     fs::{File, OpenOptions},
     io::{self, Read},
     os::unix::fs::OpenOptionsExt,
@@ -21,7 +22,7 @@ use crate::{
     Example, Module, Vm,
     eventually::within,
     kmemleak, modinfo, slabs,
-    snapshot::{self, Snapshot},
+    snapshot::{self, Entry, Snapshot},
 };
 
 /// How often `reload` loads the module; where there is kmemleak, which tells of
@@ -51,12 +52,29 @@ pub struct Subject<'a> {
     pub before: Snapshot,
     /// The tests that were run so far, and when each began.
     pub begun: Vec<(&'static str, Duration)>,
+    /// The files that it makes while it is loaded, once they have been looked for.
+    pub nodes: OnceCell<Vec<PathBuf>>,
 }
 
 impl Subject<'_> {
     /// Loads the module with the parameters that its example wants.
     fn load(&self) -> Result<Module> {
         Module::load(self.name, self.example.params)
+    }
+
+    /// The files that the module makes while it is loaded.
+    fn nodes(&self) -> Result<&[PathBuf]> {
+        if let Some(nodes) = self.nodes.get() {
+            return Ok(nodes);
+        }
+        let module = self.load()?;
+        let added = Snapshot::settled().since(&self.before);
+        let added = added.into_iter().flat_map(Entry::with_contents);
+        let nodes = added.filter(|entry| entry.node).map(|entry| entry.path);
+        let nodes = nodes.filter(|path| !path.starts_with("/sys/module"));
+        let nodes = nodes.collect();
+        module.unload_soon()?;
+        Ok(self.nodes.get_or_init(|| nodes))
     }
 }
 
@@ -70,6 +88,16 @@ pub fn checks() -> impl Iterator<Item = &'static Check> {
         false => None,
     };
     CHECKS.iter().chain(leaks)
+}
+
+/// The checks that there are, in the order in which they are run, each with the
+/// kernel of ours that has what it needs; nothing when any will do.
+pub fn on_any_kernel() -> impl Iterator<Item = (&'static Check, Option<&'static str>)> {
+    let some = [
+        (&LEAKS_NOTHING, Some("base")),
+        (&MEMORY_LEAKS, Some("debug")),
+    ];
+    CHECKS.iter().map(|check| (check, None)).chain(some)
 }
 
 const CHECKS: &[Check] = &[
@@ -91,21 +119,21 @@ const CHECKS: &[Check] = &[
     },
 ];
 
-const MEMORY_LEAKS: Check = Check {
+static MEMORY_LEAKS: Check = Check {
     name: "memory_leaks",
     run: memory_leaks,
 };
 
-const LEAKS_NOTHING: Check = Check {
+static LEAKS_NOTHING: Check = Check {
     name: "leaks_nothing",
     run: leaks_nothing,
 };
 
 /// Compares with what there was before the first load, so that what the example's
-/// own tests made the module leave is found too.
+/// own tests made the module leave is found too. It is loaded once more, whether
+/// or not there are such tests.
 fn leaves_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
-    nothing_left(&subject.before)?;
-    subject.load()?.unload_soon()?;
+    subject.nodes()?;
     nothing_left(&subject.before)?;
     Ok(String::new())
 }
@@ -138,7 +166,7 @@ fn reload(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
 
 /// Unloading while a node is open is either refused or safe.
 fn unload_while_open(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
-    let nodes = nodes(subject)?;
+    let nodes = subject.nodes()?.to_vec();
     if nodes.is_empty() {
         return Ok(NO_NODES.to_owned());
     }
@@ -150,19 +178,6 @@ fn unload_while_open(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
         notes.push(format!("{name} {note}"));
     }
     Ok(notes.join(", "))
-}
-
-/// The files that the module makes while it is loaded.
-fn nodes(subject: &Subject<'_>) -> Result<Vec<PathBuf>> {
-    let before = Snapshot::settled();
-    let module = subject.load()?;
-    let added = Snapshot::settled().since(&before);
-    module.unload_soon()?;
-
-    let nodes = added.into_iter().filter(|entry| entry.node);
-    let nodes = nodes.map(|entry| entry.path);
-    let nodes = nodes.filter(|path| !path.starts_with("/sys/module"));
-    Ok(nodes.collect())
 }
 
 /// Loads the module, opens all of `nodes`, and unloads the module. When that is
@@ -246,13 +261,13 @@ fn touch(mut file: &File) {
 /// Loads the module, opens and closes its files and unloads it, many times:
 /// then no cache of the kernel's has an object more for each time.
 fn leaks_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
-    let nodes = nodes(subject)?;
+    let nodes = subject.nodes()?;
     if nodes.is_empty() {
         return Ok(NO_NODES.to_owned());
     }
     let round = || -> Result<()> {
         let module = subject.load()?;
-        for node in &nodes {
+        for node in nodes {
             open(node).with_context(|| node.display().to_string())?;
         }
         module.unload_soon()

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! `lkmpg-guest test`: tests modules on a machine that others use, too, such
-//! as a VM with NixOS, and leaves it running.
+//! as a VM with NixOS, and leaves it running. `lkmpg-guest list`: prints which
+//! tests there are, as JSON.
 
 use std::{
     ffi::OsString,
@@ -11,12 +12,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use lkmpg_proto::{Mode, Request};
+use lkmpg_proto::{Catalog, Check, Mode, Request};
 use rustix::process::geteuid;
 
-use crate::{Example, Vm, complain, harness::Harness, module, report::Lines};
+use crate::{Example, Vm, checks, complain, harness::Harness, module, report::Lines};
 
-const USAGE: &str = "usage: lkmpg-guest test [--modules DIR] [NAME...]";
+const USAGE: &str = "usage: lkmpg-guest test [--modules DIR] [NAME...], or lkmpg-guest list";
 
 /// The exit status when the command line is wrong.
 const BAD_USAGE: u8 = 2;
@@ -30,6 +31,10 @@ struct Arguments {
 
 /// Does what `arguments` say.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    if arguments == ["list"] {
+        println!("{}", catalog().to_json());
+        return ExitCode::SUCCESS;
+    }
     let names = match prepare(arguments) {
         Ok(names) => names,
         Err(error) => {
@@ -41,6 +46,26 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => complain(&format!("{error:#}")),
+    }
+}
+
+/// The tests that there are.
+fn catalog() -> Catalog {
+    let own = |name: &str| {
+        let tests = Example::find(name).tests.iter();
+        (
+            name.to_owned(),
+            tests.map(|test| test.name.to_owned()).collect(),
+        )
+    };
+    Catalog {
+        modules: Example::names().map(own).collect(),
+        checks: checks::on_any_kernel()
+            .map(|(check, kernel)| Check {
+                name: check.name.to_owned(),
+                kernel: kernel.map(str::to_owned),
+            })
+            .collect(),
     }
 }
 

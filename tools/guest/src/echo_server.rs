@@ -169,12 +169,12 @@ impl EchoServer {
         Ok(())
     }
 
-    /// 20,000 connections that come and go leave nothing.
+    /// 5,000 connections that come and go leave nothing.
     pub fn connections_leave_nothing(&self, vm: &mut Vm) -> Result {
         forget_connections_at_once()?;
         let _module = vm.load(self.module)?;
         vm.rounds(|_| {
-            for _ in 0..100 {
+            for _ in 0..50 {
                 assert_eq!(exchange(&mut connect()?, b"x")?, b"x");
             }
             only_so_many_are_left(1)

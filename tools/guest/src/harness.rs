@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    cell::OnceCell,
     panic::{self, AssertUnwindSafe},
     path::Path,
     sync::Mutex,
@@ -43,21 +44,22 @@ impl<'a> Harness<'a> {
     pub fn run(mut self, request: &Request) -> Result<()> {
         for _ in 0..request.repeat.get() {
             for name in &request.modules {
-                self.module(name)?;
+                self.module(name, request)?;
             }
         }
         Ok(())
     }
 
     /// The example's tests, then the checks that every module must pass.
-    fn module(&mut self, name: &str) -> Result<()> {
+    fn module(&mut self, name: &str, request: &Request) -> Result<()> {
         let example = Example::find(name);
         if let Some(setup) = example.setup {
             self.test(name, "setup", |vm| setup(vm).map(|()| String::new()))?;
         }
         let before = Snapshot::settled();
         let mut begun = Vec::new();
-        for test in example.tests {
+        let wanted = |test: &str| request.wants(name, test);
+        for test in example.tests.iter().filter(|test| wanted(test.name)) {
             begun.push((test.name, kmemleak::uptime()));
             self.test(name, test.name, |vm| (test.run)(vm).map(|()| String::new()))?;
         }
@@ -66,8 +68,9 @@ impl<'a> Harness<'a> {
             example,
             before,
             begun,
+            nodes: OnceCell::new(),
         };
-        for check in checks::checks() {
+        for check in checks::checks().filter(|check| wanted(check.name)) {
             subject.begun.push((check.name, kmemleak::uptime()));
             self.test(name, check.name, |vm| (check.run)(vm, &subject))?;
         }

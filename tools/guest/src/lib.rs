@@ -22,6 +22,7 @@ mod live_tasks;
 mod log;
 mod modinfo;
 mod module;
+mod orders;
 pub mod polling;
 pub mod prelude;
 mod report;
@@ -43,10 +44,10 @@ pub use module::Module;
 pub use vm::Vm;
 pub use waiter::{Waiter, process_is_in};
 
-use std::{env, fs, process::ExitCode};
+use std::{env, fs, io, process::ExitCode};
 
 use anyhow::{Context, Result};
-use lkmpg_proto::{Event, Mode, Request, events_tty};
+use lkmpg_proto::{Event, Mode, events_tty};
 use rustix::system::{RebootCommand, reboot};
 
 use crate::{
@@ -55,10 +56,10 @@ use crate::{
 };
 
 /// Called by the name of an example's program it is that program. Else it does
-/// what its arguments say, and without any what the kernel command line asks;
-/// then it powers the VM off.
+/// what its arguments say, and without any what the host of the VM tells it; then
+/// it powers the VM off.
 ///
-/// On a machine whose command line asks nothing it prints an error and
+/// On a machine whose command line names no way to a host it prints an error and
 /// returns.
 pub fn main() -> ExitCode {
     let mut arguments = env::args_os();
@@ -74,20 +75,13 @@ pub fn main() -> ExitCode {
         Ok(cmdline) => cmdline,
         Err(error) => return complain(&format!("/proc/cmdline: {error}")),
     };
-    let request = match Request::parse(&cmdline) {
-        Ok(Some(request)) => request,
-        Ok(None) => {
-            return complain(
-                "this is not a test VM (no lkmpg.mode= on the kernel command line): nothing done",
-            );
-        }
-        Err(error) => {
-            let _power_off = PowerOff;
-            return complain(&error.to_string());
-        }
+    let Some(tty) = events_tty(&cmdline) else {
+        return complain(
+            "this is not a test VM (no lkmpg.events= on the kernel command line): nothing done",
+        );
     };
     let _power_off = PowerOff;
-    match serve(&request, events_tty(&cmdline)) {
+    match serve(tty) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&format!("{error:#}")),
     }
@@ -98,18 +92,23 @@ fn complain(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn serve(request: &Request, events: Option<&str>) -> Result<()> {
-    if request.mode == Mode::Probe {
-        return Ok(());
-    }
-    let events = events.context("the kernel command line names no port for events")?;
-    let mut report = Port::open(events).context("the port for events")?;
+/// Waits for the orders that come by the terminal `tty`, and does what they say.
+///
+/// The VM may be saved while it waits, and restored more than once: what is done
+/// before has been done in all of those VMs.
+fn serve(tty: &str) -> Result<()> {
+    let mut report = Port::open(tty).context("the port for events")?;
+    report.send(&Event::Waiting)?;
+    let orders = report.orders()?;
+    orders::prepare(&orders)?;
+    report.send(&Event::Begun)?;
+
     let vm = Vm::new()?;
+    let request = orders.request;
     match request.mode {
-        Mode::Test => Harness::new(vm, &mut report).run(request),
+        Mode::Test => Harness::new(vm, &mut report).run(&request),
         Mode::Demo => demo::run(vm, &mut report, &request.modules),
         Mode::Shell => shell::run(vm, &mut report, &request.modules),
-        Mode::Probe => Ok(()),
     }?;
     report.send(&Event::End)
 }
@@ -120,6 +119,8 @@ struct PowerOff;
 impl Drop for PowerOff {
     fn drop(&mut self) {
         rustix::fs::sync();
+        // So that an error is still read; it is no terminal when nobody reads.
+        let _ = rustix::termios::tcdrain(io::stderr());
         // The kernel has no ACPI and cannot switch the machine off; a restart
         // ends the VM, which is run with -no-reboot.
         if let Err(error) = reboot(RebootCommand::Restart) {

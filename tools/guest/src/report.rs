@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use lkmpg_proto::{Event, Outcome};
+use lkmpg_proto::{Event, Orders, Outcome};
 use rustix::{
     fs::OFlags,
     termios::{OptionalActions, tcgetattr, tcsetattr},
@@ -41,12 +41,28 @@ impl Port {
         Ok(Self { port, path })
     }
 
+    /// Waits for the host's orders.
+    pub fn orders(&mut self) -> Result<Orders> {
+        let line = self.line()?;
+        Orders::from_line(&line).with_context(|| format!("{}: {line:?}", self.path))
+    }
+
     /// Waits for the host's answer, a line without content.
     pub fn wait_for_host(&mut self) -> Result<()> {
-        let read = self.port.read(&mut [0]);
-        let read = read.with_context(|| self.path.clone())?;
-        ensure!(read > 0, "{}: the host has hung up", self.path);
-        Ok(())
+        self.line().map(drop)
+    }
+
+    /// Reads a line. The host says nothing more before it is asked again.
+    fn line(&mut self) -> Result<String> {
+        let mut line = Vec::new();
+        let mut buffer = [0; 4096];
+        while !line.ends_with(b"\n") {
+            let read = self.port.read(&mut buffer);
+            let read = read.with_context(|| self.path.clone())?;
+            ensure!(read > 0, "{}: the host has hung up", self.path);
+            line.extend_from_slice(&buffer[..read]);
+        }
+        String::from_utf8(line).with_context(|| self.path.clone())
     }
 }
 

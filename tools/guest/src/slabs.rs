@@ -12,7 +12,7 @@ use crate::{eventually::within, kmemleak, snapshot};
 
 /// How many [`rounds`] there are to be. What is not freed each time is told from
 /// what other programs do meanwhile by its number.
-pub const ROUNDS: u32 = 200;
+pub const ROUNDS: u32 = 100;
 
 /// How many where kmemleak tells of each object, and an unload takes seconds.
 const FEW_ROUNDS: u32 = 3;

@@ -37,6 +37,10 @@ const PLACES: [(&str, usize); 11] = [
     ("/sys/module", 1),
 ];
 
+/// Where each slab cache has a directory, with as many files as all other places
+/// together.
+const CACHES: &str = "/sys/kernel/slab";
+
 /// Directories whose contents are the business of processes.
 const OF_PROCESSES: [&str; 6] = [
     "/dev/hugepages",
@@ -58,6 +62,18 @@ pub struct Entry {
     pub path: PathBuf,
     /// Whether it is a node: something that one opens and reads or writes.
     pub node: bool,
+}
+
+impl Entry {
+    /// What this is about: itself, and what is in it when that was not looked at.
+    pub fn with_contents(self) -> BTreeSet<Self> {
+        let mut entries = BTreeSet::new();
+        if is_cache(&self.path) {
+            walk(&self.path, 1, &mut entries);
+        }
+        entries.insert(self);
+        entries
+    }
 }
 
 impl Snapshot {
@@ -109,7 +125,7 @@ fn walk(dir: &Path, depth: usize, entries: &mut BTreeSet<Entry>) {
         if comes_and_goes(&path) {
             continue;
         }
-        if kind.is_dir() && depth > 1 && !is_of_processes(&path) {
+        if kind.is_dir() && depth > 1 && !is_of_processes(&path) && !is_cache(&path) {
             walk(&path, depth - 1, entries);
         }
         let node = kind.is_file() || kind.is_char_device() || kind.is_block_device();
@@ -124,6 +140,10 @@ fn comes_and_goes(path: &Path) -> bool {
     let numeric = name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
     let parent = path.parent().and_then(Path::to_str);
     numeric && matches!(parent, Some("/proc" | "/dev/pts"))
+}
+
+fn is_cache(path: &Path) -> bool {
+    path.parent() == Some(Path::new(CACHES))
 }
 
 fn is_of_processes(path: &Path) -> bool {
@@ -142,6 +162,8 @@ mod tests {
         assert!(!comes_and_goes(Path::new("/proc/irq/17")));
         assert!(is_of_processes(Path::new("/sys/fs/cgroup")));
         assert!(!is_of_processes(Path::new("/sys/fs")));
+        assert!(is_cache(Path::new("/sys/kernel/slab/kmalloc-8")));
+        assert!(!is_cache(Path::new("/sys/kernel/slab")));
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Vm {
         Ok(output)
     }
 
-    /// Does `round` 200 times, or three times on the debug kernel, where each
+    /// Does `round` 100 times, or three times on the debug kernel, where each
     /// unload takes seconds, and makes sure that it leaves nothing allocated.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl Vm {
         self.many_rounds(slabs::ROUNDS, round)
     }
 
-    /// The same for another number than 200.
+    /// The same for another number than 100.
     ///
     /// # Errors
     ///

@@ -13,14 +13,13 @@ use std::{
 };
 
 use anyhow::Result;
-use lkmpg_proto::{Event, Mode, Request};
+use lkmpg_proto::Event;
 use rustix::process::geteuid;
 
 use crate::{
     children::interrupted,
     cli::Accel,
     clock,
-    image::{Initrd, Modules},
     machine::{Accelerator, Machine},
     qemu::{Happening, Vm},
     stop::Stop,
@@ -124,14 +123,12 @@ fn probe(machine: &Machine) -> Result<(Chosen, &'static str)> {
 /// Whether the kernel reaches its program under KVM.
 fn boots(machine: &Machine) -> Result<bool> {
     let deadline = Some(Instant::now() + LIMIT);
-    let initrd = Initrd::compose(&machine.initrd, &Modules::new(), &[])?;
-    let request = Request::new(Mode::Probe, Vec::new());
-    let mut vm = Vm::start(machine, &initrd.path(), Chosen::Kvm, &request, None)?;
+    let mut vm = Vm::boot(machine, Chosen::Kvm, None)?;
     loop {
         match vm.next(deadline)? {
             Happening::Console(_) => {}
             Happening::Line(line) => {
-                if matches!(Event::from_line(&line), Ok(Event::End)) {
+                if matches!(Event::from_line(&line), Ok(Event::Waiting)) {
                     return Ok(true);
                 }
             }

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use clap_complete::Shell;
 
 use crate::source::Kernel;
 
@@ -25,6 +26,8 @@ pub enum Command {
         names: Names,
         #[command(flatten)]
         vm: VmOptions,
+        #[command(flatten)]
+        run: RunOptions,
     },
     /// Give a shell in a VM with the modules loaded; leave with `exit`
     Shell {
@@ -46,15 +49,23 @@ pub enum Command {
     },
     /// Run the modules' tests, each module in a VM of its own
     Test {
-        #[command(flatten)]
-        names: Names,
+        /// Modules or MODULE::TEST; `*` stands for any text, as in '*::reload'.
+        /// Every example and every test of lkm when there is none
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
         #[command(flatten)]
         vm: VmOptions,
+        #[command(flatten)]
+        run: RunOptions,
         #[command(flatten)]
         test: TestOptions,
     },
     /// List the examples: name, chapter, what it shows
     List {
+        /// List all tests, those of lkm and those that every module has, too
+        #[arg(long)]
+        tests: bool,
+
         /// Print a JSON array
         #[arg(long)]
         json: bool,
@@ -65,7 +76,11 @@ pub enum Command {
         names: Names,
     },
     /// Run every check of the flake
-    Check,
+    Check {
+        /// Also those that take long and rarely fail
+        #[arg(long)]
+        nightly: bool,
+    },
     /// The development shell, or one command in it
     Develop {
         /// The command and its arguments; a shell when there is none
@@ -74,11 +89,18 @@ pub enum Command {
     },
     /// Only download what the builds need
     Fetch,
+    /// Print what makes a shell complete the commands and options
+    ///
+    /// For bash: source <(./lkmpg completions bash)
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 #[derive(Args, Debug)]
 pub struct Names {
-    /// The examples, every one when none is named; see `lkmpg list`
+    /// The modules, every example when none is named; `*` stands for any text
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
 }
@@ -95,6 +117,17 @@ pub struct VmOptions {
 }
 
 #[derive(Args, Debug)]
+pub struct RunOptions {
+    /// Run so many VMs at a time [default: what suits the machine]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroU32>,
+
+    /// Boot each VM; else one boots, and the others are restored from its state
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+#[derive(Args, Debug)]
 pub struct TestOptions {
     /// Which kernel to test on
     #[arg(long, value_enum, default_value_t)]
@@ -103,10 +136,6 @@ pub struct TestOptions {
     /// Run the whole list of tests so many times in the same VM
     #[arg(long, value_name = "N", default_value = "1")]
     pub repeat: NonZeroU32,
-
-    /// Run so many VMs at a time [default: what suits the machine]
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<NonZeroU32>,
 
     /// Write the results to a JUnit file
     #[arg(long, value_name = "FILE")]
@@ -200,7 +229,7 @@ mod tests {
         let Command::Test { names, vm, .. } = cli.command else {
             panic!("{cli:?}");
         };
-        assert_eq!(names.names, ["hello-1", "procfs1"]);
+        assert_eq!(names, ["hello-1", "procfs1"]);
         assert_eq!(vm.timeout, Some(Duration::from_secs(7)));
     }
 

@@ -5,15 +5,9 @@
 use std::{env::consts::ARCH, fs, path::Path};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{machine::Needs, stop::Stop};
-
-/// How alike a name must be to be worth suggesting, from 0 to 1.
-const ALIKE: f64 = 0.7;
-
-/// How many names to suggest.
-const SUGGESTIONS: usize = 3;
 
 /// One example.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -27,31 +21,31 @@ pub struct Example {
     pub chapter: String,
     /// What it shows, in a sentence; may be empty.
     pub shows: String,
-    /// The architectures that can have it; all when there is none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub architectures: Vec<String>,
+    /// What it needs of the machine; in JSON only the architectures that can have
+    /// it, when not all can.
+    #[serde(
+        rename = "architectures",
+        serialize_with = "architectures",
+        skip_serializing_if = "Needs::fits_all"
+    )]
+    pub needs: Needs,
 }
+
+fn architectures<S: Serializer>(needs: &Needs, to: S) -> Result<S::Ok, S::Error> {
+    needs.architectures.serialize(to)
+}
+
+/// Where the modules are that test `lkm`, and those that fail.
+pub const TESTS_OF_LKM: &str = "tests/lkm";
+pub const FIXTURES: &str = "tests/fixtures";
 
 /// Every example below `root`, in the order of the chapters.
 pub fn discover(root: &Path) -> Result<Vec<Example>> {
     let mut examples = Vec::new();
     for chapter in folders(root, "modules")? {
         // A folder with lib.rs is a crate.
-        if root.join(&chapter).join("lib.rs").exists() {
-            continue;
-        }
-        for folder in folders(root, &chapter)? {
-            let name = folder.rsplit('/').next().unwrap_or_default().to_owned();
-            let source = root.join(&folder).join(format!("{name}.rs"));
-            if source.is_file() {
-                let text = fs::read_to_string(&source);
-                let text = text.with_context(|| source.display().to_string())?;
-                let needs = Needs::read(&root.join(&folder).join("needs.toml"))?;
-                examples.push(Example {
-                    architectures: needs.architectures,
-                    ..describe(name, folder, &text)
-                });
-            }
+        if !root.join(&chapter).join("lib.rs").exists() {
+            examples.extend(in_chapter(root, &chapter)?);
         }
     }
     examples.sort_by_cached_key(|example| {
@@ -62,18 +56,38 @@ pub fn discover(root: &Path) -> Result<Vec<Example>> {
     Ok(examples)
 }
 
+/// The modules in the folder `chapter` of `root`, sorted by name.
+pub fn in_chapter(root: &Path, chapter: &str) -> Result<Vec<Example>> {
+    let mut examples = Vec::new();
+    for folder in folders(root, chapter)? {
+        let name = folder.rsplit('/').next().unwrap_or_default().to_owned();
+        let source = root.join(&folder).join(format!("{name}.rs"));
+        if source.is_file() {
+            let text = fs::read_to_string(&source);
+            let text = text.with_context(|| source.display().to_string())?;
+            let needs = Needs::read(&root.join(&folder).join("needs.toml"))?;
+            examples.push(Example {
+                needs,
+                ..describe(name, folder, &text)
+            });
+        }
+    }
+    examples.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(examples)
+}
+
 /// Those of `examples` that this machine's architecture can have. An error names
 /// one that is `wanted` and that it cannot have.
 pub fn for_this_machine(examples: Vec<Example>, wanted: &[String]) -> Result<Vec<Example>> {
     let (here, elsewhere): (Vec<_>, Vec<_>) = examples.into_iter().partition(|it| {
-        let mut architectures = it.architectures.iter();
-        it.architectures.is_empty() || architectures.any(|name| name == ARCH)
+        let mut architectures = it.needs.architectures.iter();
+        it.needs.fits_all() || architectures.any(|name| name == ARCH)
     });
     match elsewhere.iter().find(|it| wanted.contains(&it.name)) {
         Some(it) => Err(Stop::usage(format!(
             "'{}' is an example for {}, and this machine is {ARCH}",
             it.name,
-            it.architectures.join(" or ")
+            it.needs.architectures.join(" or ")
         ))),
         None => Ok(here),
     }
@@ -110,7 +124,7 @@ fn describe(name: String, folder: String, source: &str) -> Example {
         folder,
         chapter: chapter.trim_start_matches("Book:").trim().to_owned(),
         shows,
-        architectures: Vec::new(),
+        needs: Needs::default(),
     }
 }
 
@@ -119,43 +133,6 @@ fn number(chapter: &str) -> Vec<u32> {
     let number = chapter.split_whitespace().next().unwrap_or_default();
     let parts: Result<Vec<_>, _> = number.split('.').map(str::parse).collect();
     parts.unwrap_or_else(|_| vec![u32::MAX])
-}
-
-/// The names to work with: those `wanted`, or all when none is.
-///
-/// The error for an unknown name suggests the nearest.
-pub fn choose(wanted: &[String], all: &[String]) -> Result<Vec<String>> {
-    let mut chosen = Vec::new();
-    for name in wanted {
-        if !all.contains(name) {
-            return Err(Stop::usage(unknown(name, all)));
-        }
-        if !chosen.contains(name) {
-            chosen.push(name.clone());
-        }
-    }
-    Ok(if wanted.is_empty() {
-        all.to_vec()
-    } else {
-        chosen
-    })
-}
-
-fn unknown(name: &str, all: &[String]) -> String {
-    let mut near: Vec<_> = all
-        .iter()
-        .map(|other| (strsim::jaro_winkler(name, other), other))
-        .filter(|(alike, _)| *alike >= ALIKE)
-        .collect();
-    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    let near: Vec<_> = near.iter().map(|(_, name)| format!("'{name}'")).collect();
-    let near = &near[..near.len().min(SUGGESTIONS)];
-    if near.is_empty() {
-        format!("no example is called '{name}'; `lkmpg list` shows them all")
-    } else {
-        let near = near.join(" or ");
-        format!("no example is called '{name}'; did you mean {near}?")
-    }
 }
 
 /// The examples as a table.
@@ -209,31 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_suggested() {
-        let all = names(&["hello-1", "hello-2", "procfs1"]);
-        let text = unknown("helo-1", &all);
-        let expected = "no example is called 'helo-1'; did you mean 'hello-1'";
-        assert!(text.starts_with(expected), "{text}");
-        let text = unknown("zzz", &all);
-        assert_eq!(
-            text,
-            "no example is called 'zzz'; `lkmpg list` shows them all"
-        );
-    }
-
-    #[test]
-    fn names_are_chosen_once_and_in_order() {
-        let all = names(&["a", "b", "c"]);
-        assert_eq!(choose(&[], &all).unwrap(), all);
-        let wanted = names(&["c", "a", "c"]);
-        assert_eq!(choose(&wanted, &all).unwrap(), names(&["c", "a"]));
-        assert!(choose(&names(&["d"]), &all).is_err());
-    }
-
-    #[test]
     fn what_this_machine_cannot_have_is_left_out() {
         let example = |name: &str, architectures: &[&str]| Example {
-            architectures: names(architectures),
+            needs: Needs {
+                architectures: names(architectures),
+                ..Needs::default()
+            },
             ..describe(name.into(), format!("c/{name}"), "")
         };
         let all = || {
@@ -258,7 +216,7 @@ mod tests {
             folder: String::new(),
             chapter: "4.1 X".into(),
             shows: "y".into(),
-            architectures: Vec::new(),
+            needs: Needs::default(),
         };
         let text = table(&[example("hello-1"), example("a")]);
         let columns: Vec<_> = text.lines().skip(1).map(|line| line.find("4.1")).collect();

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::tally::Verdict;
 
-/// Writes `verdicts` to the JUnit file `path`: a suite for each module.
-pub fn write(path: &Path, verdicts: &[Verdict]) -> Result<()> {
-    let report = report(verdicts);
+/// How long it was from the request to the last verdict, by the module's name.
+pub type Times = BTreeMap<String, Duration>;
+
+/// Writes `verdicts` to the JUnit file `path`: a suite for each module, which took
+/// as long as its VM needed for all tests, from its first moment.
+pub fn write(path: &Path, verdicts: &[Verdict], times: &Times) -> Result<()> {
+    let report = report(verdicts, times);
     let text = report.to_string().context("JUnit")?;
     fs::write(path, text).with_context(|| path.display().to_string())
 }
 
-fn report(verdicts: &[Verdict]) -> Report {
+fn report(verdicts: &[Verdict], times: &Times) -> Report {
     let mut suites: Vec<TestSuite> = Vec::new();
     for verdict in verdicts {
         let case = case(verdict);
@@ -24,6 +28,9 @@ fn report(verdicts: &[Verdict]) -> Report {
         } else {
             let mut suite = TestSuite::new(name);
             suite.add_test_case(case);
+            if let Some(took) = times.get(name) {
+                suite.set_time(*took);
+            }
             suites.push(suite);
         }
     }
@@ -56,7 +63,6 @@ fn case(verdict: &Verdict) -> TestCase {
 mod tests {
     use super::*;
     use lkmpg_proto::Outcome;
-    use std::time::Duration;
 
     #[test]
     fn there_is_a_suite_for_each_module() {
@@ -72,8 +78,11 @@ mod tests {
             verdict("b", Outcome::Failed),
             verdict("a", Outcome::Passed),
         ];
-        let xml = report(&verdicts).to_string().unwrap();
+        let times = [("a".to_owned(), Duration::from_millis(1500))].into();
+        let xml = report(&verdicts, &times).to_string().unwrap();
         assert_eq!(xml.matches("<testsuite ").count(), 2, "{xml}");
+        assert!(xml.contains("<testsuite name=\"a\""), "{xml}");
+        assert!(xml.contains("time=\"1.500\""), "{xml}");
         assert!(xml.contains("failures=\"1\""), "{xml}");
         assert!(xml.contains("why &lt;not&gt;"), "{xml}");
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use lkmpg_proto::Catalog;
 use serde::Deserialize;
 
 use crate::stop::Stop;
@@ -17,7 +18,7 @@ use crate::stop::Stop;
 const FILE: &str = "machine.json";
 
 /// A VM without modules.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Machine {
     /// That of its CPUs, as Rust calls it.
@@ -36,6 +37,9 @@ pub struct Machine {
     pub console: Port,
     /// Where the guest's program sends its events.
     pub events: Port,
+    /// What makes QEMU's memory `files` a device, where the guest's program takes
+    /// the modules' files from.
+    pub files: Vec<String>,
     /// What depends on how the VM's instructions are run.
     pub accelerators: Accelerators,
     /// The bootable kernel.
@@ -44,6 +48,8 @@ pub struct Machine {
     pub initrd: PathBuf,
     /// What the kernel is told in any case.
     pub cmdline: String,
+    /// The list of the tests in the initial RAM file system.
+    pub tests: PathBuf,
     /// What gdb is to run first, when the kernel is one to debug.
     pub gdbinit: Option<PathBuf>,
     /// QEMU's `-device`s beyond those of every VM.
@@ -52,7 +58,7 @@ pub struct Machine {
 }
 
 /// A port of the VM that is a terminal to the guest.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Port {
     /// The terminal's name in `/dev`.
@@ -62,7 +68,7 @@ pub struct Port {
 }
 
 /// The ways to run instructions.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Accelerators {
     /// By the processor's own virtualization.
@@ -72,7 +78,7 @@ pub struct Accelerators {
 }
 
 /// What one way to run instructions needs.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Accelerator {
     /// For QEMU's `-cpu`.
@@ -93,9 +99,19 @@ impl Machine {
         serde_json::from_str(&text).with_context(|| path.display().to_string())
     }
 
+    /// The tests that its guest knows.
+    pub fn catalog(&self) -> Result<Catalog> {
+        read_catalog(&self.tests)
+    }
+
     /// Whether `dir` has a description.
     pub fn is_in(dir: &Path) -> bool {
         dir.join(FILE).exists()
+    }
+
+    /// Its memory in bytes.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.memory) << 20
     }
 
     /// The value of QEMU's `-smp`.
@@ -125,9 +141,15 @@ impl Machine {
     }
 }
 
+/// The list of tests in the file at `path`.
+pub fn read_catalog(path: &Path) -> Result<Catalog> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| path.display().to_string())
+}
+
 /// What an example needs of the machine: its `needs.toml`, which also says what
 /// is the business of the build.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(default)]
 pub struct Needs {
     /// QEMU's `-device`s.
@@ -143,6 +165,11 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// Whether every architecture can have it.
+    pub fn fits_all(&self) -> bool {
+        self.architectures.is_empty()
+    }
+
     /// Reads the file at `path`; without one nothing is needed.
     pub fn read(path: &Path) -> Result<Self> {
         match path.exists() {
@@ -173,6 +200,8 @@ pub mod tests {
             "smp": "cpus={cpus},sockets={cpus}",
             "console": port,
             "events": port,
+            "files": [],
+            "tests": dir.join("tests.json"),
             "accelerators": { "kvm": accelerator, "tcg": accelerator },
             "kernel": dir.join("kernel"),
             "initrd": dir.join("initrd"),

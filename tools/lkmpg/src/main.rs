@@ -8,28 +8,34 @@ mod children;
 mod cli;
 mod clock;
 mod console;
+mod delivery;
 mod examples;
-mod image;
 mod junit;
 mod machine;
+mod memory;
+mod modules;
 mod nix;
 mod qemu;
+mod qmp;
 mod repo;
 mod run;
+mod select;
 mod source;
 mod stop;
 mod tally;
+mod template;
 mod terminal;
 
 use std::{
     convert::Infallible,
     ffi::OsString,
+    io,
     os::unix::process::CommandExt,
     process::{self, ExitCode},
 };
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::{
     cli::{Cli, Command, Source, Toolchain},
@@ -63,23 +69,34 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<bool> {
     let source = &cli.source;
     match &cli.command {
-        Command::Demo { names, vm } => run::demo(source, &names.names, vm),
-        Command::Test { names, vm, test } => run::test(source, &names.names, vm, test),
+        Command::Demo { names, vm, run } => run::demo(source, &names.names, vm, run),
+        Command::Test {
+            names,
+            vm,
+            run,
+            test,
+        } => run::test(source, names, vm, run, test),
         Command::Shell { names, vm, gdb } => {
             run::shell(source, &names.names, vm, *gdb).map(|()| true)
         }
         Command::Build { names } => build(source, &names.names).map(|()| true),
-        Command::List { json } => list(source, *json).map(|()| true),
-        Command::Check => check::check(source),
+        Command::List { tests: true, json } => list_tests(source, *json).map(|()| true),
+        Command::List { json, .. } => list(source, *json).map(|()| true),
+        Command::Check { nightly } => check::check(source, *nightly),
         Command::Develop { command } => develop(source, command).map(|never| match never {}),
         Command::Fetch => fetch(source).map(|never| match never {}),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(*shell, &mut command, "lkmpg", &mut io::stdout());
+            Ok(true)
+        }
     }
 }
 
 /// Builds the modules and prints where they are.
 fn build(source: &Source, wanted: &[String]) -> Result<()> {
     let workshop = Workshop::open(source, wanted, Kernel::Base)?;
-    for name in &workshop.names {
+    for name in workshop.names() {
         println!("{}", workshop.modules[name].file.display());
     }
     Ok(())
@@ -111,6 +128,24 @@ fn list(source: &Source, json: bool) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(&examples)?);
     } else {
         print!("{}", examples::table(&examples));
+    }
+    Ok(())
+}
+
+/// Prints the tests of all modules that are to pass.
+fn list_tests(source: &Source, json: bool) -> Result<()> {
+    let root = repo::root(source)?;
+    let catalog = source::catalog(&repo::flake(source, &root))?;
+    let mut modules = examples::discover(&root)?;
+    modules.extend(examples::in_chapter(&root, examples::TESTS_OF_LKM)?);
+    let names = modules.iter().flat_map(|module| {
+        let tests = catalog.tests(&module.name);
+        tests.map(|(test, _)| format!("{}::{test}", module.name))
+    });
+    let names: Vec<_> = names.collect();
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(&names)?),
+        false => names.iter().for_each(|name| println!("{name}")),
     }
     Ok(())
 }

@@ -6,24 +6,36 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
     },
-    path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
-use lkmpg_proto::{Request, events_to};
+use lkmpg_proto::{Orders, Request, events_to};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::{FdFlags, fcntl_setfd, ioctl_fionbio},
+    io::ioctl_fionbio,
     pipe::{PipeFlags, pipe_with},
     process::Signal,
+    rand::{GetRandomFlags, getrandom},
 };
 
-use crate::{accel::Chosen, children::Group, machine::Machine};
+use crate::{
+    accel::Chosen,
+    children::Group,
+    delivery::{self, Delivery},
+    machine::Machine,
+    memory::Inherited,
+    modules::Modules,
+    qmp::Qmp,
+    template::Template,
+};
+
+/// QEMU's `-name` for each VM, so that one can tell whose it is.
+const NAME: &str = "lkmpg";
 
 /// A running VM: QEMU, with a way to the console and one for events.
 pub struct Vm {
@@ -32,6 +44,12 @@ pub struct Vm {
     events: Option<UnixStream>,
     received: Vec<u8>,
     keyboard: Option<Keyboard>,
+    delivery: Delivery,
+    /// The way to QEMU itself, when the VM is to be saved, or restored.
+    qmp: Option<Qmp>,
+    /// Where QEMU finds the state to write or to read.
+    state: String,
+    restored: bool,
 }
 
 /// The way from our standard input to the console.
@@ -55,63 +73,118 @@ pub enum Happening {
     Silence,
 }
 
+/// How a VM begins.
+enum Begin<'a> {
+    /// It boots. `gdb` is the port of the host that gdb may connect to.
+    Boot { gdb: Option<u16> },
+    /// It boots, to be saved as this.
+    Save { template: &'a Template },
+    /// It goes on from where this was saved.
+    Restore { template: &'a Template },
+}
+
 impl Vm {
-    /// Starts `machine` with the file system `initrd`. `gdb` is the port of the
-    /// host that gdb may connect to.
-    pub fn start(
+    /// Boots `machine`. `gdb` is the port of the host that gdb may connect to.
+    pub fn boot(machine: &Machine, accel: Chosen, gdb: Option<u16>) -> Result<Self> {
+        Self::begin(machine, accel, Delivery::empty()?, &Begin::Boot { gdb })
+    }
+
+    /// Boots the machine of `template`, to be [saved](Self::save) as that.
+    pub fn boot_for(template: &Template) -> Result<Self> {
+        let (machine, accel) = (&template.machine, template.accel);
+        Self::begin(
+            machine,
+            accel,
+            Delivery::empty()?,
+            &Begin::Save { template },
+        )
+    }
+
+    /// Stops the VM and writes down its state.
+    pub fn save(mut self) -> Result<()> {
+        self.qmp.as_mut().context("QMP")?.save(&self.state)
+    }
+
+    /// Restores `template`, with `delivery` in place of what it had.
+    pub fn restore(template: &Template, delivery: Delivery) -> Result<Self> {
+        let (machine, accel) = (&template.machine, template.accel);
+        let mut vm = Self::begin(machine, accel, delivery, &Begin::Restore { template })?;
+        let restored = vm.qmp.as_mut().context("QMP")?.restore(&vm.state);
+        if let Err(error) = restored {
+            return Err(vm.explain(error)?);
+        }
+        vm.restored = true;
+        Ok(vm)
+    }
+
+    /// `error` with what QEMU has said of it.
+    fn explain(&mut self, error: anyhow::Error) -> Result<anyhow::Error> {
+        let said = self.drain_console()?;
+        let said = String::from_utf8_lossy(&said).trim_end().to_owned();
+        Ok(match said.is_empty() {
+            true => error,
+            false => error.context(said),
+        })
+    }
+
+    fn begin(
         machine: &Machine,
-        initrd: &Path,
         accel: Chosen,
-        request: &Request,
-        gdb: Option<u16>,
+        delivery: Delivery,
+        begin: &Begin<'_>,
     ) -> Result<Self> {
-        let (ours, theirs) = UnixStream::pair().context("a socket")?;
         let (console, console_out) = pipe_with(PipeFlags::CLOEXEC).context("a pipe")?;
         let (keyboard_in, keyboard) = pipe_with(PipeFlags::CLOEXEC).context("a pipe")?;
-        ours.set_nonblocking(true).context("a socket")?;
         ioctl_fionbio(&console, true).context("a pipe")?;
         ioctl_fionbio(&keyboard, true).context("a pipe")?;
 
-        let accelerator = accel.of(machine);
-        let mut command = Command::new(&machine.qemu);
-        command.args(["-machine", &machine.machine, "-accel", accel.accel()]);
-        command.args(["-cpu", &accelerator.cpu, "-smp", &machine.smp()]);
-        command.args(["-m", &machine.memory.to_string(), "-no-reboot"]);
-        command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
-        command.args(["-chardev", "stdio,id=console,signal=off"]);
-        command.args(&machine.console.arguments);
-        let events = format!("socket,id=events,fd={}", theirs.as_raw_fd());
-        command.args(["-chardev", &events]);
-        command.args(&machine.events.arguments);
-        for device in &machine.devices {
-            command.args(["-device", device]);
+        let mut qemu = Qemu::of(machine, accel);
+        qemu.command
+            .args(["-chardev", "stdio,id=console,signal=off"]);
+        qemu.command.args(&machine.console.arguments);
+        let events = qemu.socket("events")?;
+        events.set_nonblocking(true).context("a socket")?;
+        qemu.command.args(&machine.events.arguments);
+
+        let template = match begin {
+            Begin::Boot { .. } => None,
+            Begin::Save { template } | Begin::Restore { template } => Some(*template),
+        };
+        // What a restored VM writes to its memory another one must not see.
+        let restores = matches!(begin, Begin::Restore { .. });
+        qemu.memory("files", delivery::SIZE, &delivery.file, !restores)?;
+        qemu.command.args(&machine.files);
+        match template {
+            None => qemu.command.args(["-machine", &machine.machine]),
+            Some(template) => {
+                qemu.memory("ram", machine.bytes(), &template.memory, !restores)?;
+                let with_ram = format!("{},memory-backend=ram", machine.machine);
+                qemu.command.args(["-machine", &with_ram])
+            }
+        };
+        match begin {
+            Begin::Restore { .. } => drop(qemu.command.args(["-incoming", "defer"])),
+            Begin::Save { .. } | Begin::Boot { .. } => qemu.boot(machine, accel),
         }
-        command.arg("-kernel").arg(&machine.kernel);
-        command.arg("-initrd").arg(initrd);
-        let append = [
-            &format!("console={}", machine.console.tty),
-            &machine.cmdline,
-            &accel.kernel_args(machine),
-            &events_to(&machine.events.tty),
-            &request.to_string(),
-        ];
-        command.args(["-append", &append.map(String::as_str).join(" ")]);
-        if let Some(port) = gdb {
-            command.args(["-gdb", &format!("tcp:127.0.0.1:{port}")]);
+        if let Begin::Boot { gdb: Some(port) } = begin {
+            let port = format!("tcp:127.0.0.1:{port}");
+            qemu.command.args(["-gdb", &port]);
         }
-        command.stdin(keyboard_in);
-        command.stderr(console_out.try_clone().context("a pipe")?);
-        command.stdout(Stdio::from(console_out));
-        // SAFETY: the closure makes one system call, which is allowed between
-        // fork and exec. It hands the socket to this child alone.
-        unsafe {
-            command.pre_exec(move || Ok(fcntl_setfd(&theirs, FdFlags::empty())?));
+        let (mut socket, mut state) = (None, String::new());
+        if let Some(template) = template {
+            socket = Some(qemu.socket("qmp")?);
+            qemu.command.args(["-mon", "chardev=qmp,mode=control"]);
+            state = qemu.inherited.path(&template.state)?;
         }
-        let qemu = Group::spawn(&mut command, Signal::KILL);
-        Ok(Self {
-            qemu: qemu.with_context(|| machine.qemu.display().to_string())?,
+
+        qemu.command.stdin(keyboard_in);
+        let stderr = console_out.try_clone().context("a pipe")?;
+        qemu.command.stderr(stderr).stdout(Stdio::from(console_out));
+        let started = qemu.spawn();
+        let mut vm = Self {
+            qemu: started.with_context(|| machine.qemu.display().to_string())?,
             console: Some(console.into()),
-            events: Some(ours),
+            events: Some(events),
             received: Vec::new(),
             keyboard: Some(Keyboard {
                 input: None,
@@ -119,7 +192,38 @@ impl Vm {
                 pending: Vec::new(),
                 console: keyboard,
             }),
-        })
+            delivery,
+            qmp: None,
+            state,
+            restored: false,
+        };
+        match socket.map(Qmp::connect).transpose() {
+            Ok(qmp) => vm.qmp = qmp,
+            Err(error) => return Err(vm.explain(error)?),
+        }
+        Ok(vm)
+    }
+
+    /// Whether it was restored, not booted.
+    pub fn is_restored(&self) -> bool {
+        self.restored
+    }
+
+    /// Tells the guest, which waits for this, to do what `request` says with
+    /// those of `modules` that it names.
+    pub fn order(&mut self, request: &Request, modules: &Modules) -> Result<()> {
+        if !self.restored {
+            self.delivery.add(modules, &request.modules)?;
+        }
+        let mut seed = [0; 32];
+        getrandom(&mut seed, GetRandomFlags::empty()).context("random numbers")?;
+        let orders = Orders {
+            request: request.clone(),
+            files: self.delivery.modules.clone(),
+            time: SystemTime::now().duration_since(UNIX_EPOCH)?,
+            seed,
+        };
+        self.write(orders.to_line().as_bytes())
     }
 
     /// From now on our standard input goes to the console.
@@ -145,8 +249,30 @@ impl Vm {
 
     /// Answers the guest, which waits for a line.
     pub fn answer(&mut self) -> Result<()> {
-        let mut events = self.events.as_ref().context("the guest is gone")?;
-        events.write_all(b"\n").context("the guest's port")
+        self.write(b"\n")
+    }
+
+    /// Writes to the guest's port, which takes no more than it reads.
+    fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        let Some(events) = &self.events else {
+            return Ok(());
+        };
+        let mut events: &UnixStream = events;
+        while !bytes.is_empty() {
+            match events.write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(events, PollFlags::OUT)];
+                    match poll(&mut fds, None) {
+                        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                        Err(error) => return Err(error).context("poll"),
+                    }
+                }
+                // Whoever waits for its end is told.
+                Err(_) => return Ok(()),
+            }
+        }
+        Ok(())
     }
 
     /// Waits for what happens next, until `deadline` when there is one.
@@ -224,6 +350,74 @@ impl Vm {
         let end = self.received.iter().position(|byte| *byte == b'\n')?;
         let line: Vec<_> = self.received.drain(..=end).collect();
         Some(String::from_utf8_lossy(&line).trim_end().to_owned())
+    }
+}
+
+/// QEMU before it is started.
+struct Qemu {
+    command: Command,
+    inherited: Inherited,
+}
+
+impl Qemu {
+    /// With the parts of `machine` that depend on nothing else.
+    fn of(machine: &Machine, accel: Chosen) -> Self {
+        let mut command = Command::new(&machine.qemu);
+        command.args(["-name", NAME, "-accel", accel.accel()]);
+        command.args(["-cpu", &accel.of(machine).cpu, "-smp", &machine.smp()]);
+        command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
+        command.args(["-no-reboot", "-m", &machine.memory.to_string()]);
+        for device in &machine.devices {
+            command.args(["-device", device]);
+        }
+        let inherited = Inherited::default();
+        Self { command, inherited }
+    }
+
+    /// Adds the chardev `id`, a socket. Returns its other end.
+    fn socket(&mut self, id: &str) -> Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair().context("a socket")?;
+        let theirs = self.inherited.add(theirs)?;
+        let chardev = format!("socket,id={id},fd={theirs}");
+        self.command.args(["-chardev", &chardev]);
+        Ok(ours)
+    }
+
+    /// Adds the memory `id`, which is `file`. When it is not shared, what the VM
+    /// writes stays with it.
+    fn memory(&mut self, id: &str, size: u64, file: &File, shared: bool) -> Result<()> {
+        let path = self.inherited.path(file)?;
+        let share = if shared { "on" } else { "off" };
+        let backend =
+            format!("memory-backend-file,id={id},size={size},mem-path={path},share={share}");
+        self.command.args(["-object", &backend]);
+        Ok(())
+    }
+
+    /// Lets it boot the kernel of `machine`.
+    fn boot(&mut self, machine: &Machine, accel: Chosen) {
+        self.command.arg("-kernel").arg(&machine.kernel);
+        self.command.arg("-initrd").arg(&machine.initrd);
+        let append = [
+            &format!("console={}", machine.console.tty),
+            &machine.cmdline,
+            &accel.kernel_args(machine),
+            &events_to(&machine.events.tty),
+        ];
+        let append = append.map(String::as_str).join(" ");
+        self.command.args(["-append", &append]);
+    }
+
+    /// Starts it. Our copies of what it inherits are closed then: its end is the
+    /// end of all.
+    fn spawn(mut self) -> Result<Group> {
+        let inherited = self.inherited;
+        // SAFETY: the closure makes system calls that are allowed between fork
+        // and exec. It hands the files to this child alone.
+        unsafe {
+            self.command.pre_exec(move || inherited.keep());
+        }
+        Ok(Group::spawn(&mut self.command, Signal::KILL)?)
     }
 }
 

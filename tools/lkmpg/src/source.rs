@@ -2,17 +2,20 @@
 
 //! Gets what a command works with: the VM and the modules.
 
-use std::{iter, path::Path, time::Duration};
+use std::{iter, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use clap::ValueEnum;
+use lkmpg_proto::Catalog;
 
 use crate::{
     cli::Source,
     examples::{self, Example},
-    image::{Modules, find_modules},
-    machine::Machine,
-    nix, repo,
+    machine::{self, Machine},
+    modules::{Modules, find_modules},
+    nix::{self, Planned},
+    repo,
+    select::{Choice, Selection},
     stop::Stop,
 };
 
@@ -30,12 +33,12 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// What the attributes of its VM and modules begin with.
-    fn prefix(self) -> &'static str {
+    /// The flake's set with its VM and modules, and what `--kernel` takes.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Base => "",
-            Self::Debug => "debug.",
-            Self::Gdb => "gdb.",
+            Self::Base => "base",
+            Self::Debug => "debug",
+            Self::Gdb => "gdb",
         }
     }
 
@@ -52,7 +55,8 @@ impl Kernel {
     /// bytes to spare.
     pub fn jobs(self, cpus: usize, memory: u64) -> usize {
         match self {
-            Self::Base | Self::Gdb => cpus.min(4),
+            // About half of their time is waiting.
+            Self::Base | Self::Gdb => (2 * cpus).min(8),
             // Three quarters of their time are waiting: with DEBUG_KOBJECT_RELEASE
             // each unload takes seconds. With KASAN they fill their memory.
             Self::Debug => {
@@ -66,71 +70,161 @@ impl Kernel {
 /// What a VM with the debug kernel takes, in bytes.
 const DEBUG_VM: u64 = 400 << 20;
 
+/// Which modules are meant when none is named.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Usual {
+    /// The examples.
+    Examples,
+    /// Those that test `lkm` as well.
+    AllThatPass,
+}
+
+/// What is to be built, or is there already.
+pub struct Plan {
+    /// Which modules to use, and which of their tests.
+    pub selection: Selection,
+    from: From,
+}
+
+/// Where a VM and modules come from.
+enum From {
+    /// They are here.
+    Given { vm: PathBuf, modules: Modules },
+    /// A flake builds them.
+    Flake {
+        /// The VM, then the modules.
+        planned: Vec<Planned>,
+        examples: Vec<Example>,
+    },
+}
+
+impl Plan {
+    /// Finds out what the words `wanted` mean; when there is none, the `usual`.
+    pub fn new(source: &Source, wanted: &[String], kernel: Kernel, usual: Usual) -> Result<Self> {
+        if let Some(vm) = &source.vm {
+            let modules = find_modules(&source.modules)?;
+            let choice = Choice {
+                usual: modules.keys().cloned().collect(),
+                others: Vec::new(),
+                kernel,
+                catalog: &|| Machine::open(vm)?.catalog(),
+            };
+            let selection = choice.select(wanted)?;
+            let vm = vm.clone();
+            let from = From::Given { vm, modules };
+            return Ok(Self { selection, from });
+        }
+        let root = repo::root(source)?;
+        let flake = repo::flake(source, &root);
+        let here = |examples| examples::for_this_machine(examples, wanted);
+        let mut examples = here(examples::discover(&root)?)?;
+        let count = examples.len();
+        examples.extend(here(examples::in_chapter(&root, examples::TESTS_OF_LKM)?)?);
+        let passing = examples.len();
+        examples.extend(here(examples::in_chapter(&root, examples::FIXTURES)?)?);
+        let names: Vec<_> = examples.iter().map(|it| it.name.clone()).collect();
+        let usual = match usual {
+            Usual::Examples => count,
+            Usual::AllThatPass => passing,
+        };
+        // A pattern is about all that pass, too.
+        let usual = if wanted.is_empty() { usual } else { passing };
+        let (usual, others) = names.split_at(usual);
+        let choice = Choice {
+            usual: usual.to_vec(),
+            others: others.to_vec(),
+            kernel,
+            catalog: &|| catalog(&flake),
+        };
+        let selection = choice.select(wanted)?;
+        examples.retain(|it| selection.names.contains(&it.name));
+        let folders: Vec<_> = examples.iter().map(|it| it.folder.as_str()).collect();
+        repo::require_tracked(&root, &folders)?;
+        let attributes = iter::once("vm").chain(selection.names.iter().map(String::as_str));
+        let attributes: Vec<_> = attributes
+            .map(|name| format!("{}.{name}", kernel.name()))
+            .collect();
+        let planned = nix::plan(&flake, &attributes)?;
+        let from = From::Flake { planned, examples };
+        Ok(Self { selection, from })
+    }
+
+    /// The machine for all of the modules, when it is built already.
+    pub fn machine(&self) -> Result<Option<Machine>> {
+        match &self.from {
+            From::Given { .. } => Ok(None),
+            From::Flake { planned, examples } => {
+                let mut outputs = planned.iter().flat_map(Planned::outputs);
+                let built = outputs.find(|dir| Machine::is_in(dir));
+                let machine = built.map(|dir| Machine::open(dir)).transpose()?;
+                Ok(machine.map(|machine| machine.with(examples.iter().map(|it| &it.needs))))
+            }
+        }
+    }
+
+    /// Builds what is to be built.
+    pub fn build(self) -> Result<Workshop> {
+        let (vm, modules, examples) = match self.from {
+            From::Given { vm, modules } => (vm, modules, Vec::new()),
+            From::Flake { planned, examples } => {
+                nix::realise(&planned)?;
+                let outputs = planned.iter().flat_map(Planned::outputs).cloned();
+                let (vm, outputs): (Vec<_>, Vec<_>) = outputs.partition(|dir| Machine::is_in(dir));
+                let modules = find_modules(&outputs)?;
+                let mut names = self.selection.names.iter();
+                if let Some(name) = names.find(|name| !modules.contains_key(*name)) {
+                    return Err(Stop::failed(format!(
+                        "{name} builds, but makes no {name}.ko"
+                    )));
+                }
+                let vm = vm.into_iter().next();
+                let vm = vm.ok_or_else(|| Stop::failed("the flake's vm has no machine.json"))?;
+                (vm, modules, examples)
+            }
+        };
+        Ok(Workshop {
+            machine: Machine::open(&vm)?,
+            modules,
+            selection: self.selection,
+            examples,
+        })
+    }
+}
+
+/// The tests that `flake` has.
+pub fn catalog(flake: &str) -> Result<Catalog> {
+    let guest = nix::build(flake, "lkmpg-guest")?;
+    machine::read_catalog(&guest.join("share/lkmpg/tests.json"))
+}
+
 /// A VM and the modules to use in it.
 pub struct Workshop {
     /// The VM.
     pub machine: Machine,
     /// The modules' files.
     pub modules: Modules,
-    /// The modules to use, in order.
-    pub names: Vec<String>,
+    /// Which modules to use, and which of their tests.
+    pub selection: Selection,
     /// What is known of the examples; empty without a repository.
     examples: Vec<Example>,
 }
 
 impl Workshop {
-    /// Takes what is given, or builds it for `kernel`.
+    /// Takes what is given, or builds it for `kernel`. The words `wanted` are the
+    /// names of modules; all examples when there is none.
     pub fn open(source: &Source, wanted: &[String], kernel: Kernel) -> Result<Self> {
-        let Some(dir) = &source.vm else {
-            return Self::build(source, wanted, kernel);
-        };
-        let modules = find_modules(&source.modules)?;
-        let all: Vec<_> = modules.keys().cloned().collect();
-        let names = examples::choose(wanted, &all)?;
-        Self::furnish(dir, modules, names, Vec::new())
-    }
-
-    fn build(source: &Source, wanted: &[String], kernel: Kernel) -> Result<Self> {
-        let root = repo::root(source)?;
-        let examples = examples::for_this_machine(examples::discover(&root)?, wanted)?;
-        let all: Vec<_> = examples.iter().map(|it| it.name.clone()).collect();
-        let names = examples::choose(wanted, &all)?;
-        let chosen = examples.iter().filter(|it| names.contains(&it.name));
-        let folders: Vec<_> = chosen.map(|it| it.folder.as_str()).collect();
-        repo::require_tracked(&root, &folders)?;
-
-        let attributes = iter::once("vm").chain(names.iter().map(String::as_str));
-        let attributes: Vec<_> = attributes
-            .map(|name| format!("{}{name}", kernel.prefix()))
-            .collect();
-        let outputs = nix::build(&repo::flake(source, &root), &attributes)?;
-
-        let (vm, outputs): (Vec<_>, Vec<_>) =
-            outputs.into_iter().partition(|dir| Machine::is_in(dir));
-        let modules = find_modules(&outputs)?;
-        if let Some(name) = names.iter().find(|name| !modules.contains_key(*name)) {
-            return Err(Stop::failed(format!(
-                "{name} builds, but makes no {name}.ko"
+        let plan = Plan::new(source, wanted, kernel, Usual::Examples)?;
+        if let Some((name, _)) = plan.selection.only.iter().next() {
+            return Err(Stop::usage(format!(
+                "a part of the tests of {name} is meant, and only `lkmpg test` runs tests"
             )));
         }
-        let vm = vm
-            .first()
-            .ok_or_else(|| Stop::failed("the flake's vm has no machine.json"))?;
-        Self::furnish(vm, modules, names, examples)
+        plan.build()
     }
 
-    fn furnish(
-        vm: &Path,
-        modules: Modules,
-        names: Vec<String>,
-        examples: Vec<Example>,
-    ) -> Result<Self> {
-        Ok(Self {
-            machine: Machine::open(vm)?,
-            modules,
-            names,
-            examples,
-        })
+    /// The names of the modules to use, in order.
+    pub fn names(&self) -> &[String] {
+        &self.selection.names
     }
 
     /// The machine with what the modules called `names` need.
@@ -153,8 +247,8 @@ mod tests {
     #[test]
     fn jobs_fit_the_machine() {
         const GIB: u64 = 1 << 30;
-        assert_eq!(Kernel::Base.jobs(2, GIB), 2);
-        assert_eq!(Kernel::Base.jobs(64, GIB), 4);
+        assert_eq!(Kernel::Base.jobs(2, GIB), 4);
+        assert_eq!(Kernel::Base.jobs(64, GIB), 8);
         assert_eq!(Kernel::Debug.jobs(1, 64 * GIB), 4);
         assert_eq!(Kernel::Debug.jobs(64, 64 * GIB), 16);
         assert_eq!(Kernel::Debug.jobs(2, 2 * GIB), 5);

@@ -43,7 +43,7 @@ fn gdb_needs_its_file_and_a_free_port() {
         let machine = json!({
             "architecture": "any", "machine": "any", "memory": 64, "cpus": 1, "smp": "{cpus}",
             "qemu": "qemu", "kernel": "kernel", "initrd": "initrd", "cmdline": "",
-            "console": port, "events": port, "gdbinit": gdbinit,
+            "console": port, "events": port, "files": [], "tests": "tests", "gdbinit": gdbinit,
             "accelerators": { "kvm": accelerator, "tcg": accelerator },
         });
         fs::write(vm.path().join("machine.json"), machine.to_string()).unwrap();

@@ -11,17 +11,19 @@ use std::{
     env, fs,
     io::{BufRead, BufReader},
     net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// How long what should happen at once may take: other VMs may run beside these.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long what should happen at once may take: kernels may be compiled beside
+/// these.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 fn vm() -> PathBuf {
     let vm = env::var_os("LKMPG_TEST_VM");
@@ -109,24 +111,30 @@ fn descendants(pid: u32) -> Vec<(u32, String)> {
     found
 }
 
-/// A run that does not end by itself, with its temporary files in `temp`.
-fn hanging(temp: &Path) -> Child {
-    lkmpg(&["test", "hangs", "--accel", "tcg"])
+/// What only the command line of a VM has that boots, or is restored.
+const BOOTS: &str = "lkmpg.events=";
+const RESTORED: &str = "-incoming";
+
+/// A run that does not end by itself, with its temporary files in `temp`. Of two
+/// modules the VM of the first is restored.
+fn hanging(temp: &Path, kind: &str) -> Child {
+    let modules: &[_] = match kind {
+        RESTORED => &["hangs", "panics", "--jobs", "1"],
+        _ => &["hangs"],
+    };
+    lkmpg(&[&["test", "--accel", "tcg"], modules].concat())
         .env("TMPDIR", temp)
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap()
 }
 
-/// Waits until `child` runs a VM.
-fn wait_for_vm(child: &Child) -> Vec<(u32, String)> {
+/// Waits until `child` runs a VM of that `kind`.
+fn wait_for_vm(child: &Child, kind: &str) -> Vec<(u32, String)> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let found = descendants(child.id());
-        if found
-            .iter()
-            .any(|(_, command)| command.contains("lkmpg.mode="))
-        {
+        if found.iter().any(|(_, command)| command.contains(kind)) {
             return found;
         }
         assert!(Instant::now() < deadline, "no VM is started");
@@ -228,7 +236,7 @@ fn leaked_memory_is_a_failure() {
     let output = test(&["leaks-memory"]);
     let expected = [
         "test leaks-memory::leaks_nothing ... FAILED",
-        "objects left by 200 rounds: 200 in kmalloc-1k",
+        "objects left by 100 rounds: 100 in kmalloc-1k",
     ];
     assert_fails(&output, &expected);
     assert!(stdout(&output).contains("test leaks-memory::reload ... ok"));
@@ -346,17 +354,17 @@ fn an_unknown_name_is_answered_with_the_nearest() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(
         stderr.trim_end(),
-        "lkmpg: no example is called 'pannics'; did you mean 'panics'?"
+        "lkmpg: no module is called 'pannics'; did you mean 'panics'?"
     );
 }
 
 #[test]
 #[ignore = "needs a VM"]
 fn a_signal_leaves_nothing_behind() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for (signal, kind) in [(Signal::INT, BOOTS), (Signal::TERM, RESTORED)] {
         let temp = tempfile::tempdir().unwrap();
-        let mut child = hanging(temp.path());
-        let vm = wait_for_vm(&child);
+        let mut child = hanging(temp.path(), kind);
+        let vm = wait_for_vm(&child, kind);
         // Twice, as timeout(1) does.
         for _ in 0..2 {
             kill_process(Pid::from_child(&child), signal).unwrap();
@@ -369,14 +377,8 @@ fn a_signal_leaves_nothing_behind() {
     }
 }
 
-#[test]
-#[ignore = "needs a VM"]
-fn a_vm_dies_with_the_program() {
-    let temp = tempfile::tempdir().unwrap();
-    let mut child = hanging(temp.path());
-    let vm = wait_for_vm(&child);
-    child.kill().unwrap();
-    child.wait().unwrap();
+/// Waits until the processes `vm` have ended.
+fn wait_for_the_end(vm: &[(u32, String)]) {
     let deadline = Instant::now() + PATIENCE;
     let runs = |pid: u32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -386,4 +388,162 @@ fn a_vm_dies_with_the_program() {
         assert!(Instant::now() < deadline, "the VM still runs");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn a_vm_dies_with_the_program() {
+    for kind in [BOOTS, RESTORED] {
+        let temp = tempfile::tempdir().unwrap();
+        let mut child = hanging(temp.path(), kind);
+        let vm = wait_for_vm(&child, kind);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        wait_for_the_end(&vm);
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn a_vm_that_is_killed_fails_its_test_only() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut child = hanging(temp.path(), RESTORED);
+    let vm = wait_for_vm(&child, RESTORED);
+    // It has begun when the module is being loaded.
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("modinfo") {
+        assert_ne!(stdout.read_line(&mut told).unwrap(), 0, "{told}");
+    }
+    for (pid, _) in &vm {
+        let pid = Pid::from_raw(*pid as i32).unwrap();
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    std::io::Read::read_to_string(&mut stdout, &mut told).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{told}");
+    // That of the test which was running, or which would have been next.
+    let failed = |line: &str| line.starts_with("test hangs::") && line.ends_with(" FAILED\n");
+    assert!(told.split_inclusive('\n').any(failed), "{told}");
+    for text in [
+        "the VM ended before its tests did",
+        "Kernel panic - not syncing",
+    ] {
+        assert!(told.contains(text), "no {text:?} in:\n{told}");
+    }
+    wait_for_the_end(&vm);
+}
+
+/// What `name` is in the note of a test of `module`: `NAME VALUE`.
+fn noted<'a>(stdout: &'a str, module: &str, name: &str) -> &'a str {
+    let begin = format!("test {module}::finds_no_trace ... ok (");
+    let line = stdout.lines().find(|line| line.starts_with(&begin));
+    let line = line.unwrap_or_else(|| panic!("no {begin:?} in:\n{stdout}"));
+    let mut words = line.trim_end_matches(')').split(' ');
+    words.find(|word| *word == name).unwrap();
+    words.next().unwrap()
+}
+
+/// The VMs of a run are restored from one that has booted, and none sees what
+/// another one did. A module that needs another machine has it.
+#[test]
+#[ignore = "needs a VM"]
+fn restored_vms_are_each_as_new() {
+    const MODULES: [&str; 2] = ["traces-1", "traces-2"];
+    let since_1970 = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    for fresh in [false, true] {
+        let (begin, start) = (since_1970(), Instant::now());
+        let option: &[_] = if fresh { &["--fresh"] } else { &[] };
+        let output = test(&[&MODULES[..], &["needs"], option].concat());
+        let (end, took) = (since_1970(), start.elapsed());
+        let stdout = stdout(&output);
+        assert_eq!(output.status.code(), Some(0), "{stdout}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(stderr, "accel: tcg (as asked)\n");
+        assert!(stdout.contains("test needs::gets_what_it_needs ... ok"));
+
+        let both = |name| MODULES.map(|module| noted(&stdout, module, name));
+        // It is one boot that both come from.
+        let [a, b] = both("boot");
+        assert_eq!(a == b, !fresh, "{stdout}");
+        let [a, b] = both("random");
+        assert_ne!(a, b);
+        for time in both("time") {
+            let time = Duration::from_millis(time.parse().unwrap());
+            assert!((begin..end).contains(&time), "{begin:?}, {time:?}, {end:?}");
+        }
+        // It has run since it booted, and no longer.
+        for uptime in both("uptime") {
+            let uptime: f64 = uptime.parse().unwrap();
+            assert!(
+                uptime > 0.0 && uptime < took.as_secs_f64(),
+                "{uptime}, {took:?}"
+            );
+        }
+    }
+}
+
+/// What a run of two modules says on standard error when QEMU is replaced by a
+/// script that ends, complaining, where its arguments have `text`.
+fn with_qemu_that_refuses(text: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = fs::read(vm().join("machine.json")).unwrap();
+    let mut machine: Value = serde_json::from_slice(&machine).unwrap();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *{text}*) echo it is broken >&2; exit 1 ;; esac\nexec {} \"$@\"\n",
+        machine["qemu"].as_str().unwrap()
+    );
+    let qemu = dir.path().join("qemu");
+    fs::write(&qemu, script).unwrap();
+    fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
+    machine["qemu"] = qemu.to_str().into();
+    fs::write(dir.path().join("machine.json"), machine.to_string()).unwrap();
+
+    let arguments = ["test", "traces-1", "traces-2", "--accel", "tcg"];
+    let output = lkmpg_in(dir.path(), &arguments).output().unwrap();
+    let stdout = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert!(
+        stdout.contains("test traces-2::finds_no_trace ... ok"),
+        "{stdout}"
+    );
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn without_a_template_each_vm_boots() {
+    // No VM can be saved, and none can be restored.
+    for text in ["chardev=qmp", RESTORED] {
+        let said = with_qemu_that_refuses(text);
+        let mut lines = said.lines();
+        assert_eq!(lines.next(), Some("accel: tcg (as asked)"));
+        let line = lines.next().unwrap_or_default();
+        let begin = "lkmpg: a VM cannot be restored, so each boots: ";
+        assert!(line.starts_with(begin), "{said}");
+        assert_eq!(lines.next(), None, "{said}");
+        assert!(line.contains("it is broken"), "{said}");
+    }
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn no_disk_is_needed() {
+    let arguments = ["test", "traces-1", "traces-2", "--accel", "tcg"];
+    let output = lkmpg(&arguments)
+        .env("TMPDIR", "/nowhere")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn one_test_is_run_when_one_is_named() {
+    let output = test(&["traces-1::finds_no_trace", "*::modinfo"]);
+    let stdout = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    let tests = |text: &str| stdout.matches(text).count();
+    assert_eq!(tests("test traces-1::"), 2, "{stdout}");
+    assert_eq!(tests("::modinfo ... ok"), tests(" ... ok") - 1, "{stdout}");
 }

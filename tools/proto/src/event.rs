@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// The guest waits for its [`Orders`](crate::Orders).
+    Waiting,
+    /// The guest has them, and everything that they need.
+    Begun,
     /// A test begins.
     Start {
         /// The module under test.
@@ -66,9 +70,7 @@ impl Event {
     /// The event as one line of JSON, newline included.
     #[must_use]
     pub fn to_line(&self) -> String {
-        let mut line = serde_json::to_string(self).expect("an event is plain data");
-        line.push('\n');
-        line
+        super::to_line(self)
     }
 
     /// Reads what [`Event::to_line`] wrote.

@@ -2,11 +2,25 @@
 
 //! What the host and the guest of a test VM say to each other.
 //!
-//! The host speaks once, on the kernel command line ([`Request`]). The guest
-//! answers with one JSON object a line on its second serial port ([`Event`]).
+//! The guest has a serial port for this. It says that it waits; the host answers
+//! with its [`Orders`], and the guest tells what happens. Each of them writes one
+//! JSON object a line: the guest [`Event`]s.
 
+mod catalog;
 mod event;
 mod request;
 
+pub use catalog::{Catalog, Check};
 pub use event::{Event, Outcome, Step};
-pub use request::{BadRequest, Mode, Request, events_to, events_tty};
+pub use request::{
+    FILES_DEVICE, FILES_VENDOR, Mode, Module, Orders, Request, events_to, events_tty,
+};
+
+use serde::Serialize;
+
+/// `value` as one line of JSON, newline included.
+fn to_line(value: &impl Serialize) -> String {
+    let mut line = serde_json::to_string(value).expect("it is plain data");
+    line.push('\n');
+    line
+}

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::{error, fmt, num::NonZeroU32, str::FromStr};
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 /// What the guest is to do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Run the tests of each module.
     Test,
@@ -11,76 +14,20 @@ pub enum Mode {
     Demo,
     /// Load the modules and give a shell.
     Shell,
-    /// Power off at once: only the boot was of interest.
-    Probe,
 }
 
-impl Mode {
-    const NAMES: [(Self, &'static str); 4] = [
-        (Self::Test, "test"),
-        (Self::Demo, "demo"),
-        (Self::Shell, "shell"),
-        (Self::Probe, "probe"),
-    ];
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (_, name) = Self::NAMES.iter().find(|(mode, _)| mode == self).unwrap();
-        f.write_str(name)
-    }
-}
-
-impl FromStr for Mode {
-    type Err = BadRequest;
-
-    fn from_str(text: &str) -> Result<Self, BadRequest> {
-        let found = Self::NAMES.iter().find(|(_, name)| *name == text);
-        found
-            .map(|(mode, _)| *mode)
-            .ok_or_else(|| BadRequest(format!("lkmpg.mode={text}")))
-    }
-}
-
-/// The host's wish, as it stands on the kernel command line.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// What is to be done with which modules.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Request {
     /// What to do.
     pub mode: Mode,
     /// With which modules, in this order, by file name without `.ko`.
     pub modules: Vec<String>,
+    /// The tests to run of a module, by name; all of one that is not here.
+    pub only: BTreeMap<String, Vec<String>>,
     /// How many times to run the whole list of tests.
     pub repeat: NonZeroU32,
 }
-
-/// The terminal for events, as the words of the kernel command line name it.
-const EVENTS: &str = "lkmpg.events";
-
-/// The word of the kernel command line for a guest that is to write its events
-/// to the terminal `tty`.
-#[must_use]
-pub fn events_to(tty: &str) -> String {
-    format!("{EVENTS}={tty}")
-}
-
-/// The terminal that the text of `/proc/cmdline` names for events.
-#[must_use]
-pub fn events_tty(cmdline: &str) -> Option<&str> {
-    let mut words = cmdline.split_ascii_whitespace();
-    words.find_map(|word| word.strip_prefix(EVENTS)?.strip_prefix('='))
-}
-
-/// A word of the command line that is not understood.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct BadRequest(pub String);
-
-impl fmt::Display for BadRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the kernel command line says {}", self.0)
-    }
-}
-
-impl error::Error for BadRequest {}
 
 impl Request {
     /// A request to do `mode` once with `modules`.
@@ -89,51 +36,86 @@ impl Request {
         Self {
             mode,
             modules,
+            only: BTreeMap::new(),
             repeat: NonZeroU32::MIN,
         }
     }
 
-    /// Finds the request in the text of `/proc/cmdline`; `None` when there is
-    /// none, which is to say that this is not a VM of ours.
-    ///
-    /// # Errors
-    ///
-    /// When a word begins with `lkmpg.` and makes no sense.
-    pub fn parse(cmdline: &str) -> Result<Option<Self>, BadRequest> {
-        let mut mode = None;
-        let mut modules = Vec::new();
-        let mut repeat = NonZeroU32::MIN;
-        for word in cmdline.split_ascii_whitespace() {
-            let Some((key, value)) = word.split_once('=') else {
-                continue;
-            };
-            match key {
-                "lkmpg.mode" => mode = Some(value.parse()?),
-                "lkmpg.modules" => {
-                    let names = value.split(',').filter(|name| !name.is_empty());
-                    modules = names.map(str::to_owned).collect();
-                }
-                "lkmpg.repeat" => {
-                    repeat = value.parse().map_err(|_| BadRequest(word.to_owned()))?;
-                }
-                _ => {}
-            }
-        }
-        Ok(mode.map(|mode| Self {
-            mode,
-            modules,
-            repeat,
-        }))
+    /// Whether the test called `test` of `module` is to be run.
+    #[must_use]
+    pub fn wants(&self, module: &str, test: &str) -> bool {
+        let only = self.only.get(module);
+        only.is_none_or(|tests| tests.iter().any(|name| name == test))
     }
 }
 
-impl fmt::Display for Request {
-    /// The words for the kernel command line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mode, modules) = (self.mode, self.modules.join(","));
-        write!(f, "lkmpg.mode={mode} lkmpg.modules={modules}")?;
-        write!(f, " lkmpg.repeat={}", self.repeat)
+/// What the host tells a guest that waits: a line of JSON on the port that
+/// carries the guest's events. The modules' files are in memory that the VM has
+/// as a device of its own ([`FILES_VENDOR`], [`FILES_DEVICE`]).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Orders {
+    /// What to do.
+    pub request: Request,
+    /// The files, in the order in which they are in the memory, each where the
+    /// one before it ends.
+    pub files: Vec<Module>,
+    /// The time, since 1970: a VM's clock stands while the VM is saved.
+    pub time: Duration,
+    /// For the kernel's random numbers: VMs that were restored from the same
+    /// state would all draw the same.
+    pub seed: [u8; 32],
+}
+
+/// The file of a module.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Module {
+    /// By file name without `.ko`.
+    pub name: String,
+    /// In bytes.
+    pub length: usize,
+}
+
+/// The PCI vendor of the memory with the modules' files, as
+/// `/sys/bus/pci/devices/*/vendor` has it: QEMU's `ivshmem-plain`. The memory is
+/// that in `resource2`.
+pub const FILES_VENDOR: &str = "0x1af4";
+
+/// The PCI device of that memory.
+pub const FILES_DEVICE: &str = "0x1110";
+
+impl Orders {
+    /// The orders as one line of JSON, newline included.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        super::to_line(self)
     }
+
+    /// Reads what [`Orders::to_line`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// When `line` is something else.
+    pub fn from_line(line: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(line)
+    }
+}
+
+/// The terminal for events, as the kernel command line names it.
+const EVENTS: &str = "lkmpg.events";
+
+/// The word of the kernel command line for a guest that is to wait at the
+/// terminal `tty` for its orders, and to write its events there.
+#[must_use]
+pub fn events_to(tty: &str) -> String {
+    format!("{EVENTS}={tty}")
+}
+
+/// The terminal that the text of `/proc/cmdline` names; `None` when this is not
+/// a VM of ours.
+#[must_use]
+pub fn events_tty(cmdline: &str) -> Option<&str> {
+    let mut words = cmdline.split_ascii_whitespace();
+    words.find_map(|word| word.strip_prefix(EVENTS)?.strip_prefix('='))
 }
 
 #[cfg(test)]
@@ -142,35 +124,40 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for (mode, _) in Mode::NAMES {
-            let request = Request {
-                mode,
-                modules: vec!["hello-1".into(), "procfs1".into()],
+        let orders = Orders {
+            request: Request {
+                only: [("hello-1".into(), vec!["reload".into()])].into(),
                 repeat: NonZeroU32::new(3).unwrap(),
-            };
-            let cmdline = format!("panic=-1 {} {request} quiet\n", events_to("tty9"));
-            assert_eq!(events_tty(&cmdline), Some("tty9"));
-            assert_eq!(Request::parse(&cmdline), Ok(Some(request)));
-        }
+                ..Request::new(Mode::Test, vec!["hello-1".into(), "procfs1".into()])
+            },
+            files: vec![Module {
+                name: "hello-1".into(),
+                length: 4824,
+            }],
+            time: Duration::new(1_800_000_000, 5),
+            seed: [7; 32],
+        };
+        let line = orders.to_line();
+        assert_eq!(line.matches('\n').count(), 1);
+        assert_eq!(Orders::from_line(&line).unwrap(), orders);
+        assert!(Orders::from_line("{}\n").is_err());
     }
 
     #[test]
-    fn no_modules_is_a_list_of_none() {
-        let request = Request::new(Mode::Shell, Vec::new());
-        let read = Request::parse(&request.to_string()).unwrap().unwrap();
-        assert!(read.modules.is_empty());
+    fn a_test_is_wanted_unless_others_are_named() {
+        let request = Request {
+            only: [("a".into(), vec!["reload".into()])].into(),
+            ..Request::new(Mode::Test, vec!["a".into(), "b".into()])
+        };
+        assert!(request.wants("a", "reload"));
+        assert!(!request.wants("a", "modinfo"));
+        assert!(request.wants("b", "modinfo"));
     }
 
     #[test]
     fn another_machine_is_left_alone() {
-        assert_eq!(Request::parse("root=/dev/sda1 quiet\n"), Ok(None));
+        let cmdline = format!("panic=-1 {} quiet\n", events_to("tty9"));
+        assert_eq!(events_tty(&cmdline), Some("tty9"));
         assert_eq!(events_tty("root=/dev/sda1 quiet\n"), None);
-        assert_eq!(Request::parse("lkmpg.modules=hello-1"), Ok(None));
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        assert!(Request::parse("lkmpg.mode=dance").is_err());
-        assert!(Request::parse("lkmpg.mode=test lkmpg.repeat=0").is_err());
     }
 }

@@ -2,7 +2,10 @@
 
 //! Which builds run, which have ended, and what they printed.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::SystemTime,
+};
 
 use crate::nix::log::Event;
 
@@ -22,6 +25,8 @@ pub struct Build {
     pub phase: String,
     /// How many files have been compiled.
     pub compiled: usize,
+    /// When it began.
+    pub began: SystemTime,
     log: VecDeque<String>,
 }
 
@@ -31,6 +36,7 @@ impl Build {
             derivation,
             phase: String::new(),
             compiled: 0,
+            began: SystemTime::now(),
             log: VecDeque::new(),
         }
     }

@@ -7,6 +7,7 @@ mod log;
 mod progress;
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     ffi::OsString,
     fs::File,
@@ -15,12 +16,13 @@ use std::{
     path::PathBuf,
     process::{Command, ExitStatus, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
     children::{Group, interrupted},
@@ -35,10 +37,19 @@ use crate::{
 /// How long Nix may take to end after it has closed its output.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// What `nix build --json` says of one installable.
+/// What is to be built of one attribute: what `nix build --json` says of it.
 #[derive(Deserialize)]
-struct Built {
-    outputs: std::collections::BTreeMap<String, PathBuf>,
+#[serde(rename_all = "camelCase")]
+pub struct Planned {
+    drv_path: String,
+    outputs: BTreeMap<String, PathBuf>,
+}
+
+impl Planned {
+    /// The paths that it has, once it is built.
+    pub fn outputs(&self) -> impl Iterator<Item = &PathBuf> {
+        self.outputs.values()
+    }
 }
 
 /// How a run of Nix ended.
@@ -48,43 +59,99 @@ struct Outcome {
     builds: Builds,
 }
 
-/// Builds `attributes` of `flake` and returns the paths of all outputs.
-pub fn build(flake: &str, attributes: &[String]) -> Result<Vec<PathBuf>> {
-    let installables = attributes.iter().map(|name| format!("{flake}#{name}"));
-    let mut args = vec!["build".to_owned(), "--no-link".into(), "--json".into()];
-    args.extend(installables);
-    let stdout = run(&args)?.into_result()?;
-    let built: Vec<Built> = serde_json::from_str(&stdout).context("nix build --json")?;
-    let outputs = built.into_iter().flat_map(|built| built.outputs);
-    Ok(outputs.map(|(_, path)| path).collect())
+/// Evaluates `attributes` of `flake`.
+pub fn plan(flake: &str, attributes: &[String]) -> Result<Vec<Planned>> {
+    let mut args: Vec<String> = ["build", "--no-link", "--json", "--dry-run"]
+        .map(str::to_owned)
+        .into();
+    args.extend(attributes.iter().map(|name| format!("{flake}#{name}")));
+    let stdout = run("nix", &args)?.into_result()?;
+    serde_json::from_str(&stdout).context("nix build --json")
 }
 
-/// Builds as many of `installables` as can be built. What went wrong is
-/// printed; returns whether nothing did.
-pub fn build_all(installables: &[String]) -> Result<bool> {
+/// Builds what is `planned` and not built yet.
+pub fn realise(planned: &[Planned]) -> Result<()> {
+    let mut args = vec!["--realise".to_owned()];
+    args.extend(planned.iter().map(|it| it.drv_path.clone()));
+    run("nix-store", &args)?.into_result().map(drop)
+}
+
+/// Builds `attribute` of `flake` and returns the path of its only output.
+pub fn build(flake: &str, attribute: &str) -> Result<PathBuf> {
+    let planned = plan(flake, &[attribute.to_owned()])?;
+    realise(&planned)?;
+    let mut outputs = planned.iter().flat_map(Planned::outputs);
+    outputs.next().cloned().context("nix build --json")
+}
+
+/// How building went.
+pub struct Results {
+    /// Whether everything is built.
+    pub all_good: bool,
+    /// What had to be built, and how long that took.
+    pub times: Vec<(String, Duration)>,
+}
+
+/// Builds as many of `installables` as can be built. What went wrong is printed.
+pub fn build_all(installables: &[String]) -> Result<Results> {
     let mut args = vec![
         "build".to_owned(),
         "--no-link".into(),
         "--keep-going".into(),
     ];
     args.extend_from_slice(installables);
-    let outcome = run(&args)?;
-    match outcome.into_result() {
-        Ok(_) => Ok(true),
+    let outcome = run("nix", &args)?;
+    let times = times(&outcome.builds.ended);
+    let all_good = match outcome.into_result() {
+        Ok(_) => true,
         Err(error) => match error.downcast_ref::<Stop>() {
             Some(stop) if stop.status == 1 => {
                 eprintln!("{error}");
-                Ok(false)
+                false
             }
-            _ => Err(error),
+            _ => return Err(error),
         },
-    }
+    };
+    Ok(Results { all_good, times })
+}
+
+/// How long each of `builds` took that made its outputs. Nix does not always say at
+/// once that a build has ended, but the store knows since when it has an output.
+fn times(builds: &[Build]) -> Vec<(String, Duration)> {
+    let ended = |build: &Build| {
+        let outputs = outputs(&build.derivation)?;
+        let mut ask = nix("nix");
+        ask.args(["path-info", "--json", outputs.lines().next()?]);
+        let answer = ask.stderr(Stdio::null()).output().ok()?;
+        let answer: Value = serde_json::from_slice(&answer.stdout).ok()?;
+        // A list of one, or a set of one, as Nix has it since 2.19.
+        let info = answer
+            .get(0)
+            .or_else(|| answer.as_object()?.values().next())?;
+        let since = Duration::from_secs(info["registrationTime"].as_u64()?);
+        (UNIX_EPOCH + since).duration_since(build.began).ok()
+    };
+    let times = builds
+        .iter()
+        .filter_map(|build| Some((build.name().to_owned(), ended(build)?)));
+    times.collect()
+}
+
+/// The paths of what `derivation` makes, a line each.
+fn outputs(derivation: &str) -> Option<String> {
+    let mut query = Command::new("nix-store");
+    query.args(["--query", "--outputs", derivation]);
+    let answer = query.stderr(Stdio::null()).output().ok()?;
+    answer
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
 /// Evaluates `installable` after applying the Nix function `apply` to it.
 pub fn eval<T: DeserializeOwned>(installable: &str, apply: &str) -> Result<T> {
     let args = ["eval", "--json", installable, "--apply", apply];
-    let stdout = run(&args.map(str::to_owned))?.into_result()?;
+    let stdout = run("nix", &args.map(str::to_owned))?.into_result()?;
     serde_json::from_str(&stdout).with_context(|| format!("nix eval {installable}"))
 }
 
@@ -92,13 +159,15 @@ pub fn eval<T: DeserializeOwned>(installable: &str, apply: &str) -> Result<T> {
 /// evaluate.
 pub fn flake_check(flake: &str) -> Result<()> {
     let args = ["flake", "check", "--no-build", flake];
-    run(&args.map(str::to_owned))?.into_result().map(drop)
+    run("nix", &args.map(str::to_owned))?
+        .into_result()
+        .map(drop)
 }
 
 /// Gives way to the development shell of `flake`, or to `command` in it.
 /// `nixpkgs` is the flake to use in place of the one called nixpkgs.
 pub fn develop(flake: &str, nixpkgs: Option<&str>, command: &[OsString]) -> Result<Infallible> {
-    let mut nix = nix();
+    let mut nix = nix("nix");
     nix.args(["develop", flake]);
     if let Some(nixpkgs) = nixpkgs {
         nix.args(["--override-flake", "nixpkgs", nixpkgs]);
@@ -112,12 +181,12 @@ pub fn develop(flake: &str, nixpkgs: Option<&str>, command: &[OsString]) -> Resu
 /// Whether the store has `path`.
 pub fn is_valid(path: &str) -> Result<bool> {
     let args = ["path-info", path].map(str::to_owned);
-    Ok(run(&args)?.status.success())
+    Ok(run("nix", &args)?.status.success())
 }
 
-/// `nix`, to be told what to do.
-fn nix() -> Command {
-    let mut command = Command::new("nix");
+/// `program` of Nix, to be told what to do.
+fn nix(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.args(["--extra-experimental-features", "nix-command flakes"]);
     command
 }
@@ -129,9 +198,9 @@ fn not_started(error: io::Error) -> anyhow::Error {
     }
 }
 
-/// Runs `nix` and follows its builds.
-fn run(args: &[String]) -> Result<Outcome> {
-    let mut command = nix();
+/// Runs `program` of Nix and follows its builds.
+fn run(program: &str, args: &[String]) -> Result<Outcome> {
+    let mut command = nix(program);
     command
         .args(args)
         .args(["--log-format", "internal-json", "-v"]);
@@ -202,14 +271,11 @@ impl Outcome {
 /// Whether a build that has ended made its outputs: those of one that failed can
 /// be there, too, but are not valid.
 fn is_made(build: &Build) -> bool {
-    let mut query = Command::new("nix-store");
-    query.args(["--query", "--outputs", &build.derivation]);
-    query.output().is_ok_and(|answer| {
-        let outputs = String::from_utf8_lossy(&answer.stdout);
+    outputs(&build.derivation).is_some_and(|outputs| {
         let mut check = Command::new("nix-store");
         check.arg("--check-validity").args(outputs.lines());
         check.stderr(Stdio::null());
-        answer.status.success() && check.status().is_ok_and(|status| status.success())
+        check.status().is_ok_and(|status| status.success())
     })
 }
 

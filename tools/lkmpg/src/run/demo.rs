@@ -1,31 +1,94 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+use std::{
+    panic::resume_unwind,
+    sync::{Mutex, mpsc},
+    thread,
+};
+
 use anyhow::Result;
 use console::style;
 use lkmpg_proto::{Mode, Request, Step};
 
 use crate::{
     accel,
-    cli::{Source, VmOptions},
-    run::session::{self, News},
+    cli::{RunOptions, Source, VmOptions},
+    run::{jobs, pool::Pool, session::News},
     source::{Kernel, Workshop},
     tally::{Verdict, all_passed, summary},
 };
 
-/// Shows the examples one after the other in one VM. Returns whether all
-/// behaved.
-pub fn demo(source: &Source, wanted: &[String], options: &VmOptions) -> Result<bool> {
+/// What a VM tells of its example.
+enum Told {
+    Begin(String),
+    Step(Step),
+    Verdict(Verdict),
+}
+
+/// Shows the examples one after the other, each in a VM of its own. Returns
+/// whether all behaved.
+pub fn demo(
+    source: &Source,
+    wanted: &[String],
+    options: &VmOptions,
+    run: &RunOptions,
+) -> Result<bool> {
     let kernel = Kernel::Base;
     let workshop = Workshop::open(source, wanted, kernel)?;
     let accel = accel::choose(options.accel, &workshop.machine)?;
-    let request = Request::new(Mode::Demo, workshop.names.clone());
-    let mut tell = |news: News<'_>| match news {
-        News::Begin(module) => heading(module, workshop.shows(module)),
-        News::Step(step) => transcript(&step),
-        News::Verdict(verdict) => complain(verdict),
-    };
     let timeout = options.timeout.unwrap_or(kernel.timeout());
-    let verdicts = session::follow(&workshop, accel, &request, timeout, &mut tell)?;
+    let groups: Vec<_> = workshop
+        .names()
+        .iter()
+        .map(|name| vec![name.clone()])
+        .collect();
+    let pool = Pool::new(&workshop, accel, timeout, &groups, run.fresh, None);
+
+    // Some run at a time, and what they tell is shown in order.
+    let (senders, receivers): (Vec<_>, Vec<_>) = groups.iter().map(|_| mpsc::channel()).unzip();
+    let senders: Vec<_> = senders
+        .into_iter()
+        .map(|sender| Mutex::new(Some(sender)))
+        .collect();
+    let show = |index: usize| -> Result<()> {
+        // Nobody waits for more when this is dropped.
+        let Some(sender) = senders[index].lock().unwrap().take() else {
+            return Ok(());
+        };
+        let request = Request::new(Mode::Demo, groups[index].clone());
+        pool.run(&request, &mut |news| {
+            let _ = sender.send(match news {
+                News::Begin(module) => Told::Begin(module.to_owned()),
+                News::Step(step) => Told::Step(step),
+                News::Verdict(verdict) => Told::Verdict(verdict.clone()),
+            });
+        })?;
+        Ok(())
+    };
+    let mut verdicts = Vec::new();
+    let jobs = jobs::count(run, kernel);
+    let result = thread::scope(|scope| {
+        let shown = scope.spawn(|| {
+            let result = jobs::run(groups.len(), jobs, show);
+            // What was not begun will not be.
+            senders
+                .iter()
+                .for_each(|sender| drop(sender.lock().unwrap().take()));
+            result
+        });
+        for told in receivers.into_iter().flatten() {
+            match told {
+                Told::Begin(module) => heading(&module, workshop.shows(&module)),
+                Told::Step(step) => transcript(&step),
+                Told::Verdict(verdict) => {
+                    complain(&verdict);
+                    verdicts.push(verdict);
+                }
+            }
+        }
+        shown.join().unwrap_or_else(|panic| resume_unwind(panic))
+    });
+    result?;
 
     print!("\n{}", table(&verdicts));
     println!("{}", summary(&verdicts));

@@ -3,6 +3,8 @@
 //! The commands that run VMs.
 
 mod demo;
+mod jobs;
+mod pool;
 mod session;
 mod shell;
 mod test;

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+//! A VM at work.
+
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use lkmpg_proto::{Event, Outcome, Request, Step};
 
 use crate::{
-    accel::Chosen,
     children::interrupted,
     console::Console,
-    image::Initrd,
+    modules::Modules,
     qemu::{Happening, Vm},
-    source::Workshop,
     stop::Stop,
     tally::Verdict,
 };
+
+/// How long a VM that was restored may take to begin: many times what it needs.
+const TO_BEGIN: Duration = Duration::from_secs(300);
 
 /// How long QEMU may go on after the kernel has given up.
 const AFTER_PANIC: Duration = Duration::from_secs(3);
@@ -35,26 +38,34 @@ pub enum News<'a> {
     Step(Step),
 }
 
-/// Boots a VM, has it do what `request` says, and follows it to its end.
+/// How a session ended.
+pub enum End {
+    /// With these verdicts, all of them known by then.
+    Verdicts(Vec<Verdict>, Instant),
+    /// The VM was to be restored and has done nothing: that is why.
+    NotRestored(String),
+}
+
+/// Has `vm` do what `request` says with those of `modules` that it names, and
+/// follows it to its end.
 ///
-/// Returns how each test ended. When the VM itself fails, the test that was
-/// running fails with what is known of the cause.
+/// When the VM itself fails, the test that was running fails with what is known
+/// of the cause.
 pub fn follow(
-    workshop: &Workshop,
-    accel: Chosen,
+    vm: Vm,
     request: &Request,
+    modules: &Modules,
     timeout: Duration,
     news: &mut dyn FnMut(News<'_>),
-) -> Result<Vec<Verdict>> {
-    let machine = workshop.machine_for(&request.modules);
-    let initrd = Initrd::compose(&machine.initrd, &workshop.modules, &request.modules)?;
-    let vm = Vm::start(&machine, &initrd.path(), accel, request, None)?;
+) -> Result<End> {
     Session {
         console: Console::default(),
-        subject: request.modules.join(", "),
+        request,
+        modules,
         running: None,
         verdicts: Vec::new(),
-        ended: false,
+        begun: false,
+        ended: None,
         timeout,
         news,
     }
@@ -63,18 +74,25 @@ pub fn follow(
 
 struct Session<'a> {
     console: Console,
-    subject: String,
+    request: &'a Request,
+    modules: &'a Modules,
     running: Option<(String, String, Instant)>,
     verdicts: Vec<Verdict>,
-    ended: bool,
+    begun: bool,
+    ended: Option<Instant>,
     timeout: Duration,
     news: &'a mut dyn FnMut(News<'_>),
 }
 
 impl Session<'_> {
-    fn run(mut self, mut vm: Vm) -> Result<Vec<Verdict>> {
+    fn run(mut self, mut vm: Vm) -> Result<End> {
         let begin = Instant::now();
         let mut deadline = begin + self.timeout;
+        let restored = vm.is_restored();
+        if restored {
+            vm.order(self.request, self.modules)?;
+            deadline = deadline.min(begin + TO_BEGIN);
+        }
         let mut trouble = None;
         loop {
             match vm.next(Some(deadline))? {
@@ -84,6 +102,11 @@ impl Session<'_> {
                     break;
                 }
                 Happening::Line(line) => match Event::from_line(&line) {
+                    Ok(Event::Waiting) => vm.order(self.request, self.modules)?,
+                    Ok(Event::Begun) => {
+                        self.begun = true;
+                        deadline = begin + self.timeout;
+                    }
                     Ok(event) => self.hear(event),
                     Err(_) => {
                         trouble =
@@ -99,26 +122,33 @@ impl Session<'_> {
                     }
                 }
             }
-            if self.ended {
-                deadline = deadline.min(Instant::now() + AFTER_END);
+            if let Some(ended) = self.ended {
+                deadline = deadline.min(ended + AFTER_END);
             }
         }
+        let end = self.ended.unwrap_or_else(Instant::now);
         vm.end(Duration::ZERO)?;
         if interrupted() {
             return Err(Stop::failed("interrupted"));
+        }
+        if restored && !self.begun {
+            return Ok(End::NotRestored(match self.console.tail(3) {
+                line if line.is_empty() => "it does nothing".to_owned(),
+                line => line,
+            }));
         }
         if let Some(panic) = self.console.panic() {
             self.fail(&format!("the kernel gave up:\n{panic}"), begin);
         } else if let Some(trouble) = trouble {
             self.fail_with_log(&trouble, begin);
-        } else if !self.ended {
+        } else if self.ended.is_none() {
             self.fail_with_log("the VM ended before its tests did", begin);
         }
-        Ok(self.verdicts)
+        Ok(End::Verdicts(self.verdicts, end))
     }
 
     fn timed_out(&self) -> String {
-        if self.ended {
+        if self.ended.is_some() {
             "the VM did not power off".to_owned()
         } else {
             let seconds = self.timeout.as_secs();
@@ -149,8 +179,8 @@ impl Session<'_> {
                 });
             }
             Event::Demo { step, .. } => (self.news)(News::Step(step)),
-            Event::End => self.ended = true,
-            Event::Ready => {}
+            Event::End => self.ended = Some(Instant::now()),
+            Event::Waiting | Event::Begun | Event::Ready => {}
         }
     }
 
@@ -172,7 +202,7 @@ impl Session<'_> {
         let (subject, test, begin) = self
             .running
             .take()
-            .unwrap_or_else(|| (self.subject.clone(), "vm".to_owned(), begin));
+            .unwrap_or_else(|| (self.request.modules.join(", "), "vm".to_owned(), begin));
         self.judge(Verdict {
             subject,
             test,

@@ -15,7 +15,6 @@ use crate::{
     children::interrupted,
     cli::{Source, VmOptions},
     console::Console,
-    image::Initrd,
     qemu::{Happening, Vm},
     source::{Kernel, Workshop},
     stop::Stop,
@@ -47,10 +46,9 @@ pub fn shell(
     let workshop = Workshop::open(source, wanted, kernel)?;
     let hint = gdb.map(|port| gdb_command(&workshop, port)).transpose()?;
     let accel = accel::choose(options.accel, &workshop.machine)?;
-    let request = Request::new(Mode::Shell, workshop.names.clone());
+    let request = Request::new(Mode::Shell, workshop.names().to_vec());
     let machine = workshop.machine_for(&request.modules);
-    let initrd = Initrd::compose(&machine.initrd, &workshop.modules, &request.modules)?;
-    let mut vm = Vm::start(&machine, &initrd.path(), accel, &request, gdb)?;
+    let mut vm = Vm::boot(&machine, accel, gdb)?;
 
     // Until the shell is there the console shows the boot, which is of
     // interest only when something goes wrong.
@@ -59,8 +57,11 @@ pub fn shell(
     loop {
         match vm.next(Some(deadline))? {
             Happening::Console(text) => console.push(&text),
-            Happening::Line(line) if matches!(Event::from_line(&line), Ok(Event::Ready)) => break,
-            Happening::Line(_) => {}
+            Happening::Line(line) => match Event::from_line(&line) {
+                Ok(Event::Waiting) => vm.order(&request, &workshop.modules)?,
+                Ok(Event::Ready) => break,
+                _ => {}
+            },
             Happening::Ended | Happening::Silence => {
                 drop(vm);
                 let tail = console.tail(TAIL);
@@ -102,7 +103,7 @@ fn gdb_command(workshop: &Workshop, port: u16) -> Result<String> {
     })?;
     let gdbinit = path::absolute(gdbinit).context("gdbinit")?;
     let mut dirs = Vec::new();
-    for name in &workshop.names {
+    for name in workshop.names() {
         let file = &workshop.modules[name].file;
         let file = file
             .canonicalize()

@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::{
-    fs,
-    num::NonZero,
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{cmp::Reverse, sync::Mutex, time::Duration};
 
 use anyhow::Result;
 use console::style;
@@ -17,76 +8,92 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lkmpg_proto::{Mode, Request};
 
 use crate::{
-    accel::{self, Chosen},
-    cli::{Source, TestOptions, VmOptions},
-    junit,
-    run::session::{self, News},
-    source::Workshop,
+    accel,
+    cli::{RunOptions, Source, TestOptions, VmOptions},
+    junit::{self, Times},
+    run::{
+        jobs,
+        pool::{Early, Pool},
+        session::News,
+    },
+    source::{Plan, Usual, Workshop},
     tally::{Verdict, all_passed, summary},
 };
 
 /// How often the progress bar moves.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Runs the tests of each example in a VM of its own. Returns whether all
-/// passed.
+/// Runs the tests of each module in a VM of its own. Returns whether all passed.
 pub fn test(
     source: &Source,
     wanted: &[String],
     vm: &VmOptions,
+    run: &RunOptions,
     options: &TestOptions,
 ) -> Result<bool> {
-    let workshop = Workshop::open(source, wanted, options.kernel)?;
-    let accel = accel::choose(vm.accel, &workshop.machine)?;
-    let verdicts = run_all(&workshop, accel, vm, options)?;
+    let plan = Plan::new(source, wanted, options.kernel, Usual::AllThatPass)?;
+    let early = Early::begin(&plan, vm.accel)?;
+    let workshop = plan.build()?;
+    let accel = match &early {
+        Some(early) => early.accel,
+        None => accel::choose(vm.accel, &workshop.machine)?,
+    };
+
+    let groups = groups(&workshop)?;
+    let timeout = vm.timeout.unwrap_or(options.kernel.timeout());
+    let pool = Pool::new(&workshop, accel, timeout, &groups, run.fresh, early);
+    let jobs = jobs::count(run, options.kernel);
+    let (verdicts, times) = run_all(&pool, &groups, jobs, &workshop, options)?;
 
     report_failures(&verdicts);
     if let Some(path) = &options.junit {
-        junit::write(path, &verdicts)?;
+        junit::write(path, &verdicts, &times)?;
     }
     println!("{}", summary(&verdicts));
     Ok(all_passed(&verdicts))
 }
 
-/// Starts a VM for each example, some at a time.
+/// The modules for each VM: one. Those with most tests come first, so that no VM
+/// runs alone for long in the end.
+fn groups(workshop: &Workshop) -> Result<Vec<Vec<String>>> {
+    let mut names = workshop.names().to_vec();
+    if names.len() > 1 {
+        let catalog = workshop.machine.catalog()?;
+        names.sort_by_key(|name| Reverse(catalog.count(name)));
+    }
+    Ok(names.into_iter().map(|name| vec![name]).collect())
+}
+
+/// Has a VM test each of `groups`, so many at a time. Returns how each test ended,
+/// and how long that took each VM, by the names of its modules.
 fn run_all(
+    pool: &Pool<'_>,
+    groups: &[Vec<String>],
+    jobs: usize,
     workshop: &Workshop,
-    accel: Chosen,
-    vm: &VmOptions,
     options: &TestOptions,
-) -> Result<Vec<Verdict>> {
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::new());
-    let timeout = vm.timeout.unwrap_or(options.kernel.timeout());
-    let bar = bar(workshop.names.len());
-    let work = || {
-        while let Some(name) = workshop.names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let request = Request {
-                repeat: options.repeat,
-                ..Request::new(Mode::Test, vec![name.clone()])
-            };
-            let result = session::follow(workshop, accel, &request, timeout, &mut |news| {
-                if let News::Verdict(verdict) = news {
-                    bar.suspend(|| print(verdict));
-                }
-            });
-            bar.inc(1);
-            let failed = result.is_err();
-            results.lock().unwrap().push(result);
-            if failed {
-                // Not the module's fault: the other VMs would fare no better.
-                next.store(workshop.names.len(), Ordering::Relaxed);
+) -> Result<(Vec<Verdict>, Times)> {
+    let bar = bar(groups.len());
+    let all = Mutex::new((Vec::new(), Times::new()));
+    jobs::run(groups.len(), jobs, |index| {
+        let request = Request {
+            only: workshop.selection.only.clone(),
+            repeat: options.repeat,
+            ..Request::new(Mode::Test, groups[index].clone())
+        };
+        let (verdicts, took) = pool.run(&request, &mut |news| {
+            if let News::Verdict(verdict) = news {
+                bar.suspend(|| print(verdict));
             }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..jobs(options).min(workshop.names.len()) {
-            scope.spawn(work);
-        }
-    });
+        })?;
+        let (all, times) = &mut *all.lock().unwrap();
+        all.extend(verdicts);
+        times.insert(groups[index].join(", "), took);
+        bar.inc(1);
+        Ok(())
+    })?;
     bar.finish_and_clear();
-    let results: Result<Vec<_>> = results.into_inner().unwrap().into_iter().collect();
-    Ok(results?.into_iter().flatten().collect())
+    Ok(all.into_inner().unwrap())
 }
 
 /// How many modules are done, below the results; nothing without a terminal.
@@ -95,23 +102,6 @@ fn bar(modules: usize) -> ProgressBar {
     let bar = ProgressBar::new(modules as u64).with_style(style.expect("the template is sound"));
     bar.enable_steady_tick(TICK);
     bar
-}
-
-fn jobs(options: &TestOptions) -> usize {
-    if let Some(jobs) = options.jobs {
-        return jobs.get() as usize;
-    }
-    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
-    options.kernel.jobs(cpus, free_memory().unwrap_or(0))
-}
-
-/// How much memory is to be had without swapping, in bytes.
-fn free_memory() -> Option<u64> {
-    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
-    let mut lines = meminfo.lines();
-    let line = lines.find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib << 10)
 }
 
 fn print(verdict: &Verdict) {
