@@ -15,8 +15,8 @@ use std::{
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Command, ExitStatus, Stdio},
-    thread,
-    time::{Duration, UNIX_EPOCH},
+    slice, thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
@@ -118,34 +118,41 @@ pub fn build_all(installables: &[String]) -> Result<Results> {
 /// How long each of `builds` took that made its outputs. Nix does not always say at
 /// once that a build has ended, but the store knows since when it has an output.
 fn times(builds: &[Build]) -> Vec<(String, Duration)> {
-    let ended = |build: &Build| {
-        let outputs = outputs(&build.derivation)?;
-        let mut ask = nix("nix");
-        ask.args(["path-info", "--json", outputs.lines().next()?]);
-        let answer = ask.stderr(Stdio::null()).output().ok()?;
-        let answer: Value = serde_json::from_slice(&answer.stdout).ok()?;
-        // A list of one, or a set of one, as Nix has it since 2.19.
-        let info = answer
-            .get(0)
-            .or_else(|| answer.as_object()?.values().next())?;
-        let since = Duration::from_secs(info["registrationTime"].as_u64()?);
-        (UNIX_EPOCH + since).duration_since(build.began).ok()
-    };
-    let times = builds
-        .iter()
-        .filter_map(|build| Some((build.name().to_owned(), ended(build)?)));
+    let made = made(builds).unwrap_or_default();
+    let times = builds.iter().filter_map(|build| {
+        let took = made.get(&build.derivation)?.duration_since(build.began);
+        Some((build.name().to_owned(), took.ok()?))
+    });
     times.collect()
 }
 
-/// The paths of what `derivation` makes, a line each.
-fn outputs(derivation: &str) -> Option<String> {
+/// Since when the store has what `builds` make, by derivation.
+fn made(builds: &[Build]) -> Option<BTreeMap<String, SystemTime>> {
+    let mut ask = nix("nix");
+    ask.args(["path-info", "--json"]);
+    ask.args(outputs(builds)?.lines());
+    let answer = ask.stderr(Stdio::null()).output().ok()?;
+    let answer: Value = serde_json::from_slice(&answer.stdout).ok()?;
+    // A list, or since Nix 2.19 a set by path.
+    let infos: Vec<_> = match &answer {
+        Value::Array(list) => list.iter().collect(),
+        other => other.as_object()?.values().collect(),
+    };
+    let made = infos.into_iter().filter_map(|info| {
+        let since = Duration::from_secs(info["registrationTime"].as_u64()?);
+        Some((info["deriver"].as_str()?.to_owned(), UNIX_EPOCH + since))
+    });
+    Some(made.collect())
+}
+
+/// The paths of what `builds` make, a line each.
+fn outputs(builds: &[Build]) -> Option<String> {
     let mut query = Command::new("nix-store");
-    query.args(["--query", "--outputs", derivation]);
+    query.args(["--query", "--outputs"]);
+    query.args(builds.iter().map(|build| &build.derivation));
     let answer = query.stderr(Stdio::null()).output().ok()?;
-    answer
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&answer.stdout).into_owned())
+    let paths = String::from_utf8_lossy(&answer.stdout).into_owned();
+    answer.status.success().then_some(paths)
 }
 
 /// Evaluates `installable` after applying the Nix function `apply` to it.
@@ -271,7 +278,7 @@ impl Outcome {
 /// Whether a build that has ended made its outputs: those of one that failed can
 /// be there, too, but are not valid.
 fn is_made(build: &Build) -> bool {
-    outputs(&build.derivation).is_some_and(|outputs| {
+    outputs(slice::from_ref(build)).is_some_and(|outputs| {
         let mut check = Command::new("nix-store");
         check.arg("--check-validity").args(outputs.lines());
         check.stderr(Stdio::null());
