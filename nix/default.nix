@@ -97,7 +97,7 @@ let
     lkmTests
   ];
 
-  # All of them, which one program in the VM tests. Their names are their own.
+  # All modules: one program in the VM has the tests of all of them.
   all = scope.examples.disjoint [
     passing
     fixtures
@@ -149,8 +149,7 @@ in
   # builds them who did not ask for them.
   legacyPackages = {
     inherit (scope) kernel-nixos kernel-debug;
-    inherit base debug;
-    inherit gdb;
+    inherit base debug gdb;
     vm-tests = (vmTest passing).tests;
     # Checks that take long and rarely fail.
     nightly = {

@@ -28,6 +28,9 @@ const AFTER_END: Duration = Duration::from_secs(10);
 /// How much of the console an error quotes, in lines.
 const TAIL: usize = 30;
 
+/// How much of it says why a VM was not restored, in lines.
+const REASON: usize = 3;
+
 /// What a session tells while it runs.
 pub enum News<'a> {
     /// A test of the module, or its demonstration, begins.
@@ -132,7 +135,7 @@ impl Session<'_> {
             return Err(Stop::failed("interrupted"));
         }
         if restored && !self.begun {
-            return Ok(End::NotRestored(match self.console.tail(3) {
+            return Ok(End::NotRestored(match self.console.tail(REASON) {
                 line if line.is_empty() => "it does nothing".to_owned(),
                 line => line,
             }));
