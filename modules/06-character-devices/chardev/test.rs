@@ -177,8 +177,8 @@ fn keeps_the_module_while_open(vm: &mut Vm) -> Result {
 }
 
 fn lets_one_of_a_hundred_threads_in(vm: &mut Vm) -> Result {
-    const THREADS: u32 = 100;
     const OPENINGS: u32 = 10;
+    let threads = vm.fewer(100);
 
     let _module = vm.load("chardev")?;
     let open_often = |_| {
@@ -186,10 +186,10 @@ fn lets_one_of_a_hundred_threads_in(vm: &mut Vm) -> Result {
             .map(|_| patiently())
             .collect::<Result<Vec<_>>>()
     };
-    let mut told_of = on_threads(THREADS, open_often)?.concat();
+    let mut told_of = on_threads(threads, open_often)?.concat();
     // Nobody was told what somebody else was.
     told_of.sort_unstable();
-    assert_eq!(told_of, (0..THREADS * OPENINGS).collect::<Vec<_>>());
+    assert_eq!(told_of, (0..threads * OPENINGS).collect::<Vec<_>>());
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use rustix::{
     process::{Signal, getpid, kill_process},
 };
 
-use crate::{arch::OPEN, kmemleak, polling::*, prelude::*};
+use crate::{arch::OPEN, polling::*, prelude::*};
 use signals::{Reaction, handled, react};
 
 pub const EXAMPLE: Example = Example {
@@ -259,9 +259,8 @@ fn one_at_a_time_gets_in(vm: &mut Vm) -> Result {
 
 fn many_open_and_close_at_once(vm: &mut Vm) -> Result {
     let _module = vm.load("sleep")?;
-    // Each close wakes all who wait, which takes its time where everything is
-    // checked.
-    let turns = if kmemleak::available() { 2 } else { 20 };
+    // Each close wakes all who wait.
+    let turns = vm.fewer(20);
     let rounds = move || -> Result {
         for _ in 0..turns {
             take_turn(Duration::ZERO)?;

@@ -55,7 +55,7 @@ fn listening() -> Result<(Control, u16)> {
 fn connected() -> Result<(Control, TcpStream)> {
     let (end, port) = listening()?;
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     end.call(ACCEPT, 0)?;
     Ok((end, stream))
 }
@@ -317,12 +317,12 @@ fn only_so_many_wait_to_be_accepted(vm: &mut Vm) -> Result {
     let addr = (Ipv4Addr::LOCALHOST, port).into();
     let mut streams = Vec::new();
     for _ in 0..=16 {
-        streams.push(TcpStream::connect_timeout(&addr, Duration::from_secs(60))?);
+        streams.push(TcpStream::connect_timeout(&addr, TIMEOUT)?);
     }
     let more = || TcpStream::connect_timeout(&addr, Duration::from_millis(500));
     assert_eq!(more().unwrap_err().kind(), io::ErrorKind::TimedOut);
     end.call(ACCEPT, 0)?;
-    TcpStream::connect_timeout(&addr, Duration::from_secs(60))?;
+    TcpStream::connect_timeout(&addr, TIMEOUT)?;
     Ok(())
 }
 

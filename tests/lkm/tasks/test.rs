@@ -59,7 +59,7 @@ fn serve(tasks: &Control, kind: usize) -> Result<TcpStream> {
 
 fn connect(addr: impl Into<IpAddr>, port: u16) -> Result<TcpStream> {
     let stream = TcpStream::connect((addr.into(), port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -7,13 +7,10 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::{kmemleak, prelude::*};
+use crate::prelude::*;
 
 /// The port that servers listen at where nobody says another one.
 const PORT: u16 = 8080;
-
-/// How long a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A module that listens for TCP connections and sends back what it receives,
 /// and the tests that each such module must pass.
@@ -129,10 +126,9 @@ impl EchoServer {
     /// A thousand clients talk at once.
     pub fn serves_a_thousand_at_once(&self, vm: &mut Vm) -> Result {
         let _module = vm.load(self.module)?;
-        // Where each access to memory is checked it takes what it takes.
-        let clients = if kmemleak::available() { 200 } else { 1000 };
-        client(&format!("connections {clients} count 20"))?;
-        client("connections 100 size 10000 count 20 bulk")?;
+        client(&format!("connections {} count 20", vm.fewer(1000)))?;
+        let few = vm.fewer(100);
+        client(&format!("connections {few} size 10000 count 20 bulk"))?;
         client("connections 2 size 1048576 count 5")
     }
 
@@ -185,14 +181,11 @@ impl EchoServer {
     /// that it is over, and nothing is left. Tries it that many times, and returns
     /// how long an unload took: the median.
     ///
-    /// Where each access to memory is checked, 300 clients do it twice.
+    /// On the debug kernel, 200 clients do it twice.
     pub fn unloads_with_a_thousand_clients(&self, vm: &mut Vm, rounds: u32) -> Result<Duration> {
         forget_connections_at_once()?;
         allow_files()?;
-        let (rounds, clients) = match kmemleak::available() {
-            true => (2, 300),
-            false => (rounds, 1000),
-        };
+        let (rounds, clients) = (vm.fewer(rounds).max(2), vm.fewer(1000));
         let mut times = Vec::new();
         for _ in 0..rounds {
             let module = vm.load(self.module)?;
@@ -234,9 +227,7 @@ impl EchoServer {
         let without = Used::in_five_seconds()?;
         let _module = vm.load(self.module)?;
         let mut streams = Vec::new();
-        // Where each access to memory is checked there is not enough of it.
-        let clients = if kmemleak::available() { 200 } else { 1000 };
-        for _ in 0..clients {
+        for _ in 0..vm.fewer(1000) {
             let mut stream = connect()?;
             assert_eq!(exchange(&mut stream, b"x")?, b"x");
             streams.push(stream);
@@ -260,7 +251,7 @@ impl EchoServer {
 fn connect() -> Result<TcpStream> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, PORT))?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 

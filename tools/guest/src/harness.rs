@@ -18,7 +18,7 @@ use crate::{
     kmemleak, module,
     report::Report,
     snapshot::Snapshot,
-    trouble,
+    trouble::{self, Trouble},
 };
 
 /// Runs tests one by one and reports each.
@@ -93,7 +93,7 @@ impl<'a> Harness<'a> {
 
         let begin = Instant::now();
         let result = panic::catch_unwind(AssertUnwindSafe(|| run(&mut self.vm)));
-        let notes = self.vm.take_notes();
+        let mut notes = self.vm.take_notes();
         let millis = begin.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
 
         let result = result.unwrap_or_else(|payload| Err(describe(&*payload)));
@@ -102,13 +102,22 @@ impl<'a> Harness<'a> {
         let trouble = trouble::find(&self.vm.log().take()?);
         let result = match (result, trouble) {
             (result, None) => result,
-            (Ok(_), Some(trouble)) => Err(anyhow!("the kernel complained:\n{trouble}")),
-            (Err(error), Some(trouble)) => {
-                Err(anyhow!("{error:#}\nand the kernel complained:\n{trouble}"))
+            (Ok(_), Some(Trouble::Fault(text))) => Err(anyhow!("the kernel complained:\n{text}")),
+            (Ok(note), Some(Trouble::Slowness(text))) => {
+                let line = text.lines().next().unwrap_or_default();
+                notes.push(format!("the kernel was slow: {line}"));
+                Ok(note)
+            }
+            (Err(error), Some(Trouble::Fault(text) | Trouble::Slowness(text))) => {
+                Err(anyhow!("{error:#}\nand the kernel complained:\n{text}"))
             }
         };
         let (outcome, message) = match result {
-            Ok(note) => (Outcome::Passed, note + &notes),
+            Ok(note) => {
+                notes.insert(0, note);
+                notes.retain(|note| !note.is_empty());
+                (Outcome::Passed, notes.join(", "))
+            }
             Err(error) => (Outcome::Failed, format!("{error:#}")),
         };
         // After a failure too, the next test is to find the machine clean.

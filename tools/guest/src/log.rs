@@ -4,15 +4,13 @@ use std::{
     fs::{File, OpenOptions},
     io::Read,
     os::unix::fs::OpenOptionsExt,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    fs::OFlags,
-    io::Errno,
-};
+use rustix::{fs::OFlags, io::Errno};
+
+use crate::eventually::within;
 
 /// How long [`Log::expect`] waits.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -132,19 +130,18 @@ impl Log {
     ///
     /// When no such line came; the error quotes the lines that did.
     pub fn expect(&mut self, text: &str) -> Result<String> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let lines = self.lines()?;
-            if let Some(line) = lines.iter().find(|line| line.text.contains(text)) {
-                return Ok(line.text.clone());
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                bail!("the kernel did not log {text:?}, but:\n{}", quote(lines));
-            }
-            let timeout = Timespec::try_from(left).context("a timeout")?;
-            let mut fds = [PollFd::new(&self.kmsg, PollFlags::IN)];
-            poll(&mut fds, Some(&timeout)).context("/dev/kmsg")?;
+        let mut found = None;
+        within(PATIENCE, || {
+            let mut lines = self.lines()?.iter();
+            found = lines.find(|line| line.text.contains(text)).cloned();
+            anyhow::Ok(found.is_some())
+        })?;
+        match found {
+            Some(line) => Ok(line.text),
+            None => bail!(
+                "the kernel did not log {text:?}, but:\n{}",
+                quote(self.lines()?)
+            ),
         }
     }
 

@@ -25,7 +25,7 @@ pub use crate::{
     control::{Answer, Control, IOCTL},
     echo_server::{EchoServer, forget_connections_at_once},
     echo_server_tests,
-    eventually::eventually,
+    eventually::{TIMEOUT, eventually},
     files::{error_of, read_write},
     live_tasks::{Task, live_tasks},
     log::info,

@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::io::Errno;
 
-use crate::{Log, Module, module, slabs, syscalls::errno};
+use crate::{Log, Module, kmemleak, module, slabs, syscalls::errno};
 
 /// The machine that a test runs on.
 pub struct Vm {
@@ -64,8 +64,8 @@ impl Vm {
     }
 
     /// What was noted since the last call of this function.
-    pub(crate) fn take_notes(&mut self) -> String {
-        std::mem::take(&mut self.notes).join(", ")
+    pub(crate) fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Whether a module's `pr_debug!` prints: where the kernel was built with
@@ -109,6 +109,16 @@ impl Vm {
             String::from_utf8_lossy(&result.stderr)
         );
         Ok(output)
+    }
+
+    /// How many to take where the base kernel's tests take `many`: a fifth of them
+    /// on the debug kernel, which checks each access to memory.
+    #[must_use]
+    pub fn fewer(&self, many: u32) -> u32 {
+        match kmemleak::available() {
+            true => many / 5,
+            false => many,
+        }
     }
 
     /// Does `round` 100 times, or three times on the debug kernel, where each

@@ -145,7 +145,6 @@ fn wait_for_vm(child: &Child, kind: &str) -> Vec<(u32, String)> {
 #[test]
 #[ignore = "needs a VM"]
 fn a_panic_ends_at_once_with_its_trace() {
-    let begin = Instant::now();
     let output = test(&["panics"]);
     assert_fails(
         &output,
@@ -157,8 +156,7 @@ fn a_panic_ends_at_once_with_its_trace() {
             "Kernel panic - not syncing",
         ],
     );
-    // Not only at the timeout.
-    assert!(begin.elapsed() < Duration::from_secs(120));
+    assert!(!stdout(&output).contains("killed after"), "at the timeout");
 }
 
 #[test]
