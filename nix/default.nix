@@ -10,19 +10,25 @@ let
     self:
     let
       inherit (self) machine;
+      # Nix builds first what comes first by name. The tests on the debug kernel
+      # take longest, so it is the second, after the one that all else needs.
       kernelWith =
-        fragments:
+        pname: fragments:
         (self.callPackage ./kernel.nix {
+          inherit pname;
           fragments = [ ./kernel/base.config ] ++ machine.kernel.fragments ++ fragments;
         }).kernel;
     in
     {
       machine = import (./machines + "/${pkgs.stdenv.hostPlatform.system}.nix");
 
-      kernel = kernelWith [ ];
-      kernel-nixos = kernelWith ([ ./kernel/nixos.config ] ++ machine.nixos.fragments);
-      kernel-gdb = kernelWith [ ./kernel/gdb.config ];
-      kernel-debug = kernelWith [ ./kernel/debug.config ];
+      kernel = kernelWith "linux" [ ];
+      kernel-nixos = kernelWith "linux-nixos" ([ ./kernel/nixos.config ] ++ machine.nixos.fragments);
+      kernel-gdb = kernelWith "linux-gdb" [ ./kernel/gdb.config ];
+      kernel-debug = kernelWith "linux-debug" [ ./kernel/debug.config ];
+
+      # For modules: their warnings are of interest.
+      moduleMakeFlags = kernel: kernel.commonMakeFlags ++ [ "KCFLAGS=" ];
 
       busybox = self.callPackage ./busybox.nix { inherit (pkgs.pkgsStatic) stdenv; };
       initramfsWith = self.callPackage ./initramfs.nix;

@@ -10,6 +10,7 @@
   python3,
   kernel,
   modules,
+  moduleMakeFlags,
 }:
 let
   # The kernel's Rust sources, of which a build tree need not keep any.
@@ -20,7 +21,7 @@ let
 
   environment = {
     KDIR = "${kernel.dev}/lib/modules/${kernel.modDirVersion}/build";
-    KMAKEFLAGS = toString kernel.commonMakeFlags;
+    KMAKEFLAGS = toString (moduleMakeFlags kernel);
     KERNEL_SOURCE = source;
   };
 in

@@ -11,6 +11,7 @@
   kernel,
   examples,
   machine,
+  moduleMakeFlags,
 }:
 let
   build =
@@ -19,7 +20,7 @@ let
       {
         version = kernel.modDirVersion;
         nativeBuildInputs = kernel.moduleBuildDependencies;
-        makeFlags = kernel.commonMakeFlags ++ [
+        makeFlags = moduleMakeFlags kernel ++ [
           "KDIR=${kernel.dev}/lib/modules/${kernel.modDirVersion}/build"
         ];
         dontUnpack = true;

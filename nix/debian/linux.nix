@@ -5,12 +5,14 @@
 # lib/modules/VERSION/build what out-of-tree modules in C and Rust need).
 { mkDerivation, pins }:
 {
+  pname ? "linux",
   version,
   modDirVersion ? version,
   src,
   configfile,
   # What nixpkgs' builder must know before there is a .config.
   config ? { },
+  extraMakeFlags ? [ ],
 }:
 let
   commonMakeFlags = [
@@ -20,11 +22,11 @@ let
     "KBUILD_BUILD_VERSION=1"
     "KBUILD_BUILD_USER=lkmpg"
     "KBUILD_BUILD_HOST=lkmpg"
-  ];
+  ]
+  ++ extraMakeFlags;
 in
 mkDerivation {
-  pname = "linux";
-  inherit version src;
+  inherit pname version src;
   outputs = [
     "out"
     "dev"

@@ -42,11 +42,13 @@
       linuxManualConfig =
         arguments:
         {
+          pname ? "linux",
           version,
           modDirVersion,
           src,
           configfile,
           config,
+          extraMakeFlags ? [ ],
           # What NixOS gives it besides.
           features ? { },
           kernelPatches ? [ ],
@@ -55,11 +57,13 @@
         let
           kernel = debian.linuxManualConfig {
             inherit
+              pname
               version
               modDirVersion
               src
               configfile
               config
+              extraMakeFlags
               ;
           };
         in
