@@ -19,11 +19,13 @@ use crate::{
 /// How long a VM that was restored may take to begin: many times what it needs.
 const TO_BEGIN: Duration = Duration::from_secs(300);
 
-/// How long QEMU may go on after the kernel has given up.
-const AFTER_PANIC: Duration = Duration::from_secs(3);
+/// How long QEMU may go on after the kernel has given up: it ends at once, but on
+/// a busy machine the trace that is still on its way may take a while.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
 
-/// How long QEMU may go on after the guest has said that it ends.
-const AFTER_END: Duration = Duration::from_secs(10);
+/// How long QEMU may go on after the guest has said that it ends: many times what
+/// it needs.
+const AFTER_END: Duration = Duration::from_secs(300);
 
 /// How much of the console an error quotes, in lines.
 const TAIL: usize = 30;
