@@ -27,7 +27,7 @@ let
       kernel-gdb = kernelWith "linux-gdb" [ ./kernel/gdb.config ];
       kernel-debug = kernelWith "linux-debug" [ ./kernel/debug.config ];
 
-      # For modules: their warnings are of interest.
+      # For modules: the kernel is built without warnings, they are not.
       moduleMakeFlags = kernel: kernel.commonMakeFlags ++ [ "KCFLAGS=" ];
 
       busybox = self.callPackage ./busybox.nix { inherit (pkgs.pkgsStatic) stdenv; };
