@@ -41,6 +41,7 @@
             ../bench/times
             ./initramfs/rcS
             ./debian/apt-root
+            ./debian/clang-pch
             ./debian/enter.sh
             ./debian/fetch
             ./debian/run.sh

@@ -37,7 +37,9 @@ mkDerivation {
     make $makeFlags olddefconfig
     cmp .config ${configfile}
   '';
+  CLANG = "clang-${pins.llvm.version}";
   buildFlags = [
+    "CC=${./clang-pch}"
     "bzImage"
     "modules"
     "scripts_gdb"
