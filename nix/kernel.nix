@@ -18,10 +18,7 @@ let
   inherit (pins.linux) version;
 
   # Unpacked once for all kernels, and without what none of them compiles, which
-  # is half of it; what Kconfig and make read there stays. The crates that only
-  # compile Rust's macros are not worth optimizing: a minute becomes half of one.
-  # KASAN's shadow of the memory has no pointers: as on arm64, kmemleak is not told
-  # of it, and reads less than half as much.
+  # is half of it; what Kconfig and make read there stays.
   src = runCommand "linux-${version}.tar" { src = fetchurl { inherit (pins.linux) url hash; }; } ''
     mkdir source
     top=linux-${version}
@@ -31,9 +28,7 @@ let
       --exclude=$top'/drivers/net/ethernet/*.[ch]' --exclude=$top'/drivers/net/wireless/*.[ch]' \
       --exclude=$top'/drivers/staging/*.[ch]' --exclude=$top'/sound/*.[ch]' \
       --exclude=$top'/tools/perf/*' --exclude=$top'/tools/testing/*'
-    sed -i 's/--crate-type rlib -O/--crate-type rlib/' source/rust/Makefile
-    sed -i 's/MEMBLOCK_ALLOC_ACCESSIBLE/MEMBLOCK_ALLOC_NOLEAKTRACE/' \
-      source/arch/x86/mm/kasan_init_64.c
+    patch -d source -p1 <${./kernel/faster.patch}
     tar -cf $out --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner source
   '';
 

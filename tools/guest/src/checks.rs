@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How often `reload` loads the module; where there is kmemleak, which tells of
-/// each object, and an unload takes seconds, not so often.
+/// each object, and an unload takes a second or two, not so often.
 fn reloads() -> u32 {
     if kmemleak::available() { 3 } else { 10 }
 }
@@ -80,7 +80,7 @@ impl Subject<'_> {
 
 /// The checks that this kernel allows, in the order in which they are run.
 pub fn checks() -> impl Iterator<Item = &'static Check> {
-    // Where there is kmemleak an unload takes seconds, and one tells; where
+    // Where there is kmemleak an unload takes a while, and one tells; where
     // there is udev it answers each load with work of its own.
     let leaks = match kmemleak::available() {
         true => Some(&MEMORY_LEAKS),

@@ -14,7 +14,7 @@ use crate::{eventually::within, kmemleak, snapshot};
 /// what other programs do meanwhile by its number.
 pub const ROUNDS: u32 = 100;
 
-/// How many where kmemleak tells of each object, and an unload takes seconds.
+/// How many where kmemleak tells of each object, and an unload takes a while.
 const FEW_ROUNDS: u32 = 3;
 
 /// The counters.

@@ -122,7 +122,7 @@ impl Vm {
     }
 
     /// Does `round` 100 times, or three times on the debug kernel, where each
-    /// unload takes seconds, and makes sure that it leaves nothing allocated.
+    /// unload takes a second or two, and makes sure that it leaves nothing allocated.
     ///
     /// # Errors
     ///

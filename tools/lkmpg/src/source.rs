@@ -57,8 +57,8 @@ impl Kernel {
         match self {
             // About half of their time is waiting.
             Self::Base | Self::Gdb => (2 * cpus).min(8),
-            // With DEBUG_KOBJECT_RELEASE each unload waits for seconds. With KASAN they
-            // fill their memory.
+            // With DEBUG_KOBJECT_RELEASE each unload waits for a second or two. With
+            // KASAN they fill their memory.
             Self::Debug => {
                 let fit = usize::try_from(memory / DEBUG_VM).unwrap_or(usize::MAX);
                 (4 * cpus).min(16).min(fit).max(1)
