@@ -87,8 +87,13 @@ fn is_compiled(line: &str) -> bool {
         || word == "Compiling"
 }
 
+/// Of a compiler, a Rust program, or a test in a VM: `---- NAME ----` heads what a
+/// failed one has to say.
 fn is_error(line: &str) -> bool {
-    line.starts_with("error") || line.contains(" error: ") || line.contains("panicked at")
+    line.starts_with("error")
+        || line.contains(" error: ")
+        || line.contains("panicked at")
+        || line.starts_with("---- ")
 }
 
 /// What make and rustc say after the error has been said.
@@ -239,6 +244,25 @@ mod tests {
             "{reason}"
         );
         assert_eq!(reason.lines().count(), SHOWN + 1);
+    }
+
+    #[test]
+    fn a_failed_test_is_shown_from_its_name_on() {
+        let mut build = Build::new("/nix/store/x-vm-test.drv".into());
+        let report = (0..SHOWN_BLINDLY).map(|n| format!("stack {n}"));
+        let lines = [
+            "test one ... ok (3 ms)",
+            "---- two ----",
+            "the kernel complained:",
+        ];
+        build
+            .log
+            .extend(lines.into_iter().map(str::to_owned).chain(report));
+        assert!(
+            build
+                .reason()
+                .starts_with("---- two ----\nthe kernel complained:\n")
+        );
     }
 
     #[test]
