@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use std::{
+    cmp::Ordering,
     collections::BTreeSet,
+    ffi::OsStr,
     fs, mem,
-    os::unix::fs::FileTypeExt,
+    os::unix::{ffi::OsStrExt, fs::FileTypeExt},
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -56,7 +58,7 @@ const OF_PROCESSES: [&str; 6] = [
 pub struct Snapshot(BTreeSet<Entry>);
 
 /// One name.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// Where it is.
     pub path: PathBuf,
@@ -65,6 +67,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// What entries are compared by. To compare a [`Path`] is to take it apart, and
+    /// there are thousands.
+    fn key(&self) -> (&OsStr, bool) {
+        (self.path.as_os_str(), self.node)
+    }
+
     /// What this is about: itself, and what is in it when that was not looked at.
     pub fn with_contents(self) -> BTreeSet<Self> {
         let mut entries = BTreeSet::new();
@@ -73,6 +81,26 @@ impl Entry {
         }
         entries.insert(self);
         entries
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
     }
 }
 
@@ -118,13 +146,13 @@ fn walk(dir: &Path, depth: usize, entries: &mut BTreeSet<Entry>) {
         return;
     };
     for entry in list.flatten() {
-        let path = entry.path();
         let Ok(kind) = entry.file_type() else {
             continue;
         };
-        if comes_and_goes(&path) {
+        if comes_and_goes(dir, &entry.file_name()) {
             continue;
         }
+        let path = entry.path();
         if kind.is_dir() && depth > 1 && !is_of_processes(&path) && !is_cache(&path) {
             walk(&path, depth - 1, entries);
         }
@@ -133,13 +161,11 @@ fn walk(dir: &Path, depth: usize, entries: &mut BTreeSet<Entry>) {
     }
 }
 
-/// Whether processes, not modules, make `path` appear: a process in `/proc`,
-/// the pseudo-terminal of one.
-fn comes_and_goes(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let numeric = name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-    let parent = path.parent().and_then(Path::to_str);
-    numeric && matches!(parent, Some("/proc" | "/dev/pts"))
+/// Whether processes, not modules, make `name` appear in `dir`: a process in
+/// `/proc`, the pseudo-terminal of one.
+fn comes_and_goes(dir: &Path, name: &OsStr) -> bool {
+    let numeric = name.as_bytes().iter().all(u8::is_ascii_digit);
+    numeric && matches!(dir.to_str(), Some("/proc" | "/dev/pts"))
 }
 
 fn is_cache(path: &Path) -> bool {
@@ -156,10 +182,11 @@ mod tests {
 
     #[test]
     fn processes_are_not_noticed() {
-        assert!(comes_and_goes(Path::new("/proc/17")));
-        assert!(comes_and_goes(Path::new("/dev/pts/0")));
-        assert!(!comes_and_goes(Path::new("/proc/helloworld")));
-        assert!(!comes_and_goes(Path::new("/proc/irq/17")));
+        let comes_and_goes = |dir: &str, name: &str| comes_and_goes(dir.as_ref(), name.as_ref());
+        assert!(comes_and_goes("/proc", "17"));
+        assert!(comes_and_goes("/dev/pts", "0"));
+        assert!(!comes_and_goes("/proc", "helloworld"));
+        assert!(!comes_and_goes("/proc/irq", "17"));
         assert!(is_of_processes(Path::new("/sys/fs/cgroup")));
         assert!(!is_of_processes(Path::new("/sys/fs")));
         assert!(is_cache(Path::new("/sys/kernel/slab/kmalloc-8")));
