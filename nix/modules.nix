@@ -38,10 +38,19 @@ let
       // args
     );
 
+  # And what kbuild compiles anew for each module, though it is the same for all: it
+  # makes that for an empty one.
   lkm = build {
     pname = "lkm";
     lkm = ../modules/lkm;
-    installPhase = "cp -r --preserve=timestamps lkm $out";
+    postConfigure = ''
+      echo 'obj-m += empty.o' >>Kbuild
+      printf '#include <linux/module.h>\nMODULE_DESCRIPTION("");\nMODULE_LICENSE("GPL");\n' >empty.c
+    '';
+    installPhase = ''
+      cp -r --preserve=timestamps lkm $out
+      cp --preserve=timestamps .module-common.o ..module-common.o.cmd $out
+    '';
   };
 
   # `src` is a folder that holds `name`.rs: an example, or anybody's. Where it lies
@@ -74,6 +83,7 @@ let
         else
           throw "there is no ${name}.rs in ${toString src}: a module is a folder with a file of its name";
       postConfigure = ''
+        mv lkm/.module-common.o lkm/..module-common.o.cmd .
         mkdir ${chapter}
         cp -r --no-preserve=mode,timestamps $example ${chapter}/${name}
       '';
