@@ -2,7 +2,7 @@
 
 //! Gets what a command works with: the VM and the modules.
 
-use std::{iter, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -140,11 +140,9 @@ impl Plan {
         examples.retain(|it| selection.names.contains(&it.name));
         let folders: Vec<_> = examples.iter().map(|it| it.folder.as_str()).collect();
         repo::require_tracked(&root, &folders)?;
-        let attributes = iter::once("vm").chain(selection.names.iter().map(String::as_str));
-        let attributes: Vec<_> = attributes
-            .map(|name| format!("{}.{name}", kernel.name()))
-            .collect();
-        let planned = nix::plan(&flake, &attributes)?;
+        let mut names = vec!["vm".to_owned()];
+        names.extend_from_slice(&selection.names);
+        let planned = nix::plan(&format!("{flake}#{}", kernel.name()), &names)?;
         let from = From::Flake { planned, examples };
         Ok(Self { selection, from })
     }
@@ -154,7 +152,7 @@ impl Plan {
         match &self.from {
             From::Given { .. } => Ok(None),
             From::Flake { planned, examples } => {
-                let mut outputs = planned.iter().flat_map(Planned::outputs);
+                let mut outputs = planned.iter().map(|it| &it.path);
                 let built = outputs.find(|dir| Machine::is_in(dir));
                 let machine = built.map(|dir| Machine::open(dir)).transpose()?;
                 Ok(machine.map(|machine| machine.with(examples.iter().map(|it| &it.needs))))
@@ -168,7 +166,7 @@ impl Plan {
             From::Given { vm, modules } => (vm, modules, Vec::new()),
             From::Flake { planned, examples } => {
                 nix::realise(&planned)?;
-                let outputs = planned.iter().flat_map(Planned::outputs).cloned();
+                let outputs = planned.into_iter().map(|it| it.path);
                 let (vm, outputs): (Vec<_>, Vec<_>) = outputs.partition(|dir| Machine::is_in(dir));
                 let modules = find_modules(&outputs)?;
                 let mut names = self.selection.names.iter();
@@ -193,7 +191,7 @@ impl Plan {
 
 /// The tests that `flake` has.
 pub fn catalog(flake: &str) -> Result<Catalog> {
-    let guest = nix::build(flake, "lkmpg-guest")?;
+    let guest = nix::build(&format!("{flake}#lkmpg-guest"))?;
     machine::read_catalog(&guest.join("share/lkmpg/tests.json"))
 }
 

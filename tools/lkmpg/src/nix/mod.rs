@@ -37,20 +37,17 @@ use crate::{
 /// How long Nix may take to end after it has closed its output.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// What is to be built of one attribute: what `nix build --json` says of it.
+/// What is to be built.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Planned {
-    drv_path: String,
-    outputs: BTreeMap<String, PathBuf>,
+    derivation: String,
+    /// Where it is, once it is built.
+    pub path: PathBuf,
 }
 
-impl Planned {
-    /// The paths that it has, once it is built.
-    pub fn outputs(&self) -> impl Iterator<Item = &PathBuf> {
-        self.outputs.values()
-    }
-}
+/// The Nix function that makes it of a derivation. (A set with an outPath becomes a
+/// string in JSON.)
+const PLANNED: &str = "it: { derivation = it.drvPath; path = it.outPath; }";
 
 /// How a run of Nix ended.
 struct Outcome {
@@ -59,29 +56,25 @@ struct Outcome {
     builds: Builds,
 }
 
-/// Evaluates `attributes` of `flake`.
-pub fn plan(flake: &str, attributes: &[String]) -> Result<Vec<Planned>> {
-    let mut args: Vec<String> = ["build", "--no-link", "--json", "--dry-run"]
-        .map(str::to_owned)
-        .into();
-    args.extend(attributes.iter().map(|name| format!("{flake}#{name}")));
-    let stdout = run("nix", &args)?.into_result()?;
-    serde_json::from_str(&stdout).context("nix build --json")
+/// Evaluates the derivations called `names` in `set`, with one copy of the sources.
+pub fn plan(set: &str, names: &[String]) -> Result<Vec<Planned>> {
+    let names = names.join("\" \"");
+    let planned = format!("name: ({PLANNED}) set.${{name}}");
+    eval(set, &format!("set: map ({planned}) [ \"{names}\" ]"))
 }
 
 /// Builds what is `planned` and not built yet.
 pub fn realise(planned: &[Planned]) -> Result<()> {
     let mut args = vec!["--realise".to_owned()];
-    args.extend(planned.iter().map(|it| it.drv_path.clone()));
+    args.extend(planned.iter().map(|it| it.derivation.clone()));
     run("nix-store", &args)?.into_result().map(drop)
 }
 
-/// Builds `attribute` of `flake` and returns the path of its only output.
-pub fn build(flake: &str, attribute: &str) -> Result<PathBuf> {
-    let planned = plan(flake, &[attribute.to_owned()])?;
-    realise(&planned)?;
-    let mut outputs = planned.iter().flat_map(Planned::outputs);
-    outputs.next().cloned().context("nix build --json")
+/// Builds `installable` and returns its path.
+pub fn build(installable: &str) -> Result<PathBuf> {
+    let planned: Planned = eval(installable, PLANNED)?;
+    realise(slice::from_ref(&planned))?;
+    Ok(planned.path)
 }
 
 /// How building went.
