@@ -27,6 +27,10 @@ const CACHES: &str = "/sys/kernel/slab";
 /// Frees directory entries and inodes that nobody uses.
 const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 
+/// Addresses for mappings of memory, such as a thread's stack: many that are free
+/// are given back at a time. The mapping itself, a `vm_struct`, is counted.
+const LATE: &str = "vmap_area";
+
 /// How many objects each cache has in use.
 pub struct Slabs(BTreeMap<String, u64>);
 
@@ -85,6 +89,7 @@ impl Slabs {
 
     fn parse(text: &str) -> Option<Self> {
         let lines = text.lines().skip(1).filter(|line| !line.starts_with('#'));
+        let lines = lines.filter(|line| line.split_whitespace().next() != Some(LATE));
         let counts = lines.map(|line| {
             let mut words = line.split_whitespace();
             Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
@@ -112,6 +117,7 @@ slabinfo - version: 2.1
 # name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables
 kmalloc-1k           130    140   1024   16    4 : tunables    0    0    0 : slabdata      9
 kmalloc-8            512    512      8  512    1 : tunables    0    0    0 : slabdata      1
+vmap_area             96    168     72   56    1 : tunables    0    0    0 : slabdata      3
 ";
 
     #[test]
@@ -123,6 +129,7 @@ kmalloc-8            512    512      8  512    1 : tunables    0    0    0 : sla
         assert_eq!(before.grown(&after, 1), []);
         let none = Slabs(BTreeMap::new());
         assert_eq!(before.grown(&none, 131), [("kmalloc-8", 512)]);
+        assert_eq!(before.grown(&none, 96).len(), 2);
         assert!(Slabs::parse("version\nkmalloc-8\n").is_none());
     }
 }
