@@ -10,7 +10,6 @@ use std::{
     io::Write,
     os::unix::fs::FileExt,
     path::Path,
-    sync::OnceLock,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -70,12 +69,13 @@ pub fn rounds(rounds: u32, mut round: impl FnMut() -> Result<()>) -> Result<()> 
     }
     // What is only allocated once is after the first.
     all(1)?;
-    let before = Slabs::count()?;
+    let counter = Counter::open()?;
+    let before = Slabs::count_with(&counter)?;
     all(rounds)?;
     let mut left = Vec::new();
-    let mut after = Slabs::count()?;
+    let mut after = Slabs::count_with(&counter)?;
     let nothing = within(snapshot::PATIENCE, || {
-        after.look()?;
+        after.look(&counter)?;
         let grown = after.grown(&before, u64::from(rounds / 2)).into_iter();
         left = grown
             .map(|(name, more)| format!("{more} in {name}"))
@@ -95,21 +95,17 @@ struct Counter {
 }
 
 impl Counter {
-    fn get() -> Result<&'static Self> {
-        static COUNTER: OnceLock<Counter> = OnceLock::new();
-        if let Some(counter) = COUNTER.get() {
-            return Ok(counter);
-        }
+    /// For the caches that there are now.
+    fn open() -> Result<Self> {
         let caches = fs::read_dir(CACHES).context(CACHES)?.flatten();
         let open = |cache: DirEntry| {
             let mut options = OpenOptions::new();
             options.write(true).open(cache.path().join("shrink")).ok()
         };
-        let counter = Self {
+        Ok(Self {
             shrink: caches.filter_map(open).collect(),
             slabinfo: File::open(SLABINFO).context(SLABINFO)?,
-        };
-        Ok(COUNTER.get_or_init(|| counter))
+        })
     }
 
     /// Has the kernel free what it can, and reads the counters. What the first round
@@ -139,16 +135,20 @@ impl Counter {
 impl Slabs {
     /// Counts some times, and takes the least.
     pub fn count() -> Result<Self> {
-        let mut slabs = Self::count_once()?;
+        Self::count_with(&Counter::open()?)
+    }
+
+    fn count_with(counter: &Counter) -> Result<Self> {
+        let mut slabs = Self::count_once(counter)?;
         for _ in 1..LOOKS {
-            slabs.look()?;
+            slabs.look(counter)?;
         }
         Ok(slabs)
     }
 
     /// Counts once more, and keeps what is less.
-    fn look(&mut self) -> Result<()> {
-        self.least(&Self::count_once()?);
+    fn look(&mut self, counter: &Counter) -> Result<()> {
+        self.least(&Self::count_once(counter)?);
         Ok(())
     }
 
@@ -158,8 +158,8 @@ impl Slabs {
         }
     }
 
-    fn count_once() -> Result<Self> {
-        let text = Counter::get()?.read()?;
+    fn count_once(counter: &Counter) -> Result<Self> {
+        let text = counter.read()?;
         Self::parse(&text).with_context(|| format!("{SLABINFO}: {text}"))
     }
 
