@@ -141,30 +141,36 @@ impl Future for Signalled {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Owned> {
         self.owned.check_context();
-        // Its waker outlives it, whatever happens to it.
-        let mut more = KVec::with_capacity(1, GFP_KERNEL).unwrap_or_default();
-        let waker = context.waker().clone();
-        let mut wakers = self.signal.wakers.lock();
-        if self.signal.number.load(Relaxed) != self.since {
-            drop(wakers);
-            return Owned::new(&self.owned.counts).map_or(Poll::Pending, Poll::Ready);
-        }
-        if wakers.len() < wakers.capacity() {
-            let _ = wakers.push_within_capacity(waker);
-        } else {
-            // Memory is allocated without the lock.
-            let capacity = wakers.capacity() * 2 + 16;
-            drop(wakers);
-            if more.reserve(capacity, GFP_KERNEL).is_ok() {
-                let mut wakers = self.signal.wakers.lock();
+        let mut more = KVec::new();
+        loop {
+            let mut wakers = self.signal.wakers.lock();
+            if self.signal.number.load(Relaxed) != self.since {
+                drop(wakers);
+                return Owned::new(&self.owned.counts).map_or(Poll::Pending, Poll::Ready);
+            }
+            if more.capacity() > wakers.capacity() {
                 for old in wakers.drain_all() {
                     let _ = more.push_within_capacity(old);
                 }
                 core::mem::swap(&mut *wakers, &mut more);
-                let _ = wakers.push_within_capacity(waker);
+            }
+            // Its waker outlives it, whatever happens to it.
+            let waker = context.waker().clone();
+            if wakers.push_within_capacity(waker).is_ok() {
+                return Poll::Pending;
+            }
+            // Memory is allocated without the lock. Meanwhile others may do the same, or
+            // the signal comes.
+            let capacity = wakers.capacity() * 2 + 16;
+            drop(wakers);
+            match KVec::with_capacity(capacity, GFP_KERNEL) {
+                Ok(new) => more = new,
+                Err(_) => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
             }
         }
-        Poll::Pending
     }
 }
 
