@@ -57,6 +57,8 @@ fn a_thread_has_a_name(vm: &mut Vm) -> Result {
     let (_module, threads) = load(vm)?;
     threads.call(SPAWN, SLEEP)?;
     assert_eq!(tasks().len(), 1);
+    // It runs before it is stopped.
+    eventually("the thread", || threads.get(RUNS) > 0)?;
     threads.call(STOP, 0)?;
     assert_eq!(tasks().len(), 0);
     Ok(())
@@ -67,11 +69,13 @@ fn a_thread_belongs_to_a_cpu(vm: &mut Vm) -> Result {
     let cpus = threads.get(CPUS);
     assert!(cpus > 1, "{cpus}");
     for cpu in 0..cpus {
+        let before = threads.get(RUNS);
         threads.call(SPAWN_ON, SLEEP | (cpu << 32))?;
         let tasks = live_tasks(|name| name == format!("lkm_thread/{cpu}"));
         assert_eq!(tasks.len(), 1);
         let allowed = tasks[0].field("Cpus_allowed_list");
         assert_eq!(allowed, cpu.to_string());
+        eventually("the thread", || threads.get(RUNS) > before)?;
         threads.call(STOP, 0)?;
     }
     Ok(())
