@@ -30,8 +30,7 @@ let
       # For modules: the kernel is built without warnings, they are not.
       moduleMakeFlags = kernel: kernel.commonMakeFlags ++ [ "KCFLAGS=" ];
 
-      # The user space of the VM, which has nothing to link to.
-      inherit (pkgs.pkgsStatic) busybox;
+      busybox = self.callPackage ./busybox.nix { inherit (pkgs.pkgsStatic) stdenv; };
       initramfsWith = self.callPackage ./initramfs.nix;
       tools = self.callPackage ./tools.nix { };
       inherit (self.tools) lkmpg;

@@ -15,10 +15,10 @@
 let
   root = runCommand "initramfs-root" { inherit extraModules; } ''
     mkdir -p $out/etc/init.d $out/lib/modules
-    cp -r --no-preserve=mode,ownership ${busybox}/bin $out/
+    cp -r --no-preserve=mode,ownership ${busybox}/bin ${busybox}/sbin $out/
     for program in ${lkmpg-guest}/bin/*; do
       name=$(basename $program)
-      if [ -e $out/bin/$name ]; then
+      if [ -e $out/bin/$name ] || [ -e $out/sbin/$name ]; then
         echo "an example has a program called $name, and so has busybox" >&2
         exit 1
       fi
@@ -29,7 +29,7 @@ let
     {
       echo ::sysinit:/etc/init.d/rcS
       echo ${machine.console.tty}::once:/bin/lkmpg-guest
-      echo ::ctrlaltdel:/bin/reboot
+      echo ::ctrlaltdel:/sbin/reboot
     } >$out/etc/inittab
     cp ${./initramfs/rcS} $out/etc/init.d/rcS
     echo root:x:0:0:root:/root:/bin/sh >$out/etc/passwd
@@ -50,6 +50,7 @@ makeInitrdNG {
       })
       [
         "bin"
+        "sbin"
         "etc"
         "lib"
         "init"

@@ -10,6 +10,11 @@
     url = "mirror://debian/pool/main/l/linux/linux_7.2.6.orig.tar.xz";
     hash = "sha256-GBnElO7aK+CP3KG01NjWaeWkIVOVWVUDUCrreNAZiCo=";
   };
+  busybox = {
+    version = "1.37.0";
+    url = "mirror://debian/pool/main/b/busybox/busybox_1.37.0.orig.tar.bz2";
+    hash = "sha256-MxHf8y50ZJn03w1d8E1+s5Y4LX4Qi7klDntRm4NwQ6Q=";
+  };
   # What Linux 7.2 documents as its minimum, and the LLVM that this rustc uses.
   rustc.version = "1.85.1";
   bindgen = {

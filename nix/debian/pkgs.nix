@@ -229,17 +229,9 @@ let
 
     craneLib = import ./crane.nix { inherit fetched mkDerivation pkgs; };
 
+    busybox = pkgs.newScope { } ../busybox.nix { };
     inherit (pkgs.newScope { } ./shell.nix { }) mkShell bash;
     testers = pkgs.newScope { } ./testers { };
-
-    # Of the package busybox-static, which has no links.
-    busybox = pkgs.runCommand "busybox" { inherit qemuRoot; } ''
-      mkdir -p $out/bin
-      cp $qemuRoot/usr/bin/busybox $out/bin/
-      for applet in $($out/bin/busybox --list); do
-        [ $applet = busybox ] || ln -s busybox $out/bin/$applet
-      done
-    '';
 
     # The wrapper runs on the host and in the sandbox alike: it needs /bin/sh.
     qemu = pkgs.runCommand "qemu" { inherit qemuRoot; } ''

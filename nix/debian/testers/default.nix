@@ -54,14 +54,14 @@ in
 
       root = runCommand "test-root" { } ''
         mkdir -p $out/etc $out/lib $out/run/booted-system
-        cp -r --no-preserve=mode,ownership ${busybox}/bin $out/
+        cp -r --no-preserve=mode,ownership ${busybox}/bin ${busybox}/sbin $out/
         cp ${./init} $out/init
         chmod 755 $out/bin/busybox $out/init
         echo root:x:0:0:root:/root:/bin/sh >$out/etc/passwd
         echo ${machine.console.tty} >$out/etc/serial
         echo 'export PATH=${
           builtins.concatStringsSep ":" (map (p: "${p}/bin") node.environment.systemPackages)
-        }:/bin' >$out/etc/set-environment
+        }:/bin:/sbin' >$out/etc/set-environment
         ln -s ${kernelModules} $out/run/booted-system/kernel-modules
         ln -s /run/booted-system/kernel-modules/lib/modules $out/lib/modules
       '';
@@ -75,6 +75,7 @@ in
             })
             [
               "bin"
+              "sbin"
               "etc"
               "lib"
               "run"
