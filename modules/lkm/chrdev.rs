@@ -202,6 +202,8 @@ impl<T: Operations> Registration<T> {
 
     fn empty(major: u32, name: &'static CStr, count: u32) -> Result<Self> {
         let ops = Callbacks::<T, Referenced<Devices>>::OPS;
+        // Before the region, so that it is dropped after it when the rest fails.
+        let openers = Openers;
         // SAFETY: These are the functions for `T` and `Devices`, and name the
         // module as their owner. Their data is what `Listing` holds.
         let region = unsafe { Region::new(major, count, name, ops) }?;
@@ -209,7 +211,7 @@ impl<T: Operations> Registration<T> {
             devices: KVec::with_capacity(count as usize, GFP_KERNEL)?,
             class: Class::new(name)?,
             region,
-            _openers: Openers,
+            _openers: openers,
         })
     }
 

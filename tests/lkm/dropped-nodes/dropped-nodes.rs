@@ -45,6 +45,11 @@ module! {
 
 lkm::params! {
     fail: bool { default: false, mode: 0, description: "Whether init fails in the end" },
+    taken: u32 {
+        default: 0,
+        mode: 0,
+        description: "A major number for a device whose class's name is taken: init fails",
+    },
     wait: bool { default: false, mode: 0, description: "Whether init waits until a node is opened" },
 }
 
@@ -165,11 +170,16 @@ struct DroppedNodes {
 
 impl kernel::InPlaceModule for DroppedNodes {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let refused = match taken.get() {
+            0 => Ok(()),
+            major => chrdev::Registration::with_major(major, c"misc", Node(c"refused")).map(drop),
+        };
         let nodes = try_pin_init!(Control {
             device <- new_mutex!(Some(chrdev::Registration::new(NAME, Node(c"device"))?)),
             dir <- new_mutex!(Some(directory()?)),
         }? Error);
         try_pin_init!(Self {
+            _: { refused? },
             control <- procfs::Entry::new(NAME, mode!(0o600), nodes),
             _: {
                 if wait.get() {

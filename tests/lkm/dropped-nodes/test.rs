@@ -1,6 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+use std::{
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
 use crate::prelude::*;
+use rustix::{
+    fs::{CWD, FileType, Mode, makedev, mknodat},
+    thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity},
+};
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
@@ -10,6 +22,7 @@ pub const EXAMPLE: Example = Example {
         release_is_at_the_last_close,
         nothing_is_left_when_init_fails,
         an_init_that_fails_waits_for_open_files,
+        an_init_that_fails_waits_for_who_is_opening,
         what_is_there_already_stays,
         bad_names_are_refused,
     ],
@@ -123,6 +136,78 @@ fn an_init_that_fails_waits_for_open_files(vm: &mut Vm) -> Result {
         assert_eq!(vm.log().count("is gone")?, 2, "{path}");
         assert!(!Path::new("/sys/module/dropped_nodes").exists());
     }
+    Ok(())
+}
+
+/// Lets this thread run on `cpu` only.
+fn run_on(cpu: usize) -> Result {
+    let mut one = CpuSet::new();
+    one.set(cpu);
+    Ok(sched_setaffinity(None, &one)?)
+}
+
+/// Takes the CPU, again and again, from all who are not as important.
+fn disturb(over: &AtomicBool) -> Result {
+    run_on(0)?;
+    let tid = gettid().as_raw_nonzero().to_string();
+    let changed = Command::new("chrt")
+        .args(["-f", "-p", "50", &tid])
+        .status()?;
+    ensure!(changed.success(), "chrt: {changed}");
+    while !over.load(Ordering::Relaxed) {
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(100) {}
+        thread::sleep(Duration::from_millis(3));
+    }
+    Ok(())
+}
+
+/// A node of one's own leads to a device whose registration then fails. Who opens it
+/// meanwhile may stand still in the module for a while: here a task that is more
+/// important takes the CPU.
+fn an_init_that_fails_waits_for_who_is_opening(vm: &mut Vm) -> Result {
+    const MAJOR: u32 = 100;
+    const PATH: &str = "/tmp/dropped-nodes";
+    fs::create_dir_all("/tmp")?;
+    let mode = Mode::from(0o600);
+    mknodat(
+        CWD,
+        PATH,
+        FileType::CharacterDevice,
+        mode,
+        makedev(MAJOR, 0),
+    )?;
+    let over = Arc::new(AtomicBool::new(false));
+    let mut others: Vec<_> = (0..16)
+        .map(|_| {
+            let over = over.clone();
+            Waiter::begin(move || {
+                run_on(0)?;
+                while !over.load(Ordering::Relaxed) {
+                    drop(File::open(PATH));
+                }
+                anyhow::Ok(())
+            })
+        })
+        .collect();
+    let until = over.clone();
+    others.push(Waiter::begin(move || disturb(&until)));
+    let all = sched_getaffinity(None)?;
+    run_on(1)?;
+    for _ in 0..vm.fewer(50) {
+        vm.log().mark()?;
+        let errno = vm.load_fails("dropped-nodes", &format!("taken={MAJOR}"))?;
+        // The kernel makes this of EEXIST, which says something else of a module.
+        assert_eq!(errno, Errno::BUSY);
+        vm.log().expect_trouble("cannot create duplicate filename")?;
+        vm.log().expect_trouble("kobject_add_internal failed for")?;
+    }
+    sched_setaffinity(None, &all)?;
+    over.store(true, Ordering::Relaxed);
+    for other in others {
+        other.end()??;
+    }
+    fs::remove_file(PATH)?;
     Ok(())
 }
 
