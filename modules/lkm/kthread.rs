@@ -8,14 +8,24 @@
 //! already, and nothing there creates, stops or parks a thread.
 
 use crate::{
+    alive::{
+        tick,
+        Alive,
+        Name,
+        Stop, //
+    },
     bindings,
+    error,
     sync::Completion, //
 };
 use core::{
     cell::UnsafeCell,
     marker::PhantomPinned,
     mem,
-    ptr, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 use kernel::{
     cpu::{
@@ -63,14 +73,11 @@ pub use group::Group;
 /// *Unregister waits*: dropping this value asks the thread to stop. It returns
 /// when the thread has left the module for good and the closure was dropped. That
 /// may sleep. So a closure must ask again and again whether it should stop, and
-/// must not be in a wait that nothing ends. It must not drop its own thread: it
-/// would wait for itself. A [`Group`] holds threads that end by themselves.
+/// must not be in a wait that nothing ends. A [`Group`] holds threads that end by
+/// themselves.
 ///
-/// # Invariants
-///
-/// - `task` was created by `kthread_create_on_node()` for `Self::main` with a
-///   pointer to `shared`. It was woken. Unless `ended`, it was not stopped.
-/// - `shared.closure` belongs to the thread as long as the thread exists.
+/// A closure may drop its own thread. The thread is asked to stop, and what is left of
+/// it is freed after it has ended.
 ///
 /// # Examples
 ///
@@ -90,25 +97,22 @@ pub use group::Group;
 /// thread.stop()?;
 /// # Ok::<(), Error>(())
 /// ```
-pub struct KThread {
-    task: ARef<Task>,
-    shared: Pin<KBox<Shared>>,
-    ended: bool,
-}
+pub struct KThread(Alive<Thread>);
 
-// SAFETY: Any thread may stop and park another one. The closure is `Send`.
-unsafe impl Send for KThread {}
-
-// SAFETY: By `state`, only one thread at a time parks or unparks this one, and
-// only while it has not ended. A shared reference gives no access to the
-// closure.
-unsafe impl Sync for KThread {}
-
-/// The data that a thread and its owner share.
+/// What a thread and its owner share.
+///
+/// # Invariants
+///
+/// - `task` is null or a task that was created for [`Thread::main`] with a pointer to
+///   this value. It was woken, and we have a reference to it.
+/// - `closure` belongs to the thread as long as the thread exists.
 #[pin_data]
-struct Shared {
+struct Thread {
     closure: UnsafeCell<Option<KBox<dyn Closure>>>,
+    task: *mut bindings::task_struct,
     state: Atomic<u32>,
+    /// What `kthread_stop()` returned.
+    result: Atomic<c_int>,
     #[pin]
     finished: Completion,
     // The thread has a pointer to it.
@@ -116,7 +120,53 @@ struct Shared {
     _pin: PhantomPinned,
 }
 
-assert_pinned!(Shared);
+assert_pinned!(Thread);
+
+// SAFETY: The task may be used by any thread, and the closure is `Send`.
+unsafe impl Send for Thread {}
+
+// SAFETY: By `state`, only one thread at a time parks or unparks this one, and only
+// while it has not ended. A shared reference gives no access to the closure.
+unsafe impl Sync for Thread {}
+
+// SAFETY: `kthread_stop()` returns when the thread has left the kernel's function
+// that calls `main`, whether or not it called `main`. Nobody parks the thread then.
+unsafe impl Stop for Thread {
+    const NAME: Name = Name::Threads;
+
+    fn stop(&self) {
+        if self.task.is_null() {
+            return;
+        }
+        // From here on nobody parks or unparks it.
+        loop {
+            let state = self.state.load(Acquire);
+            match state {
+                FINISHED => break,
+                MOVING => tick(),
+                _ if self.state.cmpxchg(state, LEAVING, Relaxed).is_ok() => break,
+                _ => {}
+            }
+        }
+        // SAFETY: By the type invariants.
+        let result = unsafe { bindings::kthread_stop(self.task) };
+        self.result.store(result, Relaxed);
+        self.state.store(FINISHED, Release);
+        // The closure need not have run.
+        self.finished.complete_all();
+    }
+
+    fn is_within(&self) -> bool {
+        self.task == Task::current_raw()
+    }
+
+    fn give_back(&self) {
+        if let Some(task) = NonNull::new(self.task) {
+            // SAFETY: By the type invariants; this is called once.
+            drop(unsafe { ARef::from_raw(task.cast::<Task>()) });
+        }
+    }
+}
 
 /// The closure has returned. The thread may be gone.
 const FINISHED: u32 = 0;
@@ -127,6 +177,8 @@ const RUNNING: u32 = 1;
 const MOVING: u32 = 2;
 /// The thread is parked.
 const PARKED: u32 = 3;
+/// The thread is being stopped.
+const LEAVING: u32 = 4;
 
 /// A closure of any type.
 trait Closure: Send {
@@ -150,7 +202,8 @@ impl KThread {
     /// In case of an error `closure` is dropped and does not run.
     ///
     /// - `EINTR`: the caller is being killed;
-    /// - `ENOMEM`: no memory.
+    /// - `ENOMEM`: no memory;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn spawn<F>(name: &CStr, closure: F) -> Result<Self>
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
@@ -168,7 +221,8 @@ impl KThread {
     ///
     /// - `EINVAL`: the CPU is not online;
     /// - `EINTR`: the caller is being killed;
-    /// - `ENOMEM`: no memory.
+    /// - `ENOMEM`: no memory;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn spawn_on<F>(cpu: CpuId, name: &CStr, closure: F) -> Result<Self>
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
@@ -184,119 +238,86 @@ impl KThread {
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
     {
         let closure: KBox<dyn Closure> = KBox::new(Some(closure), GFP_KERNEL)?;
-        let shared = KBox::pin_init(
-            pin_init!(Shared {
-                closure: UnsafeCell::new(Some(closure)),
-                state: Atomic::new(RUNNING),
-                finished <- Completion::new(),
-                _pin: PhantomPinned,
-            }),
-            GFP_KERNEL,
-        )?;
         let (format, number) = match cpu {
             None => (c"%s", 0),
             Some(cpu) => (c"%s/%u", cpu.as_u32()),
         };
-        // SAFETY: The arguments match the format; the name is copied. `shared`
-        // stays where it is until the thread has ended.
-        // Unload rule, unregister waits: `end`, which `drop` calls, returns when
-        // the thread has left the module's text.
-        let task = from_err_ptr(unsafe {
-            bindings::kthread_create_on_node(
-                Some(Self::main),
-                ptr::from_ref(&*shared).cast_mut().cast(),
-                bindings::NUMA_NO_NODE,
-                format.as_char_ptr(),
-                name.as_char_ptr(),
-                number as c_uint,
-            )
+        let thread = pin_init!(Thread {
+            closure: UnsafeCell::new(Some(closure)),
+            task: ptr::null_mut(),
+            state: Atomic::new(RUNNING),
+            result: Atomic::new(0),
+            finished <- Completion::new(),
+            _pin: PhantomPinned,
+        });
+        let thread = Alive::new(thread, |thread| {
+            // SAFETY: Nothing is moved.
+            let thread = unsafe { thread.get_unchecked_mut() };
+            // SAFETY: The arguments match the format; the name is copied. `thread`
+            // stays where it is until the thread has ended.
+            // Unload rule, unregister waits: `stop`, which `drop` and the module's end
+            // call, returns when the thread has left the module's text.
+            let task = from_err_ptr(unsafe {
+                bindings::kthread_create_on_node(
+                    Some(Thread::main),
+                    ptr::from_mut(thread).cast(),
+                    bindings::NUMA_NO_NODE,
+                    format.as_char_ptr(),
+                    name.as_char_ptr(),
+                    number as c_uint,
+                )
+            })?;
+            if let Some(cpu) = cpu {
+                // SAFETY: The thread has not been woken yet, and the CPU exists.
+                unsafe { bindings::kthread_bind(task, cpu.as_u32()) };
+            }
+            // SAFETY: The task exists until it has run, and it runs after `wake_up`.
+            let task = ARef::from(unsafe { &*task.cast::<Task>() });
+            // INVARIANT: The task is woken, and we keep the reference.
+            thread.task = task.as_ptr();
+            task.wake_up();
+            mem::forget(task);
+            Ok(())
         })?;
-        if let Some(cpu) = cpu {
-            // SAFETY: The thread has not been woken yet, and the CPU exists.
-            unsafe { bindings::kthread_bind(task, cpu.as_u32()) };
-        }
-        // SAFETY: The task exists until it has run, and it runs after `wake_up`.
-        let task = ARef::from(unsafe { &*task.cast::<Task>() });
-        task.wake_up();
-        // INVARIANT: The task was created and woken above.
-        Ok(Self {
-            task,
-            shared,
-            ended: false,
-        })
-    }
-
-    /// # Safety
-    ///
-    /// `shared` points to a [`Shared`] that stays until the thread has ended.
-    /// This is called once, by a thread that [`Self::create`] has created.
-    unsafe extern "C" fn main(shared: *mut c_void) -> c_int {
-        // SAFETY: By this function's contract.
-        let shared = unsafe { &*shared.cast::<Shared>() };
-        // SAFETY: The closure belongs to this thread, and this is called once.
-        let closure = unsafe { (*shared.closure.get()).take() };
-        let this = ThisThread(NotThreadSafe);
-        let result = match closure {
-            Some(mut closure) => closure.call(&this),
-            None => Ok(()),
-        };
-        while shared.state.cmpxchg(RUNNING, FINISHED, Release).is_err() && !this.should_stop() {
-            this.park_if_asked();
-            // It is not asked to park yet, or is being unparked: this is short.
-            // SAFETY: This may sleep.
-            unsafe { bindings::schedule_timeout_uninterruptible(1) };
-        }
-        shared.finished.complete_all();
-        from_result(|| result.map(|()| 0))
+        Ok(Self(thread))
     }
 
     /// Asks the thread to stop and waits until it has ended. Returns the result
     /// of its closure. May sleep.
     ///
-    /// The thread itself must not call this.
-    ///
     /// # Errors
     ///
     /// - `EINTR`: the closure never ran, and was dropped;
+    /// - `EDEADLK`: this is the thread itself. It ends when its closure returns;
     /// - the error that the closure returned.
-    pub fn stop(mut self) -> Result {
-        self.end()
+    pub fn stop(self) -> Result {
+        self.0.end()?;
+        to_result(self.0.result.load(Relaxed))
     }
 
     /// Waits until the thread ends by itself. Returns the result of its closure.
     /// May sleep.
     ///
-    /// The thread itself must not call this.
-    ///
     /// # Errors
     ///
-    /// The error that the closure returned.
-    pub fn join(mut self) -> Result {
-        // This is not enough: the thread may still be in the module's text.
-        self.shared.finished.wait();
-        self.end()
-    }
-
-    fn end(&mut self) -> Result {
-        if mem::replace(&mut self.ended, true) {
-            return Ok(());
+    /// - `EDEADLK`: this is the thread itself;
+    /// - the error that the closure returned.
+    pub fn join(self) -> Result {
+        if !self.is_current() {
+            // This is not enough: the thread may still be in the module's text.
+            self.0.finished.wait();
         }
-        // SAFETY: By the type invariants. Parking and unparking take a
-        // reference to `self`, so neither happens now.
-        // Unload rule, unregister waits: this returns when the thread has left
-        // the kernel's function that calls `main`, whether or not it called
-        // `main`.
-        to_result(unsafe { bindings::kthread_stop(self.task.as_ptr()) })
+        self.stop()
     }
 
     /// Whether this is the calling thread.
     fn is_current(&self) -> bool {
-        self.task.as_ptr() == Task::current_raw()
+        self.0.is_within()
     }
 
     /// Whether the closure has returned. Can be called in any context.
     pub fn is_finished(&self) -> bool {
-        self.shared.state.load(Acquire) == FINISHED
+        self.0.state.load(Acquire) == FINISHED
     }
 
     /// Asks the thread to park and waits until it is parked. The thread parks
@@ -304,23 +325,27 @@ impl KThread {
     ///
     /// # Errors
     ///
-    /// - `ESRCH`: the closure has returned;
+    /// - `ESRCH`: the closure has returned, or the thread is being stopped;
     /// - `EBUSY`: the thread is parked, or another thread is parking or unparking
-    ///   it.
+    ///   it;
+    /// - `EDEADLK`: this is the thread itself.
     pub fn park(&self) -> Result {
-        match self.shared.state.cmpxchg(RUNNING, MOVING, Relaxed) {
+        if self.is_current() {
+            return Err(error(bindings::EDEADLK));
+        }
+        match self.0.state.cmpxchg(RUNNING, MOVING, Relaxed) {
             Ok(_) => {}
-            Err(FINISHED) => return Err(ESRCH),
+            Err(FINISHED | LEAVING) => return Err(ESRCH),
             Err(_) => return Err(EBUSY),
         }
         // SAFETY: By the type invariants. By its state the thread does not end
         // and is not parked.
-        let result = to_result(unsafe { bindings::kthread_park(self.task.as_ptr()) });
+        let result = to_result(unsafe { bindings::kthread_park(self.0.task) });
         let state = match result {
             Ok(()) => PARKED,
             Err(_) => RUNNING,
         };
-        self.shared.state.store(state, Release);
+        self.0.state.store(state, Release);
         result
     }
 
@@ -330,20 +355,39 @@ impl KThread {
     ///
     /// - `EINVAL`: the thread is not parked.
     pub fn unpark(&self) -> Result {
-        if self.shared.state.cmpxchg(PARKED, MOVING, Acquire).is_err() {
+        if self.0.state.cmpxchg(PARKED, MOVING, Acquire).is_err() {
             return Err(EINVAL);
         }
         // SAFETY: By the type invariants. By its state the thread is parked.
-        unsafe { bindings::kthread_unpark(self.task.as_ptr()) };
-        self.shared.state.store(RUNNING, Release);
+        unsafe { bindings::kthread_unpark(self.0.task) };
+        self.0.state.store(RUNNING, Release);
         Ok(())
     }
 }
 
-impl Drop for KThread {
-    fn drop(&mut self) {
-        // The result of the closure is not wanted here.
-        let _ = self.end();
+impl Thread {
+    /// # Safety
+    ///
+    /// `thread` points to a `Self` that stays until the thread has ended. This is
+    /// called once, by a thread that [`KThread::create`] has created.
+    unsafe extern "C" fn main(thread: *mut c_void) -> c_int {
+        // SAFETY: By this function's contract.
+        let thread = unsafe { &*thread.cast::<Self>() };
+        // SAFETY: The closure belongs to this thread, and this is called once.
+        let closure = unsafe { (*thread.closure.get()).take() };
+        let this = ThisThread(NotThreadSafe);
+        let result = match closure {
+            Some(mut closure) => closure.call(&this),
+            None => Ok(()),
+        };
+        while thread.state.cmpxchg(RUNNING, FINISHED, Release).is_err() && !this.should_stop() {
+            this.park_if_asked();
+            // It is not asked to park or to stop yet, or is being unparked: this is
+            // short.
+            tick();
+        }
+        thread.finished.complete_all();
+        from_result(|| result.map(|()| 0))
     }
 }
 

@@ -23,7 +23,11 @@
 //!
 //! All of them unregister in [`Drop`]. The `module!` macro drops the module's
 //! value in the exit function, so a registration must be part of that value.
-//! One that is leaked (`core::mem::forget`, a `static`) is never unregistered.
+//!
+//! Safe code can lose one without dropping it: by `core::mem::forget`, by a cycle of
+//! `Arc`s, in a static. [Threads](kthread) that are lost are stopped before the
+//! module is freed, and the kernel log says how many there were. Other
+//! registrations that are lost are never unregistered.
 //!
 //! When the init function fails, what it has registered so far is dropped, and
 //! the module is freed even if somebody holds a reference to it. So *owner held*
@@ -93,6 +97,12 @@ macro_rules! assert_pinned {
     };
 }
 
+/// The error with the number `errno`, for those that the `kernel` crate has no name
+/// for.
+fn error(errno: u32) -> kernel::error::Error {
+    kernel::error::Error::from_errno(-(errno as kernel::ffi::c_int))
+}
+
 /// What a set of flags can do: `|`, and telling whether others are in it.
 macro_rules! impl_flag_set {
     ($flags:ident) => {
@@ -113,6 +123,7 @@ macro_rules! impl_flag_set {
     };
 }
 
+mod alive;
 pub mod chrdev;
 pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]

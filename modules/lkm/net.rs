@@ -14,7 +14,10 @@
 //!
 //! All sockets are in the initial network namespace, `init_net`.
 
-use crate::bindings;
+use crate::{
+    bindings,
+    error, //
+};
 use core::{
     mem::size_of,
     net::{
@@ -299,7 +302,7 @@ fn from_c(storage: &bindings::__kernel_sockaddr_storage) -> Result<SocketAddr> {
             let port = u16::from_be(c.sin6_port);
             Ok(SocketAddrV6::new(ip, port, c.sin6_flowinfo, c.sin6_scope_id).into())
         }
-        _ => Err(Error::from_errno(-(bindings::EAFNOSUPPORT as c_int))),
+        _ => Err(error(bindings::EAFNOSUPPORT)),
     }
 }
 

@@ -456,6 +456,13 @@ impl Entry {
         Self::new(name, mode, ops, info.cast())
     }
 
+    /// The entry by which the module core tells us of the module's end. Nobody can
+    /// set it, as the name of no parameter that is given has a `=` in it, and it has
+    /// no file.
+    pub(crate) const fn hook(ops: &'static bindings::kernel_param_ops) -> Self {
+        Self::new("lkm=\0", Mode::new::<0>(), ops, core::ptr::null_mut())
+    }
+
     /// `name` ends with a NUL. `arg` is what the functions in `ops` expect.
     #[inline]
     const fn new(

@@ -4,6 +4,7 @@
  * is one file for each subsystem; all are compiled as one.
  */
 
+#include "alive.c"
 #include "chrdev.c"
 #include "completion.c"
 #include "kthread.c"

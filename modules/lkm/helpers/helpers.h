@@ -11,10 +11,18 @@
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 /* The character devices by device number; see chrdev.rs. */
 extern struct xarray lkm_chrdevs;
+
+unsigned long lkm_alive_lock(void);
+void lkm_alive_unlock(unsigned long flags);
+/* In alive.rs. */
+void lkm_reap(struct work_struct *work);
+void lkm_reaper_end(void);
+void lkm_reaper_start(void);
 
 void lkm_current_comm(char *into);
 unsigned char lkm_interrupt_context_level(void);

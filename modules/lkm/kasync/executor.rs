@@ -4,6 +4,7 @@
 
 use crate::{
     bindings,
+    error, //
     workqueue::{
         init_work,
         OwnedQueue, //
@@ -468,12 +469,12 @@ where
 
 /// The error `ESHUTDOWN`: the executor was dropped.
 fn shut_down() -> Error {
-    Error::from_errno(-(bindings::ESHUTDOWN as c_int))
+    error(bindings::ESHUTDOWN)
 }
 
 /// The error `ECANCELED`: the task was cancelled.
 fn cancelled() -> Error {
-    Error::from_errno(-(bindings::ECANCELED as c_int))
+    error(bindings::ECANCELED)
 }
 
 /// The lock class of all tasks: lock debugging treats the running of a task as a

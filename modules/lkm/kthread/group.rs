@@ -27,8 +27,8 @@ use kernel::{
 ///
 /// *We wait*: dropping a group asks its threads to stop and waits until all of
 /// them have left the module, as dropping a [`KThread`] does for one thread. That
-/// may sleep. The rules for the closure of a `KThread` hold for these closures.
-/// A closure must not drop its own group.
+/// may sleep. The rules for the closure of a `KThread` hold for these closures. When
+/// a closure drops its own group, its own thread ends a little later.
 ///
 /// # Examples
 ///
@@ -97,7 +97,8 @@ impl Group {
     /// In case of an error `closure` is dropped and does not run.
     ///
     /// - `EINTR`: the caller is being killed;
-    /// - `ENOMEM`: no memory.
+    /// - `ENOMEM`: no memory;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn spawn<F>(&self, name: &CStr, closure: F) -> Result
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,

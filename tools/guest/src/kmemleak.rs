@@ -26,20 +26,27 @@ pub fn uptime() -> Duration {
 /// Fails when memory has leaked; the error is the detector's report, which says
 /// which of the tests that `begun` at a time allocated it.
 ///
+pub fn check(begun: &[(&str, Duration)]) -> Result<()> {
+    let report = leaked()?;
+    if report.is_empty() {
+        return Ok(());
+    }
+    let tick = Duration::try_from(clock_getres(ClockId::MonotonicCoarse)).unwrap_or_default();
+    bail!("{}", blame(&report, begun, tick))
+}
+
+/// What has leaked, told once: the detector forgets it.
+///
 /// It looks twice, because it takes what has changed since the last time for
 /// used, and believes nothing that is younger than five seconds.
-pub fn check(begun: &[(&str, Duration)]) -> Result<()> {
+pub fn leaked() -> Result<String> {
     let scan = || fs::write(FILE, "scan").context(FILE);
     scan()?;
     thread::sleep(AGE);
     scan()?;
     let report = fs::read_to_string(FILE).context(FILE)?;
-    if report.is_empty() {
-        return Ok(());
-    }
     fs::write(FILE, "clear").context(FILE)?;
-    let tick = Duration::try_from(clock_getres(ClockId::MonotonicCoarse)).unwrap_or_default();
-    bail!("{}", blame(&report, begun, tick))
+    Ok(report)
 }
 
 /// Adds to each line of `report` that has a time the test that ran then.

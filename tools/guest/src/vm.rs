@@ -121,6 +121,18 @@ impl Vm {
         }
     }
 
+    /// Has the debug kernel forget what was leaked up to now, as a test means to.
+    ///
+    /// # Errors
+    ///
+    /// That of the leak detector.
+    pub fn forgive_leaks(&mut self) -> Result<()> {
+        match kmemleak::available() {
+            true => kmemleak::leaked().map(drop),
+            false => Ok(()),
+        }
+    }
+
     /// Does `round` 100 times, or three times on the debug kernel, where each
     /// unload takes a second or two, and makes sure that it leaves nothing allocated.
     ///

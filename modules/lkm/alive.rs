@@ -1,0 +1,666 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What C has of the module: an [`Alive`] for each thing that C can call or has a
+//! pointer to.
+//!
+//! The thing lies in memory that only this file frees, and is on a list of the
+//! module. The public types are handles to it. Dropping a handle stops the thing
+//! and frees it. Safe code can prevent that: by `core::mem::forget`, by a cycle of
+//! `Arc`s, in a static, or in memory that is freed without `Drop`. All of that is
+//! one case here: the handle is lost, and the thing is still on the list.
+//!
+//! # The end of the module
+//!
+//! Before the module is freed, what is still on the list is stopped, the newest
+//! first, as what depends on something is newer than it. The kernel calls two
+//! functions of ours for that:
+//!
+//! - [`leave`], in place of the module's exit function, which it calls. The module is
+//!   whole then;
+//! - [`end`], which frees a parameter that nobody can set. The module core calls it
+//!   last of all, after an init function that failed, too. Here is no text of the
+//!   module in use any more, and lost handles are lost for good: their memory is freed
+//!   without any `Drop`, which could be called by somebody else, too.
+//!
+//! From the first of them on the module is closed: a thing can no longer be made, and
+//! what makes its own successor ends.
+//!
+//! # States
+//!
+//! ```text
+//! New --listed--> Alive --drop--> Dropping --stopped--> freed
+//!                   |--drop in what it would wait for--> Orphan --> Stopping --> freed
+//!                   `--the end--> Stopping --stopped--> Stopped --drop--> freed
+//!                                     `--drop meanwhile--> freed when it is stopped
+//! ```
+//!
+//! The states change under one lock. The thing is stopped without it. A drop never
+//! waits for the end of the module: that may be waiting for the one who drops.
+
+use crate::{
+    bindings,
+    context::Context,
+    error,
+    params, //
+};
+use core::{
+    cell::Cell,
+    marker::PhantomPinned,
+    mem::MaybeUninit,
+    ops::Deref,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+use kernel::{
+    prelude::*,
+    str::CStr,
+    sync::atomic::{
+        Acquire,
+        Atomic,
+        Release, //
+    },
+};
+
+/// A thing that C has.
+///
+/// # Safety
+///
+/// When [`stop`](Self::stop) has returned, C calls no function of the module for
+/// this value, has no pointer to it and gets none later, whatever its methods are
+/// called for. That holds for a value that was only partly registered, too. `stop`
+/// uses nothing but what the value owns.
+pub(crate) unsafe trait Stop: Send + Sync + Sized + 'static {
+    /// What several of them are called.
+    const NAME: Name;
+
+    /// Ends all use of the value by C, and waits for that. May sleep.
+    fn stop(&self);
+
+    /// Whether the caller runs in what [`stop`](Self::stop) waits for.
+    fn is_within(&self) -> bool {
+        false
+    }
+
+    /// Frees what belongs to C. Called once, after [`stop`](Self::stop), when nobody
+    /// uses the value any more.
+    fn give_back(&self) {}
+}
+
+/// A kind of things, and its name in messages.
+#[derive(Clone, Copy)]
+pub(crate) enum Name {
+    /// Kernel threads.
+    Threads,
+}
+
+const NAMES: [&CStr; 1] = [c"threads"];
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// It is being registered.
+    New,
+    /// It is on the list.
+    Alive,
+    /// Its handle is being dropped.
+    Dropping,
+    /// Its handle was dropped, and could not wait.
+    Orphan,
+    /// It is being stopped, not by its handle.
+    Stopping,
+    /// It was stopped, and waits for its handle's drop.
+    Stopped,
+}
+
+/// What is the same for all things of a type.
+struct Kind {
+    name: Name,
+    stop: unsafe fn(NonNull<Node>),
+    give_back: unsafe fn(NonNull<Node>),
+    free: unsafe fn(NonNull<Node>),
+    free_memory: unsafe fn(NonNull<Node>),
+}
+
+/// A thing's place in the list. It changes under the list's lock.
+struct Node {
+    newer: Cell<*const Node>,
+    older: Cell<*const Node>,
+    kind: &'static Kind,
+    state: Cell<State>,
+    /// Its handle was dropped while it was being stopped.
+    abandoned: Cell<bool>,
+}
+
+/// A thing in its own memory.
+#[pin_data]
+#[repr(C)]
+struct Slot<T> {
+    // First, so that a pointer to it is one to the slot.
+    node: Node,
+    #[pin]
+    value: T,
+    #[pin]
+    _pin: PhantomPinned,
+}
+
+impl<T: Stop> Slot<T> {
+    const KIND: &'static Kind = &Kind {
+        name: T::NAME,
+        stop: Self::stop,
+        give_back: Self::give_back,
+        free: Self::free,
+        free_memory: Self::free_memory,
+    };
+
+    /// # Safety
+    ///
+    /// `node` is the node of a `Self`, which is not freed meanwhile.
+    unsafe fn stop(node: NonNull<Node>) {
+        // SAFETY: By this function's contract.
+        unsafe { node.cast::<Self>().as_ref() }.value.stop();
+    }
+
+    /// # Safety
+    ///
+    /// As [`stop`](Self::stop)'s.
+    unsafe fn give_back(node: NonNull<Node>) {
+        // SAFETY: By this function's contract.
+        unsafe { node.cast::<Self>().as_ref() }.value.give_back();
+    }
+
+    /// # Safety
+    ///
+    /// `node` is the node of a `Self` that C does not have, and that nobody uses.
+    unsafe fn free(node: NonNull<Node>) {
+        // SAFETY: By this function's contract. All slots were made by a `KBox`.
+        drop(unsafe { KBox::from_raw(node.cast::<Self>().as_ptr()) });
+    }
+
+    /// Does not drop what is in it.
+    ///
+    /// # Safety
+    ///
+    /// As [`free`](Self::free)'s.
+    unsafe fn free_memory(node: NonNull<Node>) {
+        // SAFETY: As above; both types have the same layout.
+        drop(unsafe { KBox::from_raw(node.cast::<MaybeUninit<Self>>().as_ptr()) });
+    }
+}
+
+/// The only handle to a thing that C has. Dropping it stops the thing and frees it,
+/// which may sleep.
+///
+/// Where the caller must not sleep, or runs in what it would wait for, a worker of
+/// the kernel does that a little later.
+///
+/// # Invariants
+///
+/// The slot was made by a `KBox`. It is freed by this handle's drop, or, when its
+/// node was an orphan or abandoned by then, by who stops it.
+#[repr(transparent)]
+pub(crate) struct Alive<T: Stop>(NonNull<Slot<T>>);
+
+// SAFETY: `T` is `Send` and `Sync`; the node changes under a lock.
+unsafe impl<T: Stop> Send for Alive<T> {}
+
+// SAFETY: As above.
+unsafe impl<T: Stop> Sync for Alive<T> {}
+
+impl<T: Stop> Alive<T> {
+    /// Makes a thing and has `register` give it to C. What users have written belongs
+    /// into `value`, which is initialised before. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - `ENOMEM`;
+    /// - those of `value` and of `register`. Then the thing was stopped and freed.
+    pub(crate) fn new<E>(
+        value: impl PinInit<T, E>,
+        register: impl FnOnce(Pin<&mut T>) -> Result,
+    ) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        let slot = KBox::pin_init::<Error>(
+            try_pin_init!(Slot {
+                node: Node::new(Slot::<T>::KIND),
+                value <- value,
+                _pin: PhantomPinned,
+            }? Error),
+            GFP_KERNEL,
+        )?;
+        let call = Call::begin()?;
+        // SAFETY: Nothing is moved out of the box.
+        let slot = KBox::leak(unsafe { Pin::into_inner_unchecked(slot) });
+        // From here on it is stopped and freed when `register` fails.
+        // INVARIANT: The slot is from a box, and there is no other handle.
+        let this = Self(NonNull::from(slot));
+        // SAFETY: Nobody else has the value yet, and it is not moved.
+        register(unsafe { Pin::new_unchecked(&mut (*this.0.as_ptr()).value) })?;
+        // SAFETY: The node is on no list, and is taken off it before it is freed.
+        unsafe { call.list(this.0.cast()) };
+        Ok(this)
+    }
+
+    /// Stops the thing now. It stays usable as far as it then is. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EDEADLK`: the caller runs in what this would wait for.
+    pub(crate) fn end(&self) -> Result {
+        if self.is_within() {
+            return Err(error(bindings::EDEADLK));
+        }
+        // SAFETY: The handle keeps the slot.
+        unsafe { end_node(self.0.cast()) };
+        Ok(())
+    }
+}
+
+impl<T: Stop> Deref for Alive<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: The handle keeps the slot.
+        unsafe { &self.0.as_ref().value }
+    }
+}
+
+impl<T: Stop> Drop for Alive<T> {
+    fn drop(&mut self) {
+        let elsewhere = Context::current() != Context::Process || self.is_within();
+        // SAFETY: By the type invariants. The handle is not used any more.
+        unsafe { leave_node(self.0.cast(), elsewhere) };
+    }
+}
+
+impl Node {
+    fn new(kind: &'static Kind) -> Self {
+        Self {
+            newer: Cell::new(ptr::null()),
+            older: Cell::new(ptr::null()),
+            kind,
+            state: Cell::new(State::New),
+            abandoned: Cell::new(false),
+        }
+    }
+}
+
+/// Stops the thing for its handle, which stays.
+///
+/// # Safety
+///
+/// The node's slot is not freed meanwhile.
+unsafe fn end_node(node: NonNull<Node>) {
+    // SAFETY: By this function's contract.
+    let it = unsafe { node.as_ref() };
+    loop {
+        let state = locked(|_| {
+            let state = it.state.get();
+            if state == State::Alive {
+                it.state.set(State::Stopping);
+            }
+            state
+        });
+        match state {
+            State::Alive => break,
+            State::Stopping => tick(),
+            _ => return,
+        }
+    }
+    // SAFETY: By this function's contract.
+    unsafe { (it.kind.stop)(node) };
+    locked(|_| it.state.set(State::Stopped));
+}
+
+/// The handle of `node` is dropped: by one who can wait, or must leave that to
+/// somebody `elsewhere`.
+///
+/// # Safety
+///
+/// The node is that of a slot whose only handle is not used any more.
+#[inline(never)]
+unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
+    // SAFETY: By this function's contract the slot is there. In states in which
+    // somebody else frees it, it is not used after the lock was released.
+    let it = unsafe { node.as_ref() };
+    let state = locked(|_| {
+        match it.state.get() {
+            State::Alive if elsewhere => it.state.set(State::Orphan),
+            State::New | State::Alive => it.state.set(State::Dropping),
+            State::Stopping => it.abandoned.set(true),
+            _ => {}
+        }
+        it.state.get()
+    });
+    match state {
+        // SAFETY: This can be called in any context.
+        State::Orphan => unsafe { bindings::lkm_reaper_start() },
+        State::Stopping => {}
+        _ => {
+            // SAFETY: Nobody else stops or frees a thing in this state.
+            unsafe {
+                if state == State::Dropping {
+                    (it.kind.stop)(node);
+                }
+                (it.kind.give_back)(node);
+                locked(|list| list.remove(it));
+                (it.kind.free)(node);
+            }
+        }
+    }
+}
+
+/// The things of this module that C has.
+struct List {
+    newest: Cell<*const Node>,
+    /// How many are being made.
+    making: Cell<usize>,
+    /// Whether anything was ever made.
+    used: Atomic<u32>,
+    /// Whether none can be made any more.
+    closed: Atomic<u32>,
+    /// The module's own exit function.
+    #[cfg(CONFIG_MODULE_UNLOAD)]
+    exit: Cell<Option<unsafe extern "C" fn()>>,
+    // Who has the list has the hook, though nobody reads this.
+    _hook: &'static params::Entry,
+}
+
+// SAFETY: Cells are only used under the lock.
+unsafe impl Sync for List {}
+
+#[used(compiler)]
+static LIST: List = List {
+    newest: Cell::new(ptr::null()),
+    making: Cell::new(0),
+    used: Atomic::new(0),
+    closed: Atomic::new(0),
+    #[cfg(CONFIG_MODULE_UNLOAD)]
+    exit: Cell::new(None),
+    _hook: &HOOK,
+};
+
+/// The parameter that nobody can set: the name of none that is given has a `=`.
+#[used(compiler)]
+#[link_section = "__param"]
+static HOOK: params::Entry = params::Entry::hook(&bindings::kernel_param_ops {
+    flags: 0,
+    set: Some(refuse),
+    get: None,
+    free: Some(end),
+});
+
+/// Calls `f` with the lock held.
+fn locked<R>(f: impl FnOnce(&List) -> R) -> R {
+    // SAFETY: Nothing that is called with the lock takes it, and each caller gives
+    // back what it was given.
+    let flags = unsafe { bindings::lkm_alive_lock() };
+    let result = f(&LIST);
+    // SAFETY: As above.
+    unsafe { bindings::lkm_alive_unlock(flags) };
+    result
+}
+
+/// Sleeps for a moment.
+pub(crate) fn tick() {
+    // SAFETY: The callers may sleep.
+    unsafe { bindings::schedule_timeout_uninterruptible(1) };
+}
+
+impl List {
+    /// # Safety
+    ///
+    /// `node` is on no list, and is removed before it is freed.
+    unsafe fn push(&self, node: &Node) {
+        let older = self.newest.replace(node);
+        node.older.set(older);
+        // SAFETY: What is on the list is not freed.
+        if let Some(older) = unsafe { older.as_ref() } {
+            older.newer.set(node);
+        }
+    }
+
+    /// Removes `node` if it is on the list.
+    fn remove(&self, node: &Node) {
+        let (newer, older) = (node.newer.get(), node.older.get());
+        // SAFETY: What is on the list is not freed.
+        match unsafe { newer.as_ref() } {
+            Some(newer) => newer.older.set(older),
+            None if ptr::eq(self.newest.get(), node) => self.newest.set(older),
+            // It is on no list.
+            None => return,
+        }
+        // SAFETY: As above.
+        if let Some(older) = unsafe { older.as_ref() } {
+            older.newer.set(newer);
+        }
+    }
+
+    /// The nodes, the newest first. The lock is held as long as they are used.
+    fn nodes(&self) -> impl Iterator<Item = NonNull<Node>> {
+        let next = |node: *const Node| NonNull::new(node.cast_mut());
+        core::iter::successors(next(self.newest.get()), move |node| {
+            // SAFETY: What is on the list is not freed.
+            next(unsafe { node.as_ref() }.older.get())
+        })
+    }
+}
+
+/// The making of a thing.
+struct Call(());
+
+impl Call {
+    fn begin() -> Result<Self> {
+        locked(|list| {
+            if list.closed.load(Acquire) != 0 {
+                return Err(error(bindings::ESHUTDOWN));
+            }
+            if list.used.load(Acquire) == 0 {
+                list.used.store(1, Release);
+                #[cfg(CONFIG_MODULE_UNLOAD)]
+                take_exit(list);
+            }
+            list.making.set(list.making.get() + 1);
+            Ok(Self(()))
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `node` is new, and is removed from the list before it is freed.
+    unsafe fn list(&self, node: NonNull<Node>) {
+        locked(|list| {
+            // SAFETY: By this function's contract.
+            let node = unsafe { node.as_ref() };
+            node.state.set(State::Alive);
+            // SAFETY: By this function's contract.
+            unsafe { list.push(node) };
+        });
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        locked(|list| list.making.set(list.making.get() - 1));
+    }
+}
+
+/// Puts [`leave`] in the place of the module's exit function.
+#[cfg(CONFIG_MODULE_UNLOAD)]
+fn take_exit(list: &List) {
+    // SAFETY: This is our own module. The module core reads the pointer once, and
+    // either function is good.
+    unsafe {
+        let exit = &raw mut bindings::__this_module.exit;
+        list.exit.set(exit.read());
+        exit.write_volatile(Some(leave));
+    }
+}
+
+/// The exit function of a module that has made anything.
+///
+/// # Safety
+///
+/// The module core calls this, once.
+#[cfg(CONFIG_MODULE_UNLOAD)]
+unsafe extern "C" fn leave() {
+    if let Some(exit) = locked(|list| list.exit.get()) {
+        // SAFETY: By this function's contract.
+        unsafe { exit() };
+    }
+    stop_all();
+}
+
+/// Refuses to set the hidden parameter.
+///
+/// # Safety
+///
+/// None.
+unsafe extern "C" fn refuse(_: *const c_char, _: *const bindings::kernel_param) -> c_int {
+    EINVAL.to_errno()
+}
+
+/// Frees the hidden parameter: the end of the module.
+///
+/// # Safety
+///
+/// The module core calls this, once, right before it frees the module's memory.
+unsafe extern "C" fn end(_: *mut c_void) {
+    // Without the lock: lockdep does not know any more whose it is, and complains
+    // when it is taken for the first time.
+    if LIST.used.load(Acquire) == 0 {
+        return;
+    }
+    stop_all();
+    // SAFETY: This may sleep.
+    unsafe { bindings::lkm_reaper_end() };
+    // Unload rule, we wait: now no text of the module runs but this. All handles
+    // are lost, and nobody else uses the list.
+    while let Some(node) = locked(|list| list.nodes().next()) {
+        // SAFETY: The thing was stopped, and nobody uses it any more.
+        unsafe {
+            let it = node.as_ref();
+            locked(|list| list.remove(it));
+            (it.kind.give_back)(node);
+            (it.kind.free_memory)(node);
+        }
+    }
+}
+
+/// What to do next at the end of the module.
+enum Next {
+    Stop(NonNull<Node>),
+    Wait,
+    Nothing,
+}
+
+/// Stops all things, and lets nobody make others.
+fn stop_all() {
+    let lost = locked(|list| {
+        list.closed.store(1, Release);
+        let mut lost = [0u32; NAMES.len()];
+        for node in list.nodes() {
+            // SAFETY: The lock is held.
+            let node = unsafe { node.as_ref() };
+            lost[node.kind.name as usize] += u32::from(node.state.get() == State::Alive);
+        }
+        lost
+    });
+    for (name, count) in NAMES.iter().zip(lost) {
+        if count > 0 {
+            say(name, count);
+        }
+    }
+    loop {
+        let next = locked(|list| {
+            // SAFETY: The lock is held.
+            let mut nodes = list.nodes().map(|node| (node, unsafe { node.as_ref() }));
+            match nodes.find(|(_, it)| it.state.get() != State::Stopped) {
+                _ if list.making.get() > 0 => Next::Wait,
+                None => Next::Nothing,
+                Some((node, it)) if matches!(it.state.get(), State::Alive | State::Orphan) => {
+                    claim(it);
+                    Next::Stop(node)
+                }
+                Some(_) => Next::Wait,
+            }
+        });
+        match next {
+            // SAFETY: It was claimed.
+            Next::Stop(node) => unsafe { stop_claimed(node) },
+            Next::Wait => tick(),
+            Next::Nothing => break,
+        }
+    }
+}
+
+/// Takes on the stopping of `node`. The lock is held.
+fn claim(node: &Node) {
+    let orphan = node.state.replace(State::Stopping) == State::Orphan;
+    node.abandoned.set(orphan);
+}
+
+/// Stops what was [claimed](claim), and frees it when its handle was dropped.
+///
+/// # Safety
+///
+/// The caller has claimed it.
+unsafe fn stop_claimed(node: NonNull<Node>) {
+    // SAFETY: Only who has claimed it frees it.
+    let it = unsafe { node.as_ref() };
+    // SAFETY: As above.
+    unsafe { (it.kind.stop)(node) };
+    let is_ours = locked(|_| {
+        if !it.abandoned.get() {
+            it.state.set(State::Stopped);
+        }
+        it.abandoned.get()
+    });
+    if is_ours {
+        // SAFETY: It was stopped, and its handle was dropped.
+        unsafe {
+            (it.kind.give_back)(node);
+            locked(|list| list.remove(it));
+            (it.kind.free)(node);
+        }
+    }
+}
+
+/// Stops and frees the orphans: the work of [`lkm_reaper_start`].
+///
+/// [`lkm_reaper_start`]: bindings::lkm_reaper_start
+///
+/// # Safety
+///
+/// Called by a worker only.
+#[no_mangle]
+unsafe extern "C" fn lkm_reap(_: *mut bindings::work_struct) {
+    // The oldest first: a child became an orphan before its parent could.
+    while let Some(node) = locked(|list| {
+        // SAFETY: The lock is held.
+        let is_orphan = |it: &NonNull<Node>| unsafe { it.as_ref() }.state.get() == State::Orphan;
+        let oldest = list.nodes().filter(is_orphan).last()?;
+        // SAFETY: As above.
+        claim(unsafe { oldest.as_ref() });
+        Some(oldest)
+    }) {
+        // SAFETY: It was claimed.
+        unsafe { stop_claimed(node) };
+    }
+}
+
+/// Says what the module has not dropped.
+fn say(name: &CStr, count: u32) {
+    // SAFETY: The arguments match the format.
+    unsafe {
+        bindings::_printk(
+            c"\x012%s: not dropped: %u %s; unloading stops them and waits for that\n".as_char_ptr(),
+            (&raw const bindings::__this_module.name).cast::<c_char>(),
+            count,
+            name.as_char_ptr(),
+        )
+    };
+}

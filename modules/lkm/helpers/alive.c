@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+#include "helpers.h"
+
+static DEFINE_SPINLOCK(alive_lock);
+static DECLARE_WORK(reaper, lkm_reap);
+
+unsigned long lkm_alive_lock(void)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&alive_lock, flags);
+	return flags;
+}
+
+void lkm_alive_unlock(unsigned long flags)
+{
+	spin_unlock_irqrestore(&alive_lock, flags);
+}
+
+void lkm_reaper_start(void)
+{
+	queue_work(system_dfl_wq, &reaper);
+}
+
+void lkm_reaper_end(void)
+{
+	cancel_work_sync(&reaper);
+}
