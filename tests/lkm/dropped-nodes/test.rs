@@ -199,7 +199,8 @@ fn an_init_that_fails_waits_for_who_is_opening(vm: &mut Vm) -> Result {
         let errno = vm.load_fails("dropped-nodes", &format!("taken={MAJOR}"))?;
         // The kernel makes this of EEXIST, which says something else of a module.
         assert_eq!(errno, Errno::BUSY);
-        vm.log().expect_trouble("cannot create duplicate filename")?;
+        vm.log()
+            .expect_trouble("cannot create duplicate filename")?;
         vm.log().expect_trouble("kobject_add_internal failed for")?;
     }
     sched_setaffinity(None, &all)?;

@@ -5,7 +5,6 @@
 use kernel::{
     new_mutex,
     prelude::*,
-    str::CStr,
     sync::{
         atomic::{
             Atomic,
@@ -77,13 +76,12 @@ fn text(parameter: &lkm::params::Str) -> Result<KVec<u8>> {
 /// Loses `handle`.
 fn lose<T: Send + Sync + 'static>(handle: T) -> Result {
     match &text(&way)?[..] {
-        b"dropped" => Ok(drop(handle)),
-        b"forgotten" => Ok(core::mem::forget(handle)),
+        b"dropped" => drop(handle),
+        b"forgotten" => core::mem::forget(handle),
         b"static" => {
             let handle: KBox<dyn Handle> = KBox::new(handle, GFP_KERNEL)?;
-            match KEPT.populate(handle) {
-                true => Ok(()),
-                false => Err(EBUSY),
+            if !KEPT.populate(handle) {
+                return Err(EBUSY);
             }
         }
         b"cycle" => {
@@ -93,10 +91,10 @@ fn lose<T: Send + Sync + 'static>(handle: T) -> Result {
             });
             let cycle = Arc::pin_init(cycle, GFP_KERNEL)?;
             *cycle.itself.lock() = Some(cycle.clone());
-            Ok(())
         }
-        _ => Err(EINVAL),
+        _ => return Err(EINVAL),
     }
+    Ok(())
 }
 
 /// Runs until it is asked to stop.
@@ -175,7 +173,8 @@ fn thread_with_successors() -> Result {
         }
         Ok(())
     }
-    Ok(core::mem::forget(KThread::spawn(c"lost-handles", again)?))
+    core::mem::forget(KThread::spawn(c"lost-handles", again)?);
+    Ok(())
 }
 
 fn group() -> Result<Group> {
@@ -220,7 +219,10 @@ impl kernel::Module for LostHandles {
             b"" => Ok(()),
             b"thread" => lose(thread()?),
             b"parked" => {
-                let thread = KThread::spawn(c"lost-handles", |this| Ok(this.sleep_until_stop()))?;
+                let thread = KThread::spawn(c"lost-handles", |this| {
+                    this.sleep_until_stop();
+                    Ok(())
+                })?;
                 thread.park()?;
                 lose(thread)
             }
