@@ -113,9 +113,51 @@ pub mod private {
 /// of an `if` that is usually not taken. The argument is the path of a `static`.
 ///
 /// Can be used in any context.
+///
+/// The static must be a key, and not only dereference to one. This does not compile:
+///
+/// ```compile_fail,E0308
+/// use core::ops::Deref;
+/// use lkm::static_key::{static_branch_unlikely, StaticKey};
+///
+/// static KEY: StaticKey = StaticKey::new();
+///
+/// struct Alias;
+///
+/// impl Deref for Alias {
+///     type Target = StaticKey;
+///
+///     fn deref(&self) -> &StaticKey {
+///         &KEY
+///     }
+/// }
+///
+/// static ALIAS: Alias = Alias;
+///
+/// fn is_on() -> bool {
+///     static_branch_unlikely!(ALIAS)
+/// }
+/// ```
+///
+/// Nor does one that only says that it is a key:
+///
+/// ```compile_fail,E0133
+/// use lkm::static_key::{static_branch_unlikely, StaticKey};
+///
+/// extern "C" {
+///     static jiffies: StaticKey;
+/// }
+///
+/// fn is_on() -> bool {
+///     static_branch_unlikely!(jiffies)
+/// }
+/// ```
 #[macro_export]
 macro_rules! static_branch_unlikely {
     ($key:path) => {{
+        // A static of just this type: a reference could be what `Deref` makes of another.
+        let _: *const $crate::static_key::StaticKey = &raw const $key;
+        // One that is safe to use: an `extern` one could be anything.
         let _key: &'static $crate::static_key::StaticKey = &$key;
 
         #[cfg(not(CONFIG_JUMP_LABEL))]
