@@ -4,7 +4,8 @@
 //!
 //! bindgen knows the types in a C header, but not what a function does with a
 //! pointer. For C code that keeps a simple rule, [`c_functions!`](crate::c_functions!)
-//! creates functions that are safe to call. The `kernel` crate has no such thing.
+//! creates functions that are safe to call. That the code keeps it is for its author to
+//! promise, with the word `unsafe`. The `kernel` crate has no such thing.
 //!
 //! # Unloading
 //!
@@ -42,20 +43,23 @@ pub const fn is_return<T: Return>() {}
 /// Creates functions that are safe to call, for the functions in a header of the
 /// module's own C code. bindgen has put those into the Rust module named first.
 ///
+/// They are written as the language writes foreign functions that are safe. It would not
+/// compare them with the header; this macro does.
+///
 /// The types must match those of the bindings: the compiler turns `&T` into
 /// `*const T`, `&mut T` into `*mut T`, and nothing else into a pointer. So a
 /// pointer is never null.
 ///
-/// # The rule for the C code
+/// # Safety
+///
+/// `unsafe extern "C"` is the promise that the C code keeps this rule, which cannot be
+/// checked here:
 ///
 /// - It uses a pointer only until it returns, and only for one `T`. It writes only
 ///   a valid `T` through the pointer, and nothing if the pointer is `const`.
 /// - It may be called in any context in which the Rust code calls it, and on
 ///   several CPUs at the same time.
 /// - It registers nothing that is called later.
-///
-/// This cannot be checked here: C code that breaks the rule is as wrong as if C
-/// code called it.
 ///
 /// # Examples
 ///
@@ -75,8 +79,12 @@ pub const fn is_return<T: Return>() {}
 ///
 /// lkm::c_functions! {
 ///     bindings;
-///     /// Adds up the numbers of `item`, and returns whether the sum fits.
-///     fn cool_sum(item: &bindings::Item, sum: &mut i32) -> bool;
+///
+///     // SAFETY: It only reads the item, writes a number, and can run anywhere.
+///     unsafe extern "C" {
+///         /// Adds up the numbers of `item`, and returns whether the sum fits.
+///         safe fn cool_sum(item: &bindings::Item, sum: &mut i32) -> bool;
+///     }
 /// }
 ///
 /// let item = bindings::Item { x: 12, y: 32 };
@@ -94,22 +102,40 @@ pub const fn is_return<T: Return>() {}
 /// # }
 /// lkm::c_functions! {
 ///     bindings;
-///     fn cool_free(item: *mut i32);
+///
+///     unsafe extern "C" {
+///         safe fn cool_free(item: *mut i32);
+///     }
+/// }
+/// ```
+///
+/// Nor does one that nobody promises anything for:
+///
+/// ```compile_fail
+/// # mod bindings {
+/// #     pub unsafe extern "C" fn cool_number() -> i32 { 42 }
+/// # }
+/// lkm::c_functions! {
+///     bindings;
+///
+///     extern "C" {
+///         safe fn cool_number() -> i32;
+///     }
 /// }
 /// ```
 #[macro_export]
 macro_rules! c_functions {
-    ($bindings:ident; $(
+    ($bindings:ident; unsafe extern "C" {$(
         $(#[$attr:meta])*
-        $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $return:ty)?;
-    )*) => {$(
+        $vis:vis safe fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $return:ty)?;
+    )*}) => {$(
         $(#[$attr])*
         $vis fn $name($($arg: $type),*) $(-> $return)? {
             $($crate::interop::is_argument::<$type>();)*
             $($crate::interop::is_return::<$return>();)?
             // SAFETY: References are valid pointers for as long as the call
-            // lasts, and C does not write through shared ones. By the rule above
-            // the C code requires no more than that.
+            // lasts, and C does not write through shared ones. Who wrote `unsafe`
+            // has promised that the C code requires no more than that.
             unsafe { $bindings::$name($($arg),*) }
         }
     )*};

@@ -18,9 +18,13 @@ pub(crate) use bindings::Item;
 lkm::c_functions! {
     bindings;
 
-    fn cool_function(item: &mut Item);
-    fn cool_swap(item: &mut Item);
-    fn cool_sum(item: &Item, sum: &mut i32) -> bool;
+    // SAFETY: `cool.c` uses a pointer only until it returns, and writes only numbers
+    // through it. It can run anywhere, on several CPUs at a time, and registers nothing.
+    unsafe extern "C" {
+        safe fn cool_function(item: &mut Item);
+        safe fn cool_swap(item: &mut Item);
+        safe fn cool_sum(item: &Item, sum: &mut i32) -> bool;
+    }
 }
 
 impl Item {
