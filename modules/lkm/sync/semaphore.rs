@@ -78,9 +78,11 @@ unsafe impl Send for Semaphore {}
 unsafe impl Sync for Semaphore {}
 
 impl Semaphore {
-    /// Creates an initialiser of a semaphore with `permits` permits. Can be
-    /// called in any context.
+    /// Creates an initialiser of a semaphore with `permits` permits; more than
+    /// [`i32::MAX`] count as that many. Can be called in any context.
     pub fn new(permits: u32) -> impl PinInit<Self> {
+        // C's `down_trylock()` counts with a sign.
+        let permits = permits.min(i32::MAX as u32);
         // INVARIANT: `inner` is initialised here.
         pin_init!(Self {
             // SAFETY: `slot` can be written to.
@@ -148,7 +150,7 @@ impl Semaphore {
     }
 
     /// Gives a permit: an additional one, or one back that was
-    /// [forgotten](Permit::forget). A semaphore can have up to [`u32::MAX`]
+    /// [forgotten](Permit::forget). A semaphore can have up to [`i32::MAX`]
     /// permits. Can be called in any context except NMI.
     pub fn up(&self) {
         // SAFETY: By the type invariants.

@@ -11,6 +11,7 @@ mod commands;
 pub const EXAMPLE: Example = Example {
     tests: tests![
         there_are_so_many_permits,
+        there_are_never_too_many_permits,
         each_wait_ends_with_a_permit,
         who_came_first_is_served_first,
         waits_time_out,
@@ -30,6 +31,17 @@ const ENDLESS: usize = usize::MAX;
 fn load(vm: &mut Vm, permits: u32) -> Result<(Module, Control)> {
     let module = vm.load_with("semaphores", &format!("permits={permits}"))?;
     Ok((module, Control::open("/proc/semaphores")?))
+}
+
+/// C counts some of them with a sign.
+fn there_are_never_too_many_permits(vm: &mut Vm) -> Result {
+    for permits in [i32::MAX as u32, i32::MAX as u32 + 1, u32::MAX] {
+        let (_module, file) = load(vm, permits)?;
+        for command in [TRY_DOWN, DOWN, DOWN_TIMEOUT, TRY_DOWN] {
+            assert_eq!(file.call(command, 0), Ok(0), "{permits}");
+        }
+    }
+    Ok(())
 }
 
 fn there_are_so_many_permits(vm: &mut Vm) -> Result {
