@@ -18,9 +18,9 @@
 //! - [`leave`], in place of the module's exit function, which it calls. The module is
 //!   whole then;
 //! - [`end`], which frees a parameter that nobody can set. The module core calls it
-//!   last of all, after an init function that failed, too. Here is no text of the
-//!   module in use any more, and lost handles are lost for good: their memory is freed
-//!   without any `Drop`, which could be called by somebody else, too.
+//!   last of all, after an init function that failed, too. Then no text of the module is
+//!   in use any more, and lost handles are lost for good: what C has allocated is freed,
+//!   but nothing is dropped, and the memory stays.
 //!
 //! From the first of them on the module is closed: a thing can no longer be made, and
 //! what makes its own successor ends.
@@ -31,6 +31,7 @@
 //! New --listed--> Alive --drop--> Dropping --stopped--> freed
 //!                   |--drop in what it would wait for--> Orphan --> Stopping --> freed
 //!                   `--the end--> Stopping --stopped--> Stopped --drop--> freed
+//!                                     |                    `--or by the end--> freed
 //!                                     `--drop meanwhile--> freed when it is stopped
 //! ```
 //!
@@ -45,8 +46,8 @@ use crate::{
 };
 use core::{
     cell::Cell,
+    hint::black_box,
     marker::PhantomPinned,
-    mem::MaybeUninit,
     ops::Deref,
     ptr::{
         self,
@@ -75,6 +76,12 @@ pub(crate) unsafe trait Stop: Send + Sync + Sized + 'static {
     /// What several of them are called.
     const NAME: Name;
 
+    /// Whether C takes a reference to the module where it calls the value's functions,
+    /// for an open file. The kernel gives them out while init runs, too, but frees the
+    /// module regardless of them when init fails. So then, after [`stop`](Self::stop),
+    /// we wait for them.
+    const OWNED: bool = false;
+
     /// Ends all use of the value by C, and waits for that. May sleep.
     fn stop(&self);
 
@@ -93,9 +100,44 @@ pub(crate) unsafe trait Stop: Send + Sync + Sized + 'static {
 pub(crate) enum Name {
     /// Kernel threads.
     Threads,
+    /// Workqueues.
+    Queues,
+    /// Work items.
+    Works,
+    /// Tasklets.
+    Tasklets,
+    /// Executors of async tasks.
+    Executors,
+    /// Sockets that tasks wait for.
+    Sockets,
+    /// Files in /proc.
+    ProcFiles,
+    /// Directories in /proc.
+    ProcDirs,
+    /// Directories in sysfs.
+    SysfsDirs,
+    /// Directories in debugfs.
+    DebugfsDirs,
+    /// Character devices.
+    Chrdevs,
+    /// Miscellaneous devices.
+    MiscDevices,
 }
 
-const NAMES: [&CStr; 1] = [c"threads"];
+const NAMES: [&CStr; 12] = [
+    c"threads",
+    c"workqueues",
+    c"work items",
+    c"tasklets",
+    c"executors",
+    c"sockets",
+    c"files in /proc",
+    c"directories in /proc",
+    c"directories in sysfs",
+    c"directories in debugfs",
+    c"character devices",
+    c"miscellaneous devices",
+];
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
@@ -116,10 +158,10 @@ enum State {
 /// What is the same for all things of a type.
 struct Kind {
     name: Name,
+    owned: bool,
     stop: unsafe fn(NonNull<Node>),
     give_back: unsafe fn(NonNull<Node>),
     free: unsafe fn(NonNull<Node>),
-    free_memory: unsafe fn(NonNull<Node>),
 }
 
 /// A thing's place in the list. It changes under the list's lock.
@@ -128,7 +170,8 @@ struct Node {
     older: Cell<*const Node>,
     kind: &'static Kind,
     state: Cell<State>,
-    /// Its handle was dropped while it was being stopped.
+    /// Its handle was dropped while it was being stopped, or later by one who could not
+    /// free it.
     abandoned: Cell<bool>,
 }
 
@@ -147,10 +190,10 @@ struct Slot<T> {
 impl<T: Stop> Slot<T> {
     const KIND: &'static Kind = &Kind {
         name: T::NAME,
+        owned: T::OWNED,
         stop: Self::stop,
         give_back: Self::give_back,
         free: Self::free,
-        free_memory: Self::free_memory,
     };
 
     /// # Safety
@@ -175,16 +218,6 @@ impl<T: Stop> Slot<T> {
     unsafe fn free(node: NonNull<Node>) {
         // SAFETY: By this function's contract. All slots were made by a `KBox`.
         drop(unsafe { KBox::from_raw(node.cast::<Self>().as_ptr()) });
-    }
-
-    /// Does not drop what is in it.
-    ///
-    /// # Safety
-    ///
-    /// As [`free`](Self::free)'s.
-    unsafe fn free_memory(node: NonNull<Node>) {
-        // SAFETY: As above; both types have the same layout.
-        drop(unsafe { KBox::from_raw(node.cast::<MaybeUninit<Self>>().as_ptr()) });
     }
 }
 
@@ -216,13 +249,10 @@ impl<T: Stop> Alive<T> {
     /// - `ESHUTDOWN`: the module is being unloaded;
     /// - `ENOMEM`;
     /// - those of `value` and of `register`. Then the thing was stopped and freed.
-    pub(crate) fn new<E>(
-        value: impl PinInit<T, E>,
+    pub(crate) fn new(
+        value: impl PinInit<T, Error>,
         register: impl FnOnce(Pin<&mut T>) -> Result,
-    ) -> Result<Self>
-    where
-        Error: From<E>,
-    {
+    ) -> Result<Self> {
         let slot = KBox::pin_init::<Error>(
             try_pin_init!(Slot {
                 node: Node::new(Slot::<T>::KIND),
@@ -231,17 +261,31 @@ impl<T: Stop> Alive<T> {
             }? Error),
             GFP_KERNEL,
         )?;
-        let call = Call::begin()?;
         // SAFETY: Nothing is moved out of the box.
         let slot = KBox::leak(unsafe { Pin::into_inner_unchecked(slot) });
-        // From here on it is stopped and freed when `register` fails.
         // INVARIANT: The slot is from a box, and there is no other handle.
         let this = Self(NonNull::from(slot));
+        let call = Call::begin()?;
+        // When `register` fails, it is stopped before the call ends.
+        let this = this;
         // SAFETY: Nobody else has the value yet, and it is not moved.
         register(unsafe { Pin::new_unchecked(&mut (*this.0.as_ptr()).value) })?;
         // SAFETY: The node is on no list, and is taken off it before it is freed.
         unsafe { call.list(this.0.cast()) };
         Ok(this)
+    }
+
+    /// Changes what C has of the thing. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - those of `change`.
+    pub(crate) fn change<R>(&mut self, change: impl FnOnce(Pin<&mut T>) -> Result<R>) -> Result<R> {
+        let _call = Call::begin()?;
+        // SAFETY: Until the call ends, only this handle's drop could stop the thing. It
+        // is not moved.
+        change(unsafe { Pin::new_unchecked(&mut (*self.0.as_ptr()).value) })
     }
 
     /// Stops the thing now. It stays usable as far as it then is. May sleep.
@@ -256,6 +300,21 @@ impl<T: Stop> Alive<T> {
         // SAFETY: The handle keeps the slot.
         unsafe { end_node(self.0.cast()) };
         Ok(())
+    }
+}
+
+impl<T: Stop> Alive<T> {
+    /// Another handle of the thing that is `value`, to lend to what C calls.
+    ///
+    /// # Safety
+    ///
+    /// `value` is that of an `Alive`. It is not freed as long as the handle is used,
+    /// which is never dropped.
+    pub(crate) unsafe fn lend(value: *const T) -> Self {
+        // SAFETY: By this function's contract.
+        let slot = unsafe { kernel::container_of!(value.cast_mut(), Slot<T>, value) };
+        // SAFETY: By this function's contract it is not null.
+        Self(unsafe { NonNull::new_unchecked(slot) })
     }
 }
 
@@ -331,6 +390,7 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
             State::Alive if elsewhere => it.state.set(State::Orphan),
             State::New | State::Alive => it.state.set(State::Dropping),
             State::Stopping => it.abandoned.set(true),
+            State::Stopped => it.abandoned.set(elsewhere),
             _ => {}
         }
         it.state.get()
@@ -339,15 +399,18 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
         // SAFETY: This can be called in any context.
         State::Orphan => unsafe { bindings::lkm_reaper_start() },
         State::Stopping => {}
+        // `end` frees it.
+        State::Stopped if elsewhere => {}
         _ => {
             // SAFETY: Nobody else stops or frees a thing in this state.
             unsafe {
                 if state == State::Dropping {
                     (it.kind.stop)(node);
+                    if it.kind.owned {
+                        wait_for_files();
+                    }
                 }
-                (it.kind.give_back)(node);
-                locked(|list| list.remove(it));
-                (it.kind.free)(node);
+                free(node);
             }
         }
     }
@@ -392,6 +455,26 @@ static HOOK: params::Entry = params::Entry::hook(&bindings::kernel_param_ops {
     get: None,
     free: Some(end),
 });
+
+/// Whether the module is at its end: nothing can be made any more.
+pub(crate) fn is_closed() -> bool {
+    LIST.closed.load(Acquire) != 0
+}
+
+/// An initialiser of what `make` returns.
+///
+/// A handle needs no place of its own. It is initialised in place all the same, so
+/// that it can be a field of what is: like those of the `kernel` crate that are
+/// themselves what C has.
+pub(crate) fn init_with<T>(make: impl FnOnce() -> Result<T>) -> impl Init<T, Error> {
+    // SAFETY: On success the slot was written to; else it was not, and can be freed.
+    unsafe {
+        pin_init::init_from_closure(|slot: *mut T| {
+            slot.write(make()?);
+            Ok(())
+        })
+    }
+}
 
 /// Calls `f` with the lock held.
 fn locked<R>(f: impl FnOnce(&List) -> R) -> R {
@@ -450,10 +533,13 @@ impl List {
 }
 
 /// The making of a thing.
-struct Call(());
+pub(crate) struct Call(());
 
 impl Call {
-    fn begin() -> Result<Self> {
+    /// # Errors
+    ///
+    /// - `ESHUTDOWN`: the module is being unloaded.
+    pub(crate) fn begin() -> Result<Self> {
         locked(|list| {
             if list.closed.load(Acquire) != 0 {
                 return Err(error(bindings::ESHUTDOWN));
@@ -463,7 +549,7 @@ impl Call {
                 #[cfg(CONFIG_MODULE_UNLOAD)]
                 take_exit(list);
             }
-            list.making.set(list.making.get() + 1);
+            list.making.set(list.making.get().wrapping_add(1));
             Ok(Self(()))
         })
     }
@@ -484,7 +570,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        locked(|list| list.making.set(list.making.get() - 1));
+        locked(|list| list.making.set(list.making.get().wrapping_sub(1)));
     }
 }
 
@@ -535,18 +621,67 @@ unsafe extern "C" fn end(_: *mut c_void) {
         return;
     }
     stop_all();
+    wait_for_files();
     // SAFETY: This may sleep.
     unsafe { bindings::lkm_reaper_end() };
-    // Unload rule, we wait: now no text of the module runs but this. All handles
-    // are lost, and nobody else uses the list.
+    // Unload rule, we wait: now no text of the module runs but this.
+    // What was dropped by one who could not free it may own handles of others.
+    let is_abandoned = |node: &NonNull<Node>| {
+        // SAFETY: The lock is held.
+        unsafe { node.as_ref() }.abandoned.get()
+    };
+    while let Some(node) = locked(|list| list.nodes().find(is_abandoned)) {
+        // SAFETY: The thing was stopped, and nobody uses it any more.
+        unsafe { free(node) };
+    }
+    // The others are lost for good. Their memory stays: what is in it may count on being
+    // dropped before that is used for something else.
     while let Some(node) = locked(|list| list.nodes().next()) {
         // SAFETY: The thing was stopped, and nobody uses it any more.
         unsafe {
             let it = node.as_ref();
             locked(|list| list.remove(it));
             (it.kind.give_back)(node);
-            (it.kind.free_memory)(node);
         }
+    }
+}
+
+/// Frees what was stopped.
+///
+/// # Safety
+///
+/// Nobody else uses the node or its thing, which C does not have.
+unsafe fn free(node: NonNull<Node>) {
+    // SAFETY: By this function's contract.
+    unsafe {
+        let it = node.as_ref();
+        (it.kind.give_back)(node);
+        locked(|list| list.remove(it));
+        (it.kind.free)(node);
+    }
+}
+
+/// Waits until no file of the module is open, unless the kernel keeps the module for
+/// such files. May sleep.
+///
+/// Unload rule, we wait: the kernel drops the reference of an open file when the last
+/// call for that file has left the module's text.
+#[inline(never)]
+fn wait_for_files() {
+    let module = &raw mut bindings::__this_module;
+    loop {
+        // SAFETY: The module exists as long as this code.
+        let own = match unsafe { (&raw const (*module).state).read_volatile() } {
+            bindings::module_state_MODULE_STATE_LIVE => return,
+            bindings::module_state_MODULE_STATE_UNFORMED => 0,
+            // One reference belongs to the load itself.
+            _ => 1,
+        };
+        // SAFETY: As above.
+        if unsafe { bindings::module_refcount(module) } <= own {
+            return;
+        }
+        tick();
     }
 }
 
@@ -559,19 +694,17 @@ enum Next {
 
 /// Stops all things, and lets nobody make others.
 fn stop_all() {
-    let lost = locked(|list| {
-        list.closed.store(1, Release);
-        let mut lost = [0u32; NAMES.len()];
-        for node in list.nodes() {
+    LIST.closed.store(1, Release);
+    // The compiler is not to know how many there are: it would not make a loop of it.
+    for (kind, name) in black_box(&NAMES[..]).iter().enumerate() {
+        let is_lost = |node: &NonNull<Node>| {
             // SAFETY: The lock is held.
             let node = unsafe { node.as_ref() };
-            lost[node.kind.name as usize] += u32::from(node.state.get() == State::Alive);
-        }
-        lost
-    });
-    for (name, count) in NAMES.iter().zip(lost) {
-        if count > 0 {
-            say(name, count);
+            node.kind.name as usize == kind && node.state.get() == State::Alive
+        };
+        match locked(|list| list.nodes().filter(is_lost).count()) {
+            0 => {}
+            count => say(name, count),
         }
     }
     loop {
@@ -621,11 +754,7 @@ unsafe fn stop_claimed(node: NonNull<Node>) {
     });
     if is_ours {
         // SAFETY: It was stopped, and its handle was dropped.
-        unsafe {
-            (it.kind.give_back)(node);
-            locked(|list| list.remove(it));
-            (it.kind.free)(node);
-        }
+        unsafe { free(node) };
     }
 }
 
@@ -653,11 +782,12 @@ unsafe extern "C" fn lkm_reap(_: *mut bindings::work_struct) {
 }
 
 /// Says what the module has not dropped.
-fn say(name: &CStr, count: u32) {
+fn say(name: &CStr, count: usize) {
     // SAFETY: The arguments match the format.
     unsafe {
         bindings::_printk(
-            c"\x012%s: not dropped: %u %s; unloading stops them and waits for that\n".as_char_ptr(),
+            c"\x012%s: not dropped: %zu %s; unloading stops them and waits for that\n"
+                .as_char_ptr(),
             (&raw const bindings::__this_module.name).cast::<c_char>(),
             count,
             name.as_char_ptr(),

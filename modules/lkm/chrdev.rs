@@ -28,11 +28,15 @@
 //! keeps its own reference, so it does not matter which of the two goes first.
 
 use crate::{
+    alive::{
+        Alive,
+        Name,
+        Stop, //
+    },
     bindings,
     file::{
         self,
         Callbacks,
-        Openers,
         Operations,
         Referenced,
         Source, //
@@ -40,7 +44,8 @@ use crate::{
 };
 use core::{
     any::TypeId,
-    mem::ManuallyDrop, //
+    mem::ManuallyDrop,
+    ptr, //
 };
 use kernel::{
     error::{
@@ -126,14 +131,67 @@ use kernel::{
 /// })?;
 /// # Ok::<(), Error>(())
 /// ```
-// The fields are dropped in this order: first the nodes and the entries that
-// `open` finds the data by, then the class, then the device numbers. Last, when
-// init fails, we wait for the files that are open.
-pub struct Registration<T: Operations> {
+pub struct Registration<T: Operations>(Alive<Chrdev<T>>);
+
+/// The devices of one major number, with minor numbers that begin at 0.
+///
+/// # Invariants
+///
+/// Until `stop`:
+///
+/// - `__register_chrdev()` returned `major` for `name` and so many devices, if it is
+///   not 0;
+/// - `class_create()` returned `class`, if it is not null;
+/// - `lkm_chrdevs` has pointers to the entries of the first `listed` devices;
+/// - `class` has a device for the first `nodes` of them.
+struct Chrdev<T: Operations> {
+    name: &'static CStr,
     devices: KVec<Device<T>>,
-    class: Class,
-    region: Region,
-    _openers: Openers,
+    major: u32,
+    class: *mut bindings::class,
+    listed: usize,
+    nodes: usize,
+}
+
+/// A device: its data, and what leads to it.
+struct Device<T> {
+    entry: Entry,
+    _data: Arc<T>,
+}
+
+// SAFETY: A class and its devices may be used and destroyed from any thread, and the
+// data is `Send` and `Sync`.
+unsafe impl<T: Operations> Send for Chrdev<T> {}
+
+// SAFETY: As above.
+unsafe impl<T: Operations> Sync for Chrdev<T> {}
+
+// SAFETY: When `stop` has returned, no file can be opened. Files that are open have the
+// module, and their own references to the data. The functions that release classes and
+// devices are the kernel's, not the module's.
+unsafe impl<T: Operations> Stop for Chrdev<T> {
+    const NAME: Name = Name::Chrdevs;
+    const OWNED: bool = true;
+
+    fn stop(&self) {
+        // SAFETY: By the type invariants all of this is there. What leads to the
+        // entries goes first, and `find` uses them only under the lock that
+        // `xa_erase()` takes.
+        unsafe {
+            for minor in 0..self.nodes {
+                bindings::device_destroy(self.class, self.dev(minor));
+            }
+            for minor in 0..self.listed {
+                bindings::xa_erase(&raw mut bindings::lkm_chrdevs, self.dev(minor) as usize);
+            }
+            // For null this does nothing.
+            bindings::class_destroy(self.class);
+            if self.major != 0 {
+                let count = self.devices.len() as c_uint;
+                bindings::__unregister_chrdev(self.major, 0, count, self.name.as_char_ptr());
+            }
+        }
+    }
 }
 
 impl<T: Operations> Registration<T> {
@@ -148,6 +206,7 @@ impl<T: Operations> Registration<T> {
     /// - `EEXIST`: a class of that name exists; the kernel also prints a warning;
     /// - `EBUSY`: there is no major number left;
     /// - `ENOMEM`;
+    /// - `ESHUTDOWN`: the module is being unloaded;
     /// - the error of `data`.
     pub fn new<E>(name: &'static CStr, data: impl PinInit<T, E>) -> Result<Self>
     where
@@ -168,9 +227,10 @@ impl<T: Operations> Registration<T> {
     where
         Error: From<E>,
     {
-        let mut this = Self::empty(major, name, 1)?;
-        this.add(0, name, data)?;
-        Ok(this)
+        check(name, 1)?;
+        let mut devices = KVec::with_capacity(1, GFP_KERNEL)?;
+        devices.push(Device::new(data)?, GFP_KERNEL)?;
+        Self::create(major, name, devices, |_| Ok(CString::try_from(name)?))
     }
 
     /// Creates `count` devices, `/dev/<name>0`, `/dev/<name>1` and so on. `data`
@@ -192,95 +252,98 @@ impl<T: Operations> Registration<T> {
         D: PinInit<T, E>,
         Error: From<E>,
     {
-        let mut this = Self::empty(0, name, count)?;
+        check(name, count)?;
+        let mut devices = KVec::with_capacity(count as usize, GFP_KERNEL)?;
         for minor in 0..count {
-            let node = CString::try_from_fmt(fmt!("{name}{minor}"))?;
-            this.add(minor, &node, data(minor))?;
+            devices.push(Device::new(data(minor))?, GFP_KERNEL)?;
         }
-        Ok(this)
-    }
-
-    fn empty(major: u32, name: &'static CStr, count: u32) -> Result<Self> {
-        let ops = Callbacks::<T, Referenced<Devices>>::OPS;
-        // Before the region, so that it is dropped after it when the rest fails.
-        let openers = Openers;
-        // SAFETY: These are the functions for `T` and `Devices`, and name the
-        // module as their owner. Their data is what `Listing` holds.
-        let region = unsafe { Region::new(major, count, name, ops) }?;
-        Ok(Self {
-            devices: KVec::with_capacity(count as usize, GFP_KERNEL)?,
-            class: Class::new(name)?,
-            region,
-            _openers: openers,
+        Self::create(0, name, devices, |minor| {
+            CString::try_from_fmt(fmt!("{name}{minor}"))
         })
     }
 
-    fn add<E>(&mut self, minor: u32, node: &CStr, data: impl PinInit<T, E>) -> Result
-    where
-        Error: From<E>,
-    {
-        let data = Arc::pin_init(data, GFP_KERNEL)?;
-        let dev = self.region.major << bindings::MINORBITS | minor;
-        let listing = Listing::new(dev, data)?;
-        let device = Device {
-            _node: Node::new(&self.class, dev, node)?,
-            _listing: listing,
-        };
-        Ok(self.devices.push(device, GFP_KERNEL)?)
+    fn create(
+        major: u32,
+        name: &'static CStr,
+        devices: KVec<Device<T>>,
+        node: impl Fn(usize) -> Result<CString>,
+    ) -> Result<Self> {
+        let chrdev = try_init!(Chrdev {
+            name,
+            devices,
+            major: 0,
+            class: ptr::null_mut(),
+            listed: 0,
+            nodes: 0,
+        }? Error);
+        let chrdev = Alive::new(chrdev, |chrdev| chrdev.get_mut().register(major, node))?;
+        Ok(Self(chrdev))
     }
 
     /// The major number of the devices.
     ///
     /// Can be called in any context.
     pub fn major(&self) -> u32 {
-        self.region.major
+        self.0.major
     }
 }
 
-/// A device: its node, and the data that `open` finds.
-struct Device<T: Operations> {
-    _node: Node,
-    _listing: Listing<T>,
+/// Fails with `EINVAL` if there cannot be so many devices of that name.
+fn check(name: &CStr, count: u32) -> Result {
+    // The kernel silently cuts off a longer one.
+    const LONGEST: usize = 63;
+    // The minor numbers of one major, as `register_chrdev()` takes them.
+    const MOST: u32 = 256;
+    match file::is_name(name) && name.count_bytes() <= LONGEST && (1..=MOST).contains(&count) {
+        true => Ok(()),
+        false => Err(EINVAL),
+    }
 }
 
-/// A major number, with minor numbers that begin at 0.
-///
-/// # Invariants
-///
-/// `__register_chrdev()` returned `major` for `count` and `name`.
-struct Region {
-    major: u32,
-    count: u32,
-    name: &'static CStr,
+impl<T: Operations> Device<T> {
+    fn new<E>(data: impl PinInit<T, E>) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        let data = Arc::pin_init(data, GFP_KERNEL)?;
+        let entry = Entry {
+            type_id: TypeId::of::<T>(),
+            data: Arc::as_ptr(&data).cast(),
+        };
+        Ok(Self { entry, _data: data })
+    }
 }
 
-impl Region {
+impl<T: Operations> Chrdev<T> {
+    fn dev(&self, minor: usize) -> bindings::dev_t {
+        self.major << bindings::MINORBITS | minor as u32
+    }
+
+    /// Creates all of it. After an error `stop` takes back what there is.
+    fn register(&mut self, major: u32, node: impl Fn(usize) -> Result<CString>) -> Result {
+        self.register_major(major)?;
+        // SAFETY: The name is a string that lives as long as the module.
+        let class = from_err_ptr(unsafe { bindings::class_create(self.name.as_char_ptr()) })?;
+        // INVARIANT: It was just created.
+        self.class = class;
+        for minor in 0..self.devices.len() {
+            self.list(minor)?;
+            self.make_node(minor, &node(minor)?)?;
+        }
+        Ok(())
+    }
+
     /// Registers `major` if it is neither 0 nor in use. Otherwise the kernel
     /// chooses a number.
-    ///
-    /// # Safety
-    ///
-    /// `ops` are functions for the files of the devices, with the module as
-    /// their owner.
-    unsafe fn new(
-        major: u32,
-        count: u32,
-        name: &'static CStr,
-        ops: &'static bindings::file_operations,
-    ) -> Result<Self> {
-        // The kernel silently cuts off a longer one.
-        const LONGEST: usize = 63;
-        // The minor numbers of one major, as `register_chrdev()` takes them.
-        const MOST: u32 = 256;
-        if !file::is_name(name) || name.count_bytes() > LONGEST || !(1..=MOST).contains(&count) {
-            return Err(EINVAL);
-        }
+    fn register_major(&mut self, major: u32) -> Result {
         let register = |major| {
-            // SAFETY: The name is a string, the table is `'static`, and its
-            // functions are the right ones by this function's contract.
+            let ops = Callbacks::<T, Referenced<Devices>>::OPS;
+            let count = self.devices.len() as c_uint;
+            // SAFETY: The name is a string. The table is `'static`; its functions are
+            // those for `T` and `Devices`.
             // Unload rule, owner held: the kernel takes a reference to the
             // owner of the table before it calls any of its functions.
-            unsafe { bindings::__register_chrdev(major, 0, count, name.as_char_ptr(), ops) }
+            unsafe { bindings::__register_chrdev(major, 0, count, self.name.as_char_ptr(), ops) }
         };
         // The number that the kernel chose, or 0 if it is `major`.
         let mut chosen = register(major);
@@ -289,33 +352,48 @@ impl Region {
         }
         to_result(chosen)?;
         // INVARIANT: It was registered.
-        Ok(Self {
-            major: if chosen == 0 { major } else { chosen as u32 },
-            count,
-            name,
-        })
+        self.major = if chosen == 0 { major } else { chosen as u32 };
+        Ok(())
     }
-}
 
-impl Drop for Region {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants the numbers are ours.
-        unsafe {
-            bindings::__unregister_chrdev(self.major, 0, self.count, self.name.as_char_ptr())
+    /// Has `find` find the data of the next device.
+    fn list(&mut self, minor: usize) -> Result {
+        // SAFETY: The xarray is initialised statically. The entry does not move: nothing
+        // is added to the devices any more. `stop` removes it before it is freed.
+        let old = unsafe {
+            bindings::xa_store(
+                &raw mut bindings::lkm_chrdevs,
+                self.dev(minor) as usize,
+                (&raw const self.devices[minor].entry).cast_mut().cast(),
+                bindings::GFP_KERNEL,
+            )
         };
+        // SAFETY: `xa_store()` returns the old entry, and there was none, or an
+        // error.
+        to_result(unsafe { bindings::xa_err(old) })?;
+        // INVARIANT: It was stored.
+        self.listed = minor + 1;
+        Ok(())
     }
-}
 
-/// The entry that leads from a device number to the device's data.
-///
-/// # Invariants
-///
-/// `lkm_chrdevs` has a pointer to `entry` at the index `dev`, and `entry`
-/// describes `_data`.
-struct Listing<T: Operations> {
-    dev: bindings::dev_t,
-    entry: KBox<Entry>,
-    _data: Arc<T>,
+    /// Adds the next device to the class. For it the kernel creates the node in `/dev`.
+    fn make_node(&mut self, minor: usize, name: &CStr) -> Result {
+        // SAFETY: The class exists. Format and argument are strings, and are copied.
+        let device = unsafe {
+            bindings::device_create(
+                self.class,
+                ptr::null_mut(),
+                self.dev(minor),
+                ptr::null_mut(),
+                c"%s".as_char_ptr(),
+                name.as_char_ptr(),
+            )
+        };
+        from_err_ptr(device)?;
+        // INVARIANT: It was created.
+        self.nodes = minor + 1;
+        Ok(())
+    }
 }
 
 /// What `open` finds by the device number.
@@ -334,45 +412,6 @@ unsafe impl Send for Entry {}
 // SAFETY: As above.
 unsafe impl Sync for Entry {}
 
-impl<T: Operations> Listing<T> {
-    fn new(dev: bindings::dev_t, data: Arc<T>) -> Result<Self> {
-        let entry = Entry {
-            type_id: TypeId::of::<T>(),
-            data: Arc::as_ptr(&data).cast(),
-        };
-        let entry = KBox::new(entry, GFP_KERNEL)?;
-        // SAFETY: The xarray is initialised statically. The entry does not move,
-        // and is removed before it is freed.
-        let old = unsafe {
-            bindings::xa_store(
-                &raw mut bindings::lkm_chrdevs,
-                dev as usize,
-                (&raw const *entry).cast_mut().cast(),
-                bindings::GFP_KERNEL,
-            )
-        };
-        // SAFETY: `xa_store()` returns the old entry, and there was none, or an
-        // error.
-        to_result(unsafe { bindings::xa_err(old) })?;
-        // INVARIANT: It was stored.
-        Ok(Self {
-            dev,
-            entry,
-            _data: data,
-        })
-    }
-}
-
-impl<T: Operations> Drop for Listing<T> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants the entry is in the xarray. `find` uses
-        // it only under the lock that this takes.
-        let entry =
-            unsafe { bindings::xa_erase(&raw mut bindings::lkm_chrdevs, self.dev as usize) };
-        debug_assert!(core::ptr::eq(entry.cast(), &raw const *self.entry));
-    }
-}
-
 /// How the files of devices find their data.
 struct Devices;
 
@@ -387,12 +426,12 @@ unsafe impl<T: Operations> Source<T> for Devices {
             bindings::xa_lock(devices);
             bindings::xa_load(devices, (*inode).i_rdev as usize).cast::<Entry>()
         };
-        // SAFETY: By the invariants of `Listing` this points to an entry, or is
+        // SAFETY: By the invariants of `Chrdev` this points to an entry, or is
         // null. The entry stays for as long as the lock is held.
         let data = unsafe { entry.as_ref() }
             .filter(|entry| entry.type_id == TypeId::of::<T>())
             .map(|entry| {
-                // SAFETY: By the invariants of `Listing` this is the pointer of
+                // SAFETY: By the invariants of `Chrdev` this is the pointer of
                 // an `Arc<T>` that exists while the entry does.
                 let data = unsafe { Arc::from_raw(entry.data.cast::<T>()) };
                 // The reference that `data` stands for is not ours to drop.
@@ -401,83 +440,5 @@ unsafe impl<T: Operations> Source<T> for Devices {
         // SAFETY: The lock was taken above.
         unsafe { bindings::xa_unlock(devices) };
         data.ok_or(ENXIO)
-    }
-}
-
-/// A class of devices.
-///
-/// # Invariants
-///
-/// `class_create()` returned the pointer.
-struct Class(*mut bindings::class);
-
-// SAFETY: The class may be used and destroyed from any thread.
-unsafe impl Send for Class {}
-
-// SAFETY: As above.
-unsafe impl Sync for Class {}
-
-impl Class {
-    fn new(name: &'static CStr) -> Result<Self> {
-        // SAFETY: The name is a string that lives as long as the module. The
-        // functions that release the class are the kernel's, not the module's.
-        // INVARIANT: The pointer is what was returned.
-        let class = unsafe { bindings::class_create(name.as_char_ptr()) };
-        Ok(Self(from_err_ptr(class)?))
-    }
-}
-
-impl Drop for Class {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants the class exists.
-        unsafe { bindings::class_destroy(self.0) };
-    }
-}
-
-/// A device of a class. For it the kernel creates the node in `/dev`.
-///
-/// # Invariants
-///
-/// `class` has a device with the number `dev`. The class outlives this value.
-struct Node {
-    class: *const bindings::class,
-    dev: bindings::dev_t,
-}
-
-// SAFETY: The device may be destroyed from any thread.
-unsafe impl Send for Node {}
-
-// SAFETY: As above.
-unsafe impl Sync for Node {}
-
-impl Node {
-    fn new(class: &Class, dev: bindings::dev_t, name: &CStr) -> Result<Self> {
-        // SAFETY: The class exists. Format and argument are strings, and are
-        // copied. The function that releases the device is the kernel's, not the
-        // module's.
-        let device = unsafe {
-            bindings::device_create(
-                class.0,
-                core::ptr::null_mut(),
-                dev,
-                core::ptr::null_mut(),
-                c"%s".as_char_ptr(),
-                name.as_char_ptr(),
-            )
-        };
-        from_err_ptr(device)?;
-        // INVARIANT: The device was created. The class outlives it: the fields
-        // of `Registration` are dropped in this order.
-        Ok(Self {
-            class: class.0,
-            dev,
-        })
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants the device exists.
-        unsafe { bindings::device_destroy(self.class, self.dev) };
     }
 }

@@ -13,6 +13,12 @@
 //! there, and a module cannot provide `open`, `ioctl` or `poll`.
 
 use crate::{
+    alive::{
+        Alive,
+        Call,
+        Name,
+        Stop, //
+    },
     bindings,
     file::{
         is_name,
@@ -20,14 +26,16 @@ use crate::{
         Mode,
         Offset,
         Opened,
-        Openers,
         Operations,
         Referenced,
         Source,
         Writer, //
     },
 };
-use core::mem::ManuallyDrop;
+use core::{
+    mem::ManuallyDrop,
+    ptr, //
+};
 use kernel::{
     prelude::*,
     str::CStr,
@@ -63,12 +71,6 @@ use kernel::{
 /// the directory while init runs returns when no file of the module is open any
 /// more.
 ///
-/// # Invariants
-///
-/// `dir` was returned by `debugfs_create_dir()`, and is an error or a directory
-/// that is not removed before this value is dropped. Everything that its files
-/// have pointers to is `'static` or in `kept`.
-///
 /// # Examples
 ///
 /// ```
@@ -94,13 +96,34 @@ use kernel::{
 /// dir.u32(c"count", mode!(0o400), &count)?;
 /// # Ok::<(), Error>(())
 /// ```
-pub struct Dir {
-    // The fields are dropped in this order: first the files are removed, then
-    // their data goes. Last, when init fails, we wait for the files that are
-    // open.
-    dir: Dentry,
+pub struct Dir(Alive<Directory>);
+
+/// # Invariants
+///
+/// `dir` is null, an error, or a directory that is not removed before `stop`.
+/// Everything that its files have pointers to is `'static` or in `kept`.
+struct Directory {
+    dir: *mut bindings::dentry,
     kept: KVec<Kept>,
-    _openers: Openers,
+}
+
+// SAFETY: debugfs can be used from any thread.
+unsafe impl Send for Directory {}
+
+// SAFETY: As above.
+unsafe impl Sync for Directory {}
+
+// SAFETY: When `stop` has returned, no function of a file runs. After that only the
+// `release` of an open file can be called, and an open file has the module and its own
+// reference to the data. For null and an error it does nothing.
+unsafe impl Stop for Directory {
+    const NAME: Name = Name::DebugfsDirs;
+    const OWNED: bool = true;
+
+    fn stop(&self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::debugfs_remove(self.dir) };
+    }
 }
 
 impl Dir {
@@ -108,20 +131,23 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: no file can have that name.
+    /// - `EINVAL`: no file can have that name;
+    /// - `ENOMEM`: no memory for what the module has of the directory;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn new(name: &CStr) -> Result<Self> {
-        if !is_name(name) {
-            return Err(EINVAL);
-        }
-        // SAFETY: The name is a string, and copied.
-        // INVARIANT: The pointer is what was returned.
-        let dir =
-            unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), core::ptr::null_mut()) };
-        Ok(Self {
-            dir: Dentry(dir),
+        check(name)?;
+        let directory = try_init!(Directory {
+            dir: ptr::null_mut(),
             kept: KVec::new(),
-            _openers: Openers,
-        })
+        }? Error);
+        let directory = Alive::new(directory, |directory| {
+            // SAFETY: The name is a string, and copied.
+            let dir = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), ptr::null_mut()) };
+            // INVARIANT: The pointer is what was returned.
+            directory.get_mut().dir = dir;
+            Ok(())
+        })?;
+        Ok(Self(directory))
     }
 
     /// Creates a file that shows `value` in decimal and takes decimal,
@@ -130,9 +156,11 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: no file can have that name.
+    /// - `EINVAL`: no file can have that name;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn u32(&self, name: &CStr, mode: Mode, value: &'static Atomic<u32>) -> Result {
         check(name)?;
+        let _call = Call::begin()?;
         // SAFETY: The name is a string, and copied. The value lives as long as
         // the module, and C reads and writes it with a single load or store.
         // Unload rule, unregister waits: dropping `dir` removes the file.
@@ -140,7 +168,7 @@ impl Dir {
             bindings::debugfs_create_u32(
                 name.as_char_ptr(),
                 mode.bits(),
-                self.dir.0,
+                self.0.dir,
                 value.as_ptr(),
             )
         };
@@ -153,16 +181,18 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: no file can have that name.
+    /// - `EINVAL`: no file can have that name;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn bool(&self, name: &CStr, mode: Mode, value: &'static Atomic<bool>) -> Result {
         check(name)?;
+        let _call = Call::begin()?;
         // SAFETY: As in `u32`. C only writes 0 and 1.
         // Unload rule, unregister waits: dropping `dir` removes the file.
         unsafe {
             bindings::debugfs_create_bool(
                 name.as_char_ptr(),
                 mode.bits(),
-                self.dir.0,
+                self.0.dir,
                 value.as_ptr(),
             )
         };
@@ -177,7 +207,8 @@ impl Dir {
     /// # Errors
     ///
     /// - `EINVAL`: no file can have that name;
-    /// - `ENOMEM`.
+    /// - `ENOMEM`;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn blob(&mut self, name: &CStr, mode: Mode, bytes: &'static [u8]) -> Result {
         self.file(name, mode, Blob(bytes))
     }
@@ -188,6 +219,7 @@ impl Dir {
     ///
     /// - `EINVAL`: no file can have that name;
     /// - `ENOMEM`;
+    /// - `ESHUTDOWN`: the module is being unloaded;
     /// - the error of `data`.
     pub fn file<T, E>(&mut self, name: &CStr, mode: Mode, data: impl PinInit<T, E>) -> Result
     where
@@ -195,24 +227,30 @@ impl Dir {
         Error: From<E>,
     {
         check(name)?;
-        let data = self.keep(Arc::<T>::pin_init(data, GFP_KERNEL)?)?;
-        // SAFETY: The name is a string, and copied. The data is kept until the
-        // file is gone, and is what the functions for `T` and `Files` expect.
-        // Unload rule, owner held: the kernel takes a reference to the owner
-        // of the table before it calls any of its functions.
-        unsafe {
-            bindings::debugfs_create_file_full(
-                name.as_char_ptr(),
-                mode.bits(),
-                self.dir.0,
-                data.cast_mut().cast(),
-                core::ptr::null(),
-                Callbacks::<T, Referenced<Files>>::OPS,
-            )
-        };
-        Ok(())
+        let data = Arc::<T>::pin_init(data, GFP_KERNEL)?;
+        self.0.change(|directory| {
+            let directory = directory.get_mut();
+            let data = directory.keep(data)?;
+            // SAFETY: The name is a string, and copied. The data is kept until the
+            // file is gone, and is what the functions for `T` and `Files` expect.
+            // Unload rule, owner held: the kernel takes a reference to the owner
+            // of the table before it calls any of its functions.
+            unsafe {
+                bindings::debugfs_create_file_full(
+                    name.as_char_ptr(),
+                    mode.bits(),
+                    directory.dir,
+                    data.cast_mut().cast(),
+                    ptr::null(),
+                    Callbacks::<T, Referenced<Files>>::OPS,
+                )
+            };
+            Ok(())
+        })
     }
+}
 
+impl Directory {
     /// Keeps `data` until the files are gone. Returns its address.
     fn keep<T: Send + Sync + 'static>(&mut self, data: Arc<T>) -> Result<*const T> {
         let pointer = Arc::as_ptr(&data);
@@ -259,27 +297,6 @@ impl Drop for Kept {
     fn drop(&mut self) {
         // SAFETY: By the type invariants. The pointer is not used after this.
         unsafe { (self.release)(self.data) };
-    }
-}
-
-/// C's pointer to the directory, or to an error.
-struct Dentry(*mut bindings::dentry);
-
-// SAFETY: debugfs can be used from any thread.
-unsafe impl Send for Dentry {}
-
-// SAFETY: As above.
-unsafe impl Sync for Dentry {}
-
-impl Drop for Dentry {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: By the invariants of `Dir` this is our directory or an error.
-        // For an error this does nothing.
-        // Unload rule, unregister waits: when this returns, no function of a
-        // file runs. After that only the `release` of an open file can be called,
-        // and an open file keeps the module.
-        unsafe { bindings::debugfs_remove(self.0) };
     }
 }
 

@@ -5,9 +5,10 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 //!
-//! The `kernel` crate has open files ([`File`], [`LocalFile`](kernel::fs::LocalFile)),
-//! but operations only for miscellaneous devices. These have no `poll` and no
-//! `llseek`.
+//! The `kernel` crate has open files ([`File`](kernel::fs::File),
+//! [`LocalFile`](kernel::fs::LocalFile)), but operations only for miscellaneous
+//! devices. These have no `poll` and no `llseek`, and get a counted file while it is
+//! being opened.
 
 mod callbacks;
 mod llseek;
@@ -15,11 +16,11 @@ mod mode;
 mod operations;
 mod poll;
 mod user;
+mod view;
 
 pub use crate::mode;
 pub(crate) use callbacks::{
     Callbacks,
-    Openers,
     Place,
     Referenced,
     Source, //
@@ -41,12 +42,10 @@ pub use user::{
     Argument,
     Reader, //
 };
+pub use view::File;
 
 pub use kernel::{
-    fs::{
-        file::Offset,
-        File, //
-    },
+    fs::file::Offset,
     uaccess::UserSliceWriter as Writer, //
 };
 

@@ -151,6 +151,9 @@ unsafe impl Stop for Thread {
         // SAFETY: By the type invariants.
         let result = unsafe { bindings::kthread_stop(self.task) };
         self.result.store(result, Relaxed);
+        // SAFETY: The thread is gone, and this is called once. If it never ran, the
+        // closure is still there, and may own the handle of this very thread.
+        drop(unsafe { (*self.closure.get()).take() });
         self.state.store(FINISHED, Release);
         // The closure need not have run.
         self.finished.complete_all();
@@ -242,14 +245,14 @@ impl KThread {
             None => (c"%s", 0),
             Some(cpu) => (c"%s/%u", cpu.as_u32()),
         };
-        let thread = pin_init!(Thread {
+        let thread = try_pin_init!(Thread {
             closure: UnsafeCell::new(Some(closure)),
             task: ptr::null_mut(),
             state: Atomic::new(RUNNING),
             result: Atomic::new(0),
             finished <- Completion::new(),
             _pin: PhantomPinned,
-        });
+        }? Error);
         let thread = Alive::new(thread, |thread| {
             // SAFETY: Nothing is moved.
             let thread = unsafe { thread.get_unchecked_mut() };

@@ -25,9 +25,11 @@
 //! value in the exit function, so a registration must be part of that value.
 //!
 //! Safe code can lose one without dropping it: by `core::mem::forget`, by a cycle of
-//! `Arc`s, in a static. [Threads](kthread) that are lost are stopped before the
-//! module is freed, and the kernel log says how many there were. Other
-//! registrations that are lost are never unregistered.
+//! `Arc`s, in a static, in memory that is freed without [`Drop`]. What C has of a
+//! registration is therefore in memory of this crate's own, and on a list. What is
+//! still on it at the module's end is unregistered then, the newest first, and the
+//! kernel log says what there was and how many. From the exit function's end on
+//! nothing can be registered any more.
 //!
 //! When the init function fails, what it has registered so far is dropped, and
 //! the module is freed even if somebody holds a reference to it. So *owner held*
@@ -128,6 +130,7 @@ pub mod chrdev;
 pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]
 pub mod debugfs;
+mod errno;
 pub mod file;
 pub mod init;
 pub mod interop;

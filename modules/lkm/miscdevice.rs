@@ -10,11 +10,16 @@
 //! device could share, and no `poll` or `llseek`.
 
 use crate::{
+    alive::{
+        self,
+        Alive,
+        Name,
+        Stop, //
+    },
     bindings,
     file::{
         self,
         Callbacks,
-        Openers,
         Operations,
         Referenced,
         Source, //
@@ -41,10 +46,6 @@ use kernel::{
 /// *Owner held*, and *we wait* when init fails, exactly as for a
 /// [`chrdev::Registration`](crate::chrdev::Registration#unloading). So create
 /// the device last here, too.
-///
-/// # Invariants
-///
-/// `device` is registered until this value is dropped.
 ///
 /// # Examples
 ///
@@ -73,26 +74,45 @@ use kernel::{
 /// pr_info!("minor {}\n", device.minor());
 /// # Ok::<(), Error>(())
 /// ```
-#[pin_data(PinnedDrop)]
-pub struct Registration<T: Operations> {
+pub struct Registration<T: Operations>(Alive<Device<T>>);
+
+/// # Invariants
+///
+/// `device` is registered from when there is a `minor` number until `stop`.
+#[pin_data]
+struct Device<T> {
     #[pin]
     device: Opaque<bindings::miscdevice>,
+    minor: Option<u32>,
     data: Arc<T>,
-    _openers: Openers,
     // The kernel has a pointer to `device`.
     #[pin]
     _pin: PhantomPinned,
 }
 
-assert_pinned!(Registration<T> where T: Operations);
+assert_pinned!(Device<T> where T);
 
 // SAFETY: The device may be unregistered on any thread, and `T` is `Send` and
 // `Sync`.
-unsafe impl<T: Operations> Send for Registration<T> {}
+unsafe impl<T: Operations> Send for Device<T> {}
 
 // SAFETY: A shared reference only gives access to `data` and to numbers that do
 // not change.
-unsafe impl<T: Operations> Sync for Registration<T> {}
+unsafe impl<T: Operations> Sync for Device<T> {}
+
+// SAFETY: When `stop` has returned, no `open` of the device is running and none can
+// begin. Files that are open have the module, and their own reference to the data.
+unsafe impl<T: Operations> Stop for Device<T> {
+    const NAME: Name = Name::MiscDevices;
+    const OWNED: bool = true;
+
+    fn stop(&self) {
+        if self.minor.is_some() {
+            // SAFETY: By the type invariants.
+            unsafe { bindings::misc_deregister(self.device.get()) };
+        }
+    }
+}
 
 impl<T: Operations> Registration<T> {
     /// Creates the device and its node `/dev/<name>`.
@@ -107,36 +127,46 @@ impl<T: Operations> Registration<T> {
     ///   prints a warning;
     /// - `EBUSY`: there is no minor number left;
     /// - `ENOMEM`;
+    /// - `ESHUTDOWN`: the module is being unloaded;
     /// - the error of `data`.
-    pub fn new<E>(name: &'static CStr, data: impl PinInit<T, E>) -> impl PinInit<Self, Error>
+    pub fn new<E>(name: &'static CStr, data: impl PinInit<T, E>) -> impl Init<Self, Error>
     where
         Error: From<E>,
     {
-        try_pin_init!(Self {
-            data: Arc::pin_init(data, GFP_KERNEL)?,
-            _openers: Openers,
-            // This comes last: from here on the device can be opened.
-            device <- Opaque::try_ffi_init(move |device: *mut bindings::miscdevice| {
-                if !file::is_name(name) {
-                    return Err(EINVAL);
-                }
-                // SAFETY: All-zero is a valid `miscdevice`, and `device` can be
-                // written to.
-                let it = unsafe {
-                    device.write(core::mem::zeroed());
-                    &mut *device
-                };
-                it.minor = bindings::MISC_DYNAMIC_MINOR as c_int;
-                it.name = name.as_char_ptr();
-                it.fops = Callbacks::<T, Referenced<Devices>>::OPS;
-                // SAFETY: The device is initialised and does not move. Its
-                // functions are those for `T` and `Devices`.
-                // Unload rule, owner held: the kernel takes a reference to the
-                // owner of the table before it calls any of its functions.
-                // INVARIANT: It is registered when this succeeds.
-                to_result(unsafe { bindings::misc_register(device) })
-            }),
-            _pin: PhantomPinned,
+        alive::init_with(move || {
+            if !file::is_name(name) {
+                return Err(EINVAL);
+            }
+            let device = try_pin_init!(Device {
+                device <- Opaque::ffi_init(|slot: *mut bindings::miscdevice| {
+                    // SAFETY: All-zero is a valid `miscdevice`, and `slot` can be
+                    // written to.
+                    let it = unsafe {
+                        slot.write(core::mem::zeroed());
+                        &mut *slot
+                    };
+                    it.minor = bindings::MISC_DYNAMIC_MINOR as c_int;
+                    it.name = name.as_char_ptr();
+                    it.fops = Callbacks::<T, Referenced<Devices>>::OPS;
+                }),
+                minor: None,
+                data: Arc::pin_init(data, GFP_KERNEL)?,
+                _pin: PhantomPinned,
+            }? Error);
+            let device = Alive::new(device, |device| {
+                // SAFETY: Nothing is moved.
+                let it = unsafe { device.get_unchecked_mut() };
+                // SAFETY: The device is initialised and does not move. Its functions are
+                // those for `T` and `Devices`.
+                // Unload rule, owner held: the kernel takes a reference to the owner of
+                // the table before it calls any of its functions.
+                to_result(unsafe { bindings::misc_register(it.device.get()) })?;
+                // INVARIANT: It was registered.
+                // SAFETY: C changes it here and in `stop` only.
+                it.minor = Some(unsafe { (*it.device.get()).minor } as u32);
+                Ok(())
+            })?;
+            Ok(Self(device))
         })
     }
 
@@ -144,18 +174,7 @@ impl<T: Operations> Registration<T> {
     ///
     /// Can be called in any context.
     pub fn minor(&self) -> u32 {
-        // SAFETY: By the type invariants the device is registered, so the kernel
-        // does not change the number.
-        unsafe { (*self.device.get()).minor as u32 }
-    }
-}
-
-#[pinned_drop]
-impl<T: Operations> PinnedDrop for Registration<T> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants the device is registered. When this
-        // returns, no `open` of it is running and none can begin.
-        unsafe { bindings::misc_deregister(self.device.get()) };
+        self.0.minor.unwrap_or_default()
     }
 }
 
@@ -168,10 +187,10 @@ unsafe impl<T: Operations> Source<T> for Devices {
     unsafe fn find(_inode: *mut bindings::inode, file: *mut bindings::file) -> Result<Arc<T>> {
         // SAFETY: By this function's contract the file is being opened. The
         // kernel has stored a pointer to the device in it. The device is part of
-        // a `Registration`, and stays registered during this call.
+        // a `Device<T>`, and stays registered during this call.
         let data = unsafe {
             let device = Opaque::cast_from((*file).private_data.cast::<bindings::miscdevice>());
-            &(*container_of!(device, Registration<T>, device)).data
+            &(*container_of!(device, Device<T>, device)).data
         };
         Ok(Arc::clone(data))
     }

@@ -20,11 +20,13 @@
 //! So user space can read and write a parameter, and its callbacks can run, from
 //! before the module's init function until after its exit function. That is why
 //! parameters are statics, which live longer than both, and why callbacks are
-//! functions, which can only reach statics. A callback must not register
-//! anything, since it may run too late for anything to unregister it.
+//! functions, which can only reach statics. What a callback registers is unregistered
+//! with the rest of what nobody drops; when the module's end has begun, it gets
+//! `ESHUTDOWN`.
 
 use crate::{
     bindings,
+    errno,
     file::Mode, //
 };
 use core::{
@@ -394,7 +396,7 @@ impl<C: Callbacks> Table<C> {
                 this.set(value);
                 0
             }
-            Err(error) => error.to_errno(),
+            Err(error) => errno::to_user(error),
         }
     }
 

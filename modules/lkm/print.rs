@@ -29,12 +29,12 @@ use kernel::{
 /// # Examples
 ///
 /// ```
-/// # use kernel::{fs::File, prelude::*};
+/// # use kernel::prelude::*;
 /// use lkm::print::Hashed;
 ///
-/// fn log(file: &File) {
-///     pr_info!("opened {}\n", Hashed(file.as_ptr()));
-/// }
+/// let answer = KBox::new(42, GFP_KERNEL)?;
+/// pr_info!("the answer is at {}\n", Hashed(&raw const *answer));
+/// # Ok::<(), Error>(())
 /// ```
 pub struct Hashed<T>(pub *const T);
 

@@ -7,6 +7,12 @@
 //! The `kernel` crate has nothing for `/proc`.
 
 use crate::{
+    alive::{
+        self,
+        Alive,
+        Name,
+        Stop, //
+    },
     bindings,
     file::{
         self,
@@ -21,7 +27,7 @@ use core::{
         PhantomData,
         PhantomPinned, //
     },
-    ptr::NonNull, //
+    ptr, //
 };
 use kernel::{
     fs::file::Offset,
@@ -46,11 +52,6 @@ use kernel::{
 /// drop its own entry, and must not wait for another thread that does: both
 /// would wait forever.
 ///
-/// # Invariants
-///
-/// `entry` was created with a pointer to `data`, and is not removed before this
-/// value is dropped.
-///
 /// # Examples
 ///
 /// ```
@@ -74,26 +75,43 @@ use kernel::{
 /// let entry = KBox::pin_init(procfs::Entry::new(c"answer", mode!(0o444), Answer), GFP_KERNEL)?;
 /// # Ok::<(), Error>(())
 /// ```
-#[pin_data(PinnedDrop)]
-pub struct Entry<T: Contents> {
-    entry: NonNull<bindings::proc_dir_entry>,
+pub struct Entry<T: Contents>(Alive<File<T>>);
+
+/// # Invariants
+///
+/// `entry` is null or was created with a pointer to `data`, and is not removed before
+/// `stop`.
+#[pin_data]
+struct File<T> {
+    entry: *mut bindings::proc_dir_entry,
     #[pin]
     data: T,
     // The directory must not be removed before this file.
-    _parent: Option<Dir>,
-    // The kernel has a pointer to `data`, so no entry may move, whatever `T` is.
+    parent: Option<Dir>,
+    // The kernel has a pointer to `data`, so no file may move, whatever `T` is.
     #[pin]
     _pin: PhantomPinned,
 }
 
-assert_pinned!(Entry<T> where T: Contents);
+assert_pinned!(File<T> where T);
 
 // SAFETY: `entry` is only used to remove the file. Any thread may do that, and
 // `T` is `Send`.
-unsafe impl<T: Contents> Send for Entry<T> {}
+unsafe impl<T: Contents> Send for File<T> {}
 
 // SAFETY: A shared reference only gives access to `data`, and `T` is `Sync`.
-unsafe impl<T: Contents> Sync for Entry<T> {}
+unsafe impl<T: Contents> Sync for File<T> {}
+
+// SAFETY: `proc_remove()` returns when no operation runs, and none can begin after
+// that. The directory is not removed before, as there is a reference to it.
+unsafe impl<T: Contents> Stop for File<T> {
+    const NAME: Name = Name::ProcFiles;
+
+    fn stop(&self) {
+        // SAFETY: By the type invariants. For null this does nothing.
+        unsafe { bindings::proc_remove(self.entry) };
+    }
+}
 
 impl<T: Contents> Entry<T> {
     /// Creates `/proc/<name>`. A [`Mode`] alone will do for `attributes`.
@@ -106,12 +124,13 @@ impl<T: Contents> Entry<T> {
     ///   [attributes](Attributes) are not valid;
     /// - `ENOMEM`: also when the name is taken; the kernel then also prints a
     ///   warning;
+    /// - `ESHUTDOWN`: the module is being unloaded;
     /// - the error of `data`.
     pub fn new<E>(
         name: &'static CStr,
         attributes: impl Into<Attributes>,
         data: impl PinInit<T, E>,
-    ) -> impl PinInit<Self, Error>
+    ) -> impl Init<Self, Error>
     where
         Error: From<E>,
     {
@@ -123,37 +142,47 @@ impl<T: Contents> Entry<T> {
         name: &'static CStr,
         attributes: Attributes,
         data: impl PinInit<T, E>,
-    ) -> impl PinInit<Self, Error>
+    ) -> impl Init<Self, Error>
     where
         Error: From<E>,
     {
-        try_pin_init!(&this in Self {
-            data <- data,
-            entry: {
-                if !valid_name(parent.as_ref(), name) || !attributes.are_valid() {
-                    return Err(EINVAL);
-                }
+        alive::init_with(move || {
+            if !valid_name(parent.as_ref(), name) || !attributes.are_valid() {
+                return Err(EINVAL);
+            }
+            let file = try_pin_init!(File {
+                entry: ptr::null_mut(),
+                data <- data,
+                parent,
+                _pin: PhantomPinned,
+            }? Error);
+            let file = Alive::new(file, |file| {
+                // SAFETY: Nothing is moved.
+                let file = unsafe { file.get_unchecked_mut() };
                 // SAFETY: The name is a string. The parent exists, and is not
-                // removed before the entry, which has a reference to it.
+                // removed before the entry, as the file has a reference to it.
                 // `data` is initialised and pinned, so it stays valid and in
                 // place until it is dropped.
-                // Unload rule, unregister waits: `drop` below removes the
-                // entry before `data` and the text of the operations go.
+                // Unload rule, unregister waits: `stop` removes the entry
+                // before `data` and the text of the operations go.
                 let entry = unsafe {
                     T::create(
                         name.as_char_ptr(),
                         attributes.mode.bits(),
-                        as_parent(parent.as_ref()),
-                        &raw const (*this.as_ptr()).data,
+                        as_parent(file.parent.as_ref()),
+                        &raw const file.data,
                     )
                 };
-                let entry = NonNull::new(entry).ok_or(ENOMEM)?;
-                // SAFETY: The entry was created, and nothing else changes it.
-                unsafe { attributes.apply(entry.as_ptr()) };
-                entry
-            },
-            _parent: parent,
-            _pin: PhantomPinned,
+                if entry.is_null() {
+                    return Err(ENOMEM);
+                }
+                // INVARIANT: The entry was created.
+                file.entry = entry;
+                // SAFETY: As above, and nothing else changes it.
+                unsafe { attributes.apply(entry) };
+                Ok(())
+            })?;
+            Ok(Self(file))
         })
     }
 
@@ -161,18 +190,7 @@ impl<T: Contents> Entry<T> {
     ///
     /// Can be called in any context.
     pub fn data(&self) -> &T {
-        &self.data
-    }
-}
-
-#[pinned_drop]
-impl<T: Contents> PinnedDrop for Entry<T> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants the entry was created and not yet
-        // removed. Its directory still exists.
-        // Unload rule, unregister waits: `proc_remove()` returns when no
-        // operation runs, and none can begin after that.
-        unsafe { bindings::proc_remove(self.entry.as_ptr()) };
+        &self.0.data
     }
 }
 
@@ -301,7 +319,7 @@ impl Attributes {
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Dir(Arc<Directory>);
+pub struct Dir(Arc<Alive<Directory>>);
 
 impl Dir {
     /// Creates the directory `/proc/<name>`, which all users may read and search.
@@ -312,7 +330,8 @@ impl Dir {
     ///
     /// - `EINVAL`: nothing in `/proc` can have that name;
     /// - `ENOMEM`: also when the name is taken; the kernel then also prints a
-    ///   warning.
+    ///   warning;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn new(name: &CStr) -> Result<Self> {
         Self::create(None, name)
     }
@@ -336,7 +355,7 @@ impl Dir {
         name: &'static CStr,
         attributes: impl Into<Attributes>,
         data: impl PinInit<T, E>,
-    ) -> impl PinInit<Entry<T>, Error>
+    ) -> impl Init<Entry<T>, Error>
     where
         T: Contents,
         Error: From<E>,
@@ -348,14 +367,22 @@ impl Dir {
         if !valid_name(parent.as_ref(), name) {
             return Err(EINVAL);
         }
-        // SAFETY: The name is a string, and is copied. The parent exists, and is
-        // not removed before the directory, which has a reference to it.
-        let entry = unsafe { bindings::proc_mkdir(name.as_char_ptr(), as_parent(parent.as_ref())) };
-        // INVARIANT: The directory was created.
-        let directory = Directory {
-            entry: NonNull::new(entry).ok_or(ENOMEM)?,
-            _parent: parent,
-        };
+        let directory = try_init!(Directory {
+            entry: ptr::null_mut(),
+            parent,
+        }? Error);
+        let directory = Alive::new(directory, |directory| {
+            let directory = directory.get_mut();
+            let parent = as_parent(directory.parent.as_ref());
+            // SAFETY: The name is a string, and is copied. The parent exists, and is
+            // not removed before the directory, which has a reference to it.
+            // INVARIANT: It is null or was created.
+            directory.entry = unsafe { bindings::proc_mkdir(name.as_char_ptr(), parent) };
+            match directory.entry.is_null() {
+                true => Err(ENOMEM),
+                false => Ok(()),
+            }
+        })?;
         Ok(Self(Arc::new(directory, GFP_KERNEL)?))
     }
 }
@@ -364,12 +391,12 @@ impl Dir {
 ///
 /// # Invariants
 ///
-/// `entry` was returned by `proc_mkdir()`, and is not removed before this value
-/// is dropped. Everything created in it has a reference to this value.
+/// `entry` is null or was returned by `proc_mkdir()`, and is not removed before `stop`.
+/// Everything created in it has a reference to this value.
 struct Directory {
-    entry: NonNull<bindings::proc_dir_entry>,
+    entry: *mut bindings::proc_dir_entry,
     // Dropped after this directory is removed.
-    _parent: Option<Dir>,
+    parent: Option<Dir>,
 }
 
 // SAFETY: A directory may be used and removed on any thread.
@@ -378,19 +405,22 @@ unsafe impl Send for Directory {}
 // SAFETY: As above; the kernel takes a lock.
 unsafe impl Sync for Directory {}
 
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants the directory was created and not yet
-        // removed, and nothing is in it any more. That matters: anything in it
-        // would be removed together with it, and then a second time. Its own
-        // directory still exists.
-        unsafe { bindings::proc_remove(self.entry.as_ptr()) };
+// SAFETY: C has no function of ours for a directory.
+unsafe impl Stop for Directory {
+    const NAME: Name = Name::ProcDirs;
+
+    fn stop(&self) {
+        // SAFETY: By the type invariants the directory is there, or null, for which
+        // this does nothing. Nothing is in it any more, as that is newer or has a
+        // reference. That matters: anything in it would be removed together with it,
+        // and then a second time. Its own directory still exists.
+        unsafe { bindings::proc_remove(self.entry) };
     }
 }
 
 /// The directory as C expects it: null is `/proc`.
 fn as_parent(parent: Option<&Dir>) -> *mut bindings::proc_dir_entry {
-    parent.map_or(core::ptr::null_mut(), |dir| dir.0.entry.as_ptr())
+    parent.map_or(ptr::null_mut(), |dir| dir.0.entry)
 }
 
 /// The contents of a file in `/proc`: a type with [`Operations`], or a
@@ -440,7 +470,7 @@ fn valid_name(parent: Option<&Dir>, name: &CStr) -> bool {
 /// The place of the data of a file in `/proc`: its [`Entry`].
 struct InEntry;
 
-// SAFETY: The data pointer of the `/proc` entry points to the `T` of an `Entry`.
+// SAFETY: The data pointer of the `/proc` entry points to the `T` of a `File`.
 // That `T` lives until the `/proc` entry is removed.
 // Unload rule, unregister waits: `proc_remove()` returns when no operation
 // runs, and has released the files that are still open.

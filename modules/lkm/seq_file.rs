@@ -11,6 +11,7 @@
 
 use crate::{
     bindings,
+    errno,
     procfs::Contents, //
 };
 use core::{
@@ -19,7 +20,6 @@ use core::{
     ops::Deref, //
 };
 use kernel::{
-    error::from_result,
     fs::file::Offset,
     prelude::*, //
 };
@@ -86,7 +86,9 @@ pub trait Sequence: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     ///
-    /// `read(2)` or `lseek(2)` fails with the error returned.
+    /// `read(2)` or `lseek(2)` fails with the error returned, or with `EBUSY` instead of
+    /// `EAGAIN`, for which the kernel would call this for ever. For numbers from 512 on
+    /// see [`Operations`](crate::file::Operations).
     fn start(&self, pos: Offset) -> Result<Option<Self::Cursor<'_>>>;
 
     /// Moves on to the next item. Returns `false` when there is none; then the
@@ -102,8 +104,9 @@ pub trait Sequence: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     ///
-    /// `read(2)` fails with the error returned, but only after the text before the
-    /// item was read. `lseek(2)` to a position behind the item fails, too.
+    /// `read(2)` fails with the error returned, as for [`start`](Self::start), but only
+    /// after the text before the item was read. `lseek(2)` to a position behind the item
+    /// fails, too.
     fn show(cursor: &Self::Cursor<'_>, text: &SeqFile) -> Result;
 }
 
@@ -240,7 +243,7 @@ impl<T: Sequence> Table<T> {
                 core::ptr::from_mut(state.cursor.write(cursor)).cast()
             }
             Ok(None) => core::ptr::null_mut(),
-            Err(error) => error.to_ptr(),
+            Err(error) => Error::from_errno(errno::to_seq_reader(error)).to_ptr(),
         }
     }
 
@@ -273,10 +276,10 @@ impl<T: Sequence> Table<T> {
     }
 
     unsafe extern "C" fn show(m: *mut bindings::seq_file, v: *mut c_void) -> c_int {
-        from_result(|| {
-            // SAFETY: As in `next`. Only this thread uses the `seq_file`.
-            T::show(unsafe { &*v.cast() }, unsafe { SeqFile::from_raw(m) })?;
-            Ok(0)
-        })
+        // SAFETY: As in `next`. Only this thread uses the `seq_file`.
+        match T::show(unsafe { &*v.cast() }, unsafe { SeqFile::from_raw(m) }) {
+            Ok(()) => 0,
+            Err(error) => errno::to_seq_reader(error),
+        }
     }
 }

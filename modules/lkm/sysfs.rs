@@ -8,7 +8,13 @@
 //! The `kernel` crate has no kobjects and no attributes.
 
 use crate::{
-    bindings,
+    alive::{
+        self,
+        Alive,
+        Name,
+        Stop, //
+    },
+    bindings, errno,
     file::{
         is_name,
         Mode, //
@@ -18,7 +24,7 @@ use core::{
     fmt,
     marker::PhantomPinned,
     mem::ManuallyDrop,
-    ptr::NonNull, //
+    ptr, //
 };
 use kernel::{
     error::to_result,
@@ -49,7 +55,8 @@ type Store<T> = fn(&T, &[u8]) -> Result;
 ///
 /// Both run in process context and may sleep, and several calls can run at the
 /// same time for different open files. An error that they return is the error of
-/// `read(2)` or `write(2)`.
+/// `read(2)` or `write(2)`; `EAGAIN` of *show* becomes `EBUSY`, as the kernel would call it
+/// for ever. For numbers from 512 on see [`Operations`](crate::file::Operations).
 ///
 /// Dropping the directory waits for calls that run. So a call must end when the
 /// module wants to leave. It must not drop its own directory, and must not wait
@@ -166,14 +173,17 @@ impl<T> Attribute<T> {
         // Text that does not fit is an error even if `show` returns none.
         match page.len().and_then(|len| result.map(|()| len)) {
             Ok(len) => len as isize,
-            Err(error) => error.to_errno() as isize,
+            Err(error) => errno::to_seq_reader(error) as isize,
         }
     }
 
     /// Stores `text` in the attribute. Returns the C function's return value.
     fn store(&self, data: &T, text: &[u8]) -> isize {
         let result = self.store.map_or(Err(EIO), |store| store(data, text));
-        result.map_or_else(|error| error.to_errno() as isize, |()| text.len() as isize)
+        result.map_or_else(
+            |error| errno::to_user(error) as isize,
+            |()| text.len() as isize,
+        )
     }
 }
 
@@ -277,11 +287,6 @@ fn decimal(text: &[u8]) -> Option<i128> {
 /// open then answers `ENODEV`; it no longer reaches the module. C's kobject may
 /// be freed later. That does no harm, because nothing in it is the module's.
 ///
-/// # Invariants
-///
-/// `files` has not changed since the files of `kobject` were created from it, and
-/// its data pointers point to `data`.
-///
 /// # Examples
 ///
 /// ```
@@ -302,10 +307,17 @@ fn decimal(text: &[u8]) -> Option<i128> {
 /// dir.data().store(0, Relaxed);
 /// # Ok::<(), Error>(())
 /// ```
+pub struct Dir<T: Send + Sync + 'static>(Alive<Directory<T>>);
+
+/// # Invariants
+///
+/// - `kobject` is null or was returned by `kobject_create_and_add()`. It is neither
+///   deleted nor put before `stop`;
+/// - `files` has not changed since the files of `kobject` were created from it, and
+///   its data pointers point to `data`.
 #[pin_data]
-pub struct Dir<T: Send + Sync + 'static> {
-    // The fields are dropped in this order: the directory goes first.
-    kobject: Kobject,
+struct Directory<T: 'static> {
+    kobject: *mut bindings::kobject,
     files: KVec<File<T>>,
     #[pin]
     data: T,
@@ -314,7 +326,30 @@ pub struct Dir<T: Send + Sync + 'static> {
     _pin: PhantomPinned,
 }
 
-assert_pinned!(Dir<T> where T: Send + Sync + 'static);
+assert_pinned!(Directory<T> where T: 'static);
+
+// SAFETY: A kobject may be used from any thread, and the rest is `Send`.
+unsafe impl<T: Send + Sync> Send for Directory<T> {}
+
+// SAFETY: As above.
+unsafe impl<T: Send + Sync> Sync for Directory<T> {}
+
+// SAFETY: `kobject_del()` returns when no function of a file runs, and none can begin
+// after that. The put alone is not enough: with `CONFIG_DEBUG_KOBJECT_RELEASE` it acts
+// later.
+unsafe impl<T: Send + Sync + 'static> Stop for Directory<T> {
+    const NAME: Name = Name::SysfsDirs;
+
+    fn stop(&self) {
+        if !self.kobject.is_null() {
+            // SAFETY: By the type invariants, and the reference is ours.
+            unsafe {
+                bindings::kobject_del(self.kobject);
+                bindings::kobject_put(self.kobject);
+            }
+        }
+    }
+}
 
 impl<T: Send + Sync + 'static> Dir<T> {
     /// Creates `/sys/kernel/<name>` with `attributes`, which must be a
@@ -329,34 +364,48 @@ impl<T: Send + Sync + 'static> Dir<T> {
     ///   another module takes the name at the same moment, the kernel also prints
     ///   a warning;
     /// - `ENOMEM`;
+    /// - `ESHUTDOWN`: the module is being unloaded;
     /// - the error of `data`.
     pub fn new<E>(
         name: &'static CStr,
         attributes: &'static [Attribute<T>],
         data: impl PinInit<T, E>,
-    ) -> impl PinInit<Self, Error>
+    ) -> impl Init<Self, Error>
     where
         Error: From<E>,
     {
-        try_pin_init!(&this in Self {
+        let directory = try_pin_init!(&this in Directory {
+            kobject: ptr::null_mut(),
             data <- data,
             files: {
                 // SAFETY: `this` is valid, and the field is initialised.
                 let data = unsafe { &raw const (*this.as_ptr()).data };
                 File::list(attributes, data)?
             },
-            kobject: {
-                let kobject = Kobject::new(name)?;
-                for file in files.iter() {
-                    // SAFETY: `data` and `files` are initialised and do not
-                    // move until they are dropped.
-                    // Unload rule, unregister waits: `kobject` is dropped before
-                    // them. That removes the file and waits for its functions.
-                    unsafe { kobject.create_file(&raw const file.raw.attr)? };
-                }
-                kobject
-            },
             _pin: PhantomPinned,
+        }? Error);
+        alive::init_with(move || {
+            let directory = Alive::new(directory, |directory| {
+                // SAFETY: Nothing is moved.
+                let directory = unsafe { directory.get_unchecked_mut() };
+                // INVARIANT: It was just created.
+                directory.kobject = create(name)?;
+                for file in directory.files.iter() {
+                    // SAFETY: The kobject exists. `data` and `files` do not move until
+                    // they are dropped.
+                    // Unload rule, unregister waits: `stop`, which is before that,
+                    // removes the file and waits for its functions.
+                    to_result(unsafe {
+                        bindings::sysfs_create_file_ns(
+                            directory.kobject,
+                            &raw const file.raw.attr,
+                            ptr::null(),
+                        )
+                    })?;
+                }
+                Ok(())
+            })?;
+            Ok(Self(directory))
         })
     }
 
@@ -364,7 +413,7 @@ impl<T: Send + Sync + 'static> Dir<T> {
     ///
     /// Can be called in any context.
     pub fn data(&self) -> &T {
-        &self.data
+        &self.0.data
     }
 }
 
@@ -458,64 +507,21 @@ impl<T: Send + Sync + 'static> File<T> {
     }
 }
 
-/// A directory in `/sys/kernel`.
-///
-/// # Invariants
-///
-/// The pointer was returned by `kobject_create_and_add()`, and the kobject is
-/// neither deleted nor put before this value is dropped.
-struct Kobject(NonNull<bindings::kobject>);
-
-// SAFETY: A kobject may be used from any thread.
-unsafe impl Send for Kobject {}
-
-// SAFETY: As above.
-unsafe impl Sync for Kobject {}
-
-impl Kobject {
-    fn new(name: &CStr) -> Result<Self> {
-        if !is_name(name) {
-            return Err(EINVAL);
-        }
-        if exists(&[name]) {
-            return Err(EEXIST);
-        }
-        // SAFETY: The name is valid, and is copied. `kernel_kobj` is valid from
-        // boot on.
-        let kobject =
-            unsafe { bindings::kobject_create_and_add(name.as_char_ptr(), bindings::kernel_kobj) };
-        // INVARIANT: The kobject was just created.
-        NonNull::new(kobject)
-            .map(Self)
-            .ok_or_else(|| if exists(&[name]) { EEXIST } else { ENOMEM })
+/// Creates the directory `name` in `/sys/kernel`.
+fn create(name: &CStr) -> Result<*mut bindings::kobject> {
+    if !is_name(name) {
+        return Err(EINVAL);
     }
-
-    /// Adds a file. It is removed together with the directory.
-    ///
-    /// # Safety
-    ///
-    /// `attribute` must be part of a `struct kobj_attribute` that stays valid
-    /// and in place until this value is dropped.
-    unsafe fn create_file(&self, attribute: *const bindings::attribute) -> Result {
-        // SAFETY: By the type invariants the directory exists. The attribute is
-        // valid by this function's contract.
-        to_result(unsafe {
-            bindings::sysfs_create_file_ns(self.0.as_ptr(), attribute, core::ptr::null())
-        })
+    if exists(&[name]) {
+        return Err(EEXIST);
     }
-}
-
-impl Drop for Kobject {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants the kobject was added and not yet
-        // deleted, and we hold a reference to it.
-        // Unload rule, unregister waits: `kobject_del()` returns when no
-        // function of a file runs, and none can begin after that. The put alone
-        // is not enough: with `CONFIG_DEBUG_KOBJECT_RELEASE` it acts later.
-        unsafe {
-            bindings::kobject_del(self.0.as_ptr());
-            bindings::kobject_put(self.0.as_ptr());
-        }
+    // SAFETY: The name is valid, and is copied. `kernel_kobj` is valid from boot on.
+    let kobject =
+        unsafe { bindings::kobject_create_and_add(name.as_char_ptr(), bindings::kernel_kobj) };
+    match kobject.is_null() {
+        false => Ok(kobject),
+        true if exists(&[name]) => Err(EEXIST),
+        true => Err(ENOMEM),
     }
 }
 

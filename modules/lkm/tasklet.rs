@@ -10,13 +10,25 @@
 //!
 //! [`BH`]: crate::workqueue::Flags::BH
 
-use crate::bindings;
+use crate::{
+    alive::{
+        self,
+        Alive,
+        Name,
+        Stop, //
+    },
+    bindings, //
+};
 use core::{
     marker::PhantomPinned,
     ops::Deref, //
 };
 use kernel::{
     prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
     types::Opaque, //
 };
 
@@ -33,12 +45,8 @@ pub trait Handler: Send + Sync + 'static {
 /// # Unloading
 ///
 /// *Unregister waits*: dropping the tasklet waits until it has run, if it is
-/// scheduled, and is no longer running. That may sleep. The handler must not drop
-/// its own tasklet: it would wait for itself.
-///
-/// # Invariants
-///
-/// `tasklet` is initialised, and its function is `Self::run`.
+/// scheduled, and is no longer running. That may sleep. In softirq context, as in the
+/// handler itself, dropping it does not wait: what is left of it is freed later.
 ///
 /// # Examples
 ///
@@ -61,64 +69,80 @@ pub trait Handler: Send + Sync + 'static {
 /// counter.schedule();
 /// # Ok::<(), Error>(())
 /// ```
-#[pin_data(PinnedDrop)]
-pub struct Tasklet<T: Handler> {
+pub struct Tasklet<T: Handler>(Alive<Inner<T>>);
+
+/// # Invariants
+///
+/// `tasklet` is initialised, and its function is `Self::run`.
+#[pin_data]
+struct Inner<T> {
     #[pin]
     tasklet: Opaque<bindings::tasklet_struct>,
+    /// Whether it is being stopped: one that schedules itself has to end.
+    closed: Atomic<bool>,
     #[pin]
     handler: T,
     #[pin]
     _pin: PhantomPinned,
 }
 
-assert_pinned!(Tasklet<T> where T: Handler);
+assert_pinned!(Inner<T> where T);
 
 // SAFETY: A tasklet may be scheduled and dropped in any thread that may sleep,
 // and `T` is `Send`.
-unsafe impl<T: Handler> Send for Tasklet<T> {}
+unsafe impl<T: Handler> Send for Inner<T> {}
 
 // SAFETY: Tasklets are scheduled atomically, and `T` is `Sync`.
-unsafe impl<T: Handler> Sync for Tasklet<T> {}
+unsafe impl<T: Handler> Sync for Inner<T> {}
+
+// SAFETY: When `stop` has returned, the function has returned, and the tasklet is not
+// scheduled. To schedule it does nothing: to C it is scheduled already.
+unsafe impl<T: Handler> Stop for Inner<T> {
+    const NAME: Name = Name::Tasklets;
+
+    fn stop(&self) {
+        self.closed.store(true, Relaxed);
+        // SAFETY: By the type invariants, and this may sleep.
+        unsafe { bindings::lkm_tasklet_close(self.tasklet.get()) };
+    }
+}
 
 impl<T: Handler> Tasklet<T> {
-    /// Creates an initialiser of a tasklet that is not scheduled. It does not
-    /// sleep unless `handler` does.
+    /// Creates an initialiser of a tasklet that is not scheduled. May sleep.
     ///
     /// # Errors
     ///
-    /// The error of `handler`.
-    pub fn new<E>(handler: impl PinInit<T, E>) -> impl PinInit<Self, Error>
+    /// - `ENOMEM`: no memory;
+    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - the error of `handler`.
+    pub fn new<E>(handler: impl PinInit<T, E>) -> impl Init<Self, Error>
     where
         Error: From<E>,
     {
         // INVARIANT: The tasklet is initialised here.
-        try_pin_init!(Self {
+        let inner = try_pin_init!(Inner {
             // SAFETY: `slot` can be written to.
-            // Unload rule, unregister waits: see `drop`.
+            // Unload rule, unregister waits: see `stop`.
             tasklet <- Opaque::ffi_init(|slot| unsafe {
-                bindings::tasklet_setup(slot, Some(Self::run))
+                bindings::tasklet_setup(slot, Some(Inner::<T>::run))
             }),
+            closed: Atomic::new(false),
             handler <- handler,
             _pin: PhantomPinned,
-        }? Error)
-    }
-
-    /// # Safety
-    ///
-    /// `tasklet` is the field of a `Self` that is not dropped during the call.
-    unsafe extern "C" fn run(tasklet: *mut bindings::tasklet_struct) {
-        // SAFETY: By this function's contract.
-        let this = unsafe { &*kernel::container_of!(Opaque::cast_from(tasklet), Self, tasklet) };
-        this.handler.run();
+        }? Error);
+        alive::init_with(|| Ok(Self(Alive::new(inner, |_| Ok(()))?)))
     }
 
     /// Schedules the tasklet: it runs soon, on this CPU. Does nothing if it is
     /// already scheduled. A tasklet that is running can be scheduled: it then
     /// runs again. Can be called in any context except NMI.
     pub fn schedule(&self) {
+        if self.0.closed.load(Relaxed) {
+            return;
+        }
         // SAFETY: By the type invariants.
-        // Unload rule, unregister waits: `drop` returns when the tasklet has run.
-        unsafe { bindings::lkm_tasklet_schedule(self.tasklet.get()) };
+        // Unload rule, unregister waits: `stop` returns when the tasklet has run.
+        unsafe { bindings::lkm_tasklet_schedule(self.0.tasklet.get()) };
     }
 }
 
@@ -126,17 +150,17 @@ impl<T: Handler> Deref for Tasklet<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.handler
+        &self.0.handler
     }
 }
 
-#[pinned_drop]
-impl<T: Handler> PinnedDrop for Tasklet<T> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants.
-        // Unload rule, unregister waits: when this returns, the function has
-        // returned and will not be called. Scheduling the tasklet takes a
-        // reference to it, so nothing schedules it any more.
-        unsafe { bindings::tasklet_kill(self.tasklet.get()) };
+impl<T: Handler> Inner<T> {
+    /// # Safety
+    ///
+    /// `tasklet` is the field of a `Self` that is not freed during the call.
+    unsafe extern "C" fn run(tasklet: *mut bindings::tasklet_struct) {
+        // SAFETY: By this function's contract.
+        let this = unsafe { &*kernel::container_of!(Opaque::cast_from(tasklet), Self, tasklet) };
+        this.handler.run();
     }
 }

@@ -16,21 +16,29 @@
 //!
 //! Here an item belongs to the module, and no item outlives its owner.
 
-use crate::bindings;
+use crate::{
+    alive::{
+        self,
+        Alive,
+        Name,
+        Stop, //
+    },
+    bindings,
+    error, //
+};
 use core::{
     marker::PhantomPinned,
+    mem::ManuallyDrop,
     ops::Deref,
-    ptr::NonNull, //
+    ptr, //
 };
 use kernel::{
-    alloc::{
-        self,
-        AllocError, //
-    },
+    alloc,
     prelude::*,
     static_lock_class,
     str::CStr,
     sync::{
+        rcu,
         Arc,
         LockClassKey, //
     },
@@ -100,12 +108,8 @@ impl_flag_set!(Flags);
 /// until all closures have run. That may sleep. Each item on the queue has a
 /// reference of its own.
 ///
-/// A closure must not drop the last reference: it would wait for itself. So give
-/// no reference to a closure. Only the module's value and items need one.
-///
-/// # Invariants
-///
-/// `queue` is a workqueue that only this value destroys.
+/// A closure or an item, on any queue, may drop the last reference. It does not wait
+/// then: the queue is destroyed a little later.
 ///
 /// # Examples
 ///
@@ -119,17 +123,58 @@ impl_flag_set!(Flags);
 /// drop(queue);
 /// # Ok::<(), Error>(())
 /// ```
-pub struct OwnedQueue {
-    queue: NonNull<bindings::workqueue_struct>,
+pub struct OwnedQueue(Alive<Workqueue>);
+
+/// # Invariants
+///
+/// `queue` is null or a workqueue that only this value destroys.
+struct Workqueue {
+    queue: *mut bindings::workqueue_struct,
     /// Whether items run in softirq context.
     bh: bool,
 }
 
 // SAFETY: A workqueue may be used and destroyed in any thread that may sleep.
-unsafe impl Send for OwnedQueue {}
+unsafe impl Send for Workqueue {}
 
 // SAFETY: A workqueue has locks of its own.
-unsafe impl Sync for OwnedQueue {}
+unsafe impl Sync for Workqueue {}
+
+// SAFETY: `destroy_workqueue()` returns when all closures have run. `stop` is for a
+// queue whose handle is lost: from the module's end on no closure is given to it, as
+// `OwnedQueue::spawn` shows, and those that were have run when it returns. Items stop
+// by themselves.
+unsafe impl Stop for Workqueue {
+    const NAME: Name = Name::Queues;
+
+    fn stop(&self) {
+        if alive::is_closed() && !self.queue.is_null() {
+            // SAFETY: This may sleep, and the queue is not destroyed yet.
+            unsafe {
+                bindings::synchronize_rcu();
+                bindings::__flush_workqueue(self.queue);
+            }
+        }
+    }
+
+    fn is_within(&self) -> bool {
+        !current_work().is_null()
+    }
+
+    fn give_back(&self) {
+        if !self.queue.is_null() {
+            // SAFETY: By the type invariants; this is called once, and the queue has
+            // no user any more: each item keeps it until it can no longer be enqueued.
+            unsafe { bindings::destroy_workqueue(self.queue) };
+        }
+    }
+}
+
+/// The item that the caller runs in, or null if it is not a worker.
+pub(crate) fn current_work() -> *mut bindings::work_struct {
+    // SAFETY: This can be called in any context.
+    unsafe { bindings::current_work() }
+}
 
 impl OwnedQueue {
     /// Creates a queue. May sleep.
@@ -145,7 +190,8 @@ impl OwnedQueue {
     /// - `EINVAL`: `flags` has neither or both of `PERCPU` and `UNBOUND`,
     ///   `max_active` is more than 2048, or `flags` has `BH` together with a flag
     ///   other than `PERCPU` and `HIGHPRI` or with a `max_active` other than 0;
-    /// - `ENOMEM`: no memory, or `flags` has `SYSFS` and `name` is in use there.
+    /// - `ENOMEM`: no memory, or `flags` has `SYSFS` and `name` is in use there;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn new(name: &CStr, flags: Flags, max_active: u32) -> Result<Arc<Self>> {
         let bh = flags.contains(Flags::BH);
         if flags.contains(Flags::PERCPU) == flags.contains(Flags::UNBOUND)
@@ -165,7 +211,8 @@ impl OwnedQueue {
     ///
     /// - `EINVAL`: `flags` has a flag other than `FREEZABLE`, `HIGHPRI` and
     ///   `MEM_RECLAIM`;
-    /// - `ENOMEM`: no memory.
+    /// - `ENOMEM`: no memory;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn new_ordered(name: &CStr, flags: Flags) -> Result<Arc<Self>> {
         if !Flags::WITH_ORDER.contains(flags) {
             return Err(EINVAL);
@@ -175,22 +222,29 @@ impl OwnedQueue {
     }
 
     fn create(name: &CStr, flags: Flags, max_active: u32) -> Result<Arc<Self>> {
-        // SAFETY: Both strings end with a NUL byte and are copied.
-        let queue = unsafe {
-            bindings::alloc_workqueue_noprof(
-                c"%s".as_char_ptr(),
-                flags.0,
-                max_active as c_int,
-                name.as_char_ptr(),
-            )
-        };
-        // INVARIANT: The queue was just created, and nothing else has its
-        // pointer.
-        let queue = Self {
-            queue: NonNull::new(queue).ok_or(ENOMEM)?,
+        let queue = try_init!(Workqueue {
+            queue: ptr::null_mut(),
             bh: flags.contains(Flags::BH),
-        };
-        Ok(Arc::new(queue, GFP_KERNEL)?)
+        }? Error);
+        let queue = Alive::new(queue, |queue| {
+            // SAFETY: Both strings end with a NUL byte and are copied.
+            let created = unsafe {
+                bindings::alloc_workqueue_noprof(
+                    c"%s".as_char_ptr(),
+                    flags.0,
+                    max_active as c_int,
+                    name.as_char_ptr(),
+                )
+            };
+            if created.is_null() {
+                return Err(ENOMEM);
+            }
+            // INVARIANT: The queue was just created, and nothing else has its
+            // pointer.
+            queue.get_mut().queue = created;
+            Ok(())
+        })?;
+        Ok(Arc::new(Self(queue), GFP_KERNEL)?)
     }
 
     /// Enqueues `closure`, which runs once and is dropped then. Can be called in
@@ -198,28 +252,36 @@ impl OwnedQueue {
     ///
     /// # Errors
     ///
-    /// - [`AllocError`]: no memory; `closure` is dropped and does not run.
-    pub fn spawn<F>(&self, flags: alloc::Flags, closure: F) -> Result<(), AllocError>
+    /// In case of an error `closure` is dropped and does not run.
+    ///
+    /// - `ENOMEM`: no memory;
+    /// - `ESHUTDOWN`: the module is being unloaded.
+    pub fn spawn<F>(&self, flags: alloc::Flags, closure: F) -> Result
     where
         F: FnOnce() + Send + 'static,
     {
         // One lock class for each context, as for items.
-        let class = match self.bh {
+        let class = match self.is_bh() {
             true => static_lock_class!(),
             false => static_lock_class!(),
         };
-        let spawned = Spawned::new(closure, class);
-        let spawned = KBox::pin_init(spawned, flags).map_err(|_| AllocError)?;
+        let spawned = KBox::pin_init(Spawned::new(closure, class), flags)?;
+        // The module's end waits for who is here and was not too late.
+        let guard = rcu::read_lock();
+        if alive::is_closed() {
+            drop(guard);
+            return Err(error(bindings::ESHUTDOWN));
+        }
         // SAFETY: Nothing is moved out of the box.
         let spawned = KBox::into_raw(unsafe { Pin::into_inner_unchecked(spawned) });
         // SAFETY: The item stays until `Spawned::run`, which is called exactly
         // once, frees it.
         // Unload rule, unregister waits: dropping the queue returns when the
-        // function has returned.
+        // function has returned, and so does `stop` at the module's end.
         unsafe {
             bindings::queue_work_on(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
-                self.queue.as_ptr(),
+                self.as_ptr(),
                 Opaque::cast_into(&raw const (*spawned).work),
             )
         };
@@ -227,12 +289,12 @@ impl OwnedQueue {
     }
 
     pub(crate) fn as_ptr(&self) -> *mut bindings::workqueue_struct {
-        self.queue.as_ptr()
+        self.0.queue
     }
 
     /// Whether items run in softirq context.
     pub(crate) fn is_bh(&self) -> bool {
-        self.bh
+        self.0.bh
     }
 
     /// Waits until all items and closures that are in the queue now have run.
@@ -241,19 +303,8 @@ impl OwnedQueue {
     /// An item or a closure on this queue must not call this: it would wait for
     /// itself.
     pub fn flush(&self) {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::__flush_workqueue(self.queue.as_ptr()) };
-    }
-}
-
-impl Drop for OwnedQueue {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants. Nothing is enqueued later: `spawn`
-        // takes a reference to the queue, and each item keeps its reference
-        // until it can no longer be enqueued.
-        // Unload rule, unregister waits: this returns when everything in the
-        // queue has run and returned.
-        unsafe { bindings::destroy_workqueue(self.queue.as_ptr()) };
+        // SAFETY: The queue exists as long as its handle.
+        unsafe { bindings::__flush_workqueue(self.as_ptr()) };
     }
 }
 
@@ -466,12 +517,10 @@ pub struct LockClasses {
 /// timer and waits until it is not running. Meanwhile it cannot enqueue itself.
 /// This holds on the kernel's queues too. Dropping may sleep.
 ///
-/// To have an enqueued item run first, call [`flush`](Self::flush). An item must
-/// not drop itself: it would wait for itself.
+/// To have an enqueued item run first, call [`flush`](Self::flush).
 ///
-/// # Invariants
-///
-/// `work` is initialised, and its function is `Self::run`.
+/// An item may drop itself. It does not wait then, and what is left of it is freed
+/// after it has run.
 ///
 /// # Examples
 ///
@@ -502,38 +551,64 @@ pub struct LockClasses {
 /// work.enqueue();
 /// # Ok::<(), Error>(())
 /// ```
-#[pin_data(PinnedDrop)]
-pub struct Work<T: WorkItem> {
+pub struct Work<T: WorkItem>(Alive<Item<T>>);
+
+/// # Invariants
+///
+/// - `work` is initialised, and its function is `Self::run`;
+/// - `wq` is the workqueue that `queue` keeps.
+#[pin_data]
+struct Item<T> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
-    queue: Queue,
+    wq: *mut bindings::workqueue_struct,
+    // Keeps what `wq` points to.
+    _queue: Queue,
     #[pin]
     item: T,
     #[pin]
     _pin: PhantomPinned,
 }
 
-assert_pinned!(Work<T> where T: WorkItem);
+assert_pinned!(Item<T> where T);
 
 // SAFETY: An item may be enqueued and dropped in any thread, and `T` is `Send`.
-unsafe impl<T: WorkItem> Send for Work<T> {}
+unsafe impl<T: WorkItem> Send for Item<T> {}
 
 // SAFETY: Items are enqueued and cancelled atomically, and `T` is `Sync`.
-unsafe impl<T: WorkItem> Sync for Work<T> {}
+unsafe impl<T: WorkItem> Sync for Item<T> {}
+
+// SAFETY: When `stop` has returned, the function has returned, the item is in no
+// queue and its timer is stopped. It stays disabled: to enqueue it does nothing.
+unsafe impl<T: WorkItem> Stop for Item<T> {
+    const NAME: Name = Name::Works;
+
+    fn stop(&self) {
+        // SAFETY: By the type invariants, and this may sleep.
+        unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
+    }
+
+    fn is_within(&self) -> bool {
+        // SAFETY: This only computes an address.
+        current_work() == unsafe { &raw mut (*self.work.get()).work }
+    }
+}
 
 impl<T: WorkItem> Work<T> {
     /// Creates an initialiser; [`new_work!`](macro@crate::new_work) supplies
-    /// `name` and `classes`. It does not sleep unless `item` does.
+    /// `name` and `classes`. May sleep.
     ///
     /// # Errors
     ///
-    /// The error of `item`.
+    /// - `ENOMEM`: no memory;
+    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - the error of `item`.
     pub fn new<E>(
         queue: impl Into<Queue>,
         item: impl PinInit<T, E>,
         name: &'static CStr,
         classes: LockClasses,
-    ) -> impl PinInit<Self, Error>
+    ) -> impl Init<Self, Error>
     where
         Error: From<E>,
     {
@@ -543,13 +618,13 @@ impl<T: WorkItem> Work<T> {
             false => classes.work,
         };
         // INVARIANT: `work` is initialised here.
-        try_pin_init!(Self {
+        let item = try_pin_init!(Item {
             work <- Opaque::ffi_init(|slot: *mut bindings::delayed_work| {
                 // SAFETY: `slot` can be written to; names and keys are static.
                 // The timer's function and flag are those of a `delayed_work`.
-                // Unload rule, unregister waits: see `drop`.
+                // Unload rule, unregister waits: see `stop`.
                 unsafe {
-                    init_work(&raw mut (*slot).work, Self::run, name, class);
+                    init_work(&raw mut (*slot).work, Item::<T>::run, name, class);
                     bindings::timer_init_key(
                         &raw mut (*slot).timer,
                         Some(bindings::delayed_work_timer_fn),
@@ -559,19 +634,12 @@ impl<T: WorkItem> Work<T> {
                     );
                 }
             }),
-            queue,
+            wq: queue.as_ptr(),
+            _queue: queue,
             item <- item,
             _pin: PhantomPinned,
-        }? Error)
-    }
-
-    /// # Safety
-    ///
-    /// `work` is the field of a `Self` that is not dropped during the call.
-    unsafe extern "C" fn run(work: *mut bindings::work_struct) {
-        let work = kernel::container_of!(work, bindings::delayed_work, work);
-        // SAFETY: By this function's contract.
-        T::run(unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) });
+        }? Error);
+        alive::init_with(|| Ok(Self(Alive::new(item, |_| Ok(()))?)))
     }
 
     /// Enqueues the item. Does nothing and returns `false` if the item is already
@@ -584,16 +652,20 @@ impl<T: WorkItem> Work<T> {
     }
 
     /// Enqueues the item when `delay` is over, unless it is dropped before.
-    /// Otherwise does what [`enqueue`](Self::enqueue) does. Can be called in any
+    /// Otherwise does what [`enqueue`](Self::enqueue) does. A delay that is longer than
+    /// what the kernel's timers hold, 12 days or more, is over then. Can be called in any
     /// context except NMI.
     pub fn enqueue_delayed(&self, delay: Jiffies) -> bool {
-        // SAFETY: By the type invariants. The queue exists as long as `self`.
-        // Unload rule, unregister waits: `drop` takes the item out of the queue.
+        // As C's `MAX_JIFFY_OFFSET`: beyond half of all numbers a time is in the past.
+        const MOST: Jiffies = (c_long::MAX as Jiffies >> 1) - 1;
+        let delay = delay.min(MOST);
+        // SAFETY: By the type invariants. The queue exists as long as the item.
+        // Unload rule, unregister waits: `stop` takes the item out of the queue.
         unsafe {
             bindings::queue_delayed_work_on(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
-                self.queue.as_ptr(),
-                self.work.get(),
+                self.0.wq,
+                self.0.work.get(),
                 delay,
             )
         }
@@ -606,7 +678,7 @@ impl<T: WorkItem> Work<T> {
     /// The item itself must not call this.
     pub fn flush(&self) -> bool {
         // SAFETY: By the type invariants.
-        unsafe { bindings::flush_delayed_work(self.work.get()) }
+        unsafe { bindings::flush_delayed_work(self.0.work.get()) }
     }
 
     /// Takes the item out of the queue, or ends its delay, and waits until it is
@@ -617,7 +689,20 @@ impl<T: WorkItem> Work<T> {
     /// The item itself must not call this.
     pub fn cancel(&self) -> bool {
         // SAFETY: By the type invariants.
-        unsafe { bindings::cancel_delayed_work_sync(self.work.get()) }
+        unsafe { bindings::cancel_delayed_work_sync(self.0.work.get()) }
+    }
+}
+
+impl<T: WorkItem> Item<T> {
+    /// # Safety
+    ///
+    /// `work` is the field of a `Self` in an `Alive`, which is not freed during the
+    /// call.
+    unsafe extern "C" fn run(work: *mut bindings::work_struct) {
+        let work = kernel::container_of!(work, bindings::delayed_work, work);
+        let item = kernel::container_of!(Opaque::cast_from(work), Self, work);
+        // SAFETY: By this function's contract: to free the item waits for this.
+        T::run(&ManuallyDrop::new(Work(unsafe { Alive::lend(item) })));
     }
 }
 
@@ -625,18 +710,6 @@ impl<T: WorkItem> Deref for Work<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.item
-    }
-}
-
-#[pinned_drop]
-impl<T: WorkItem> PinnedDrop for Work<T> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants.
-        // Unload rule, unregister waits: when this returns, the function has
-        // returned, the item is in no queue and its timer is stopped. The item
-        // cannot be enqueued any more. While this waits, it cannot enqueue itself
-        // either.
-        unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
+        &self.0.item
     }
 }

@@ -30,7 +30,6 @@ use lkm::{
         Seen, //
     },
     new_message,
-    print::Hashed, //
 };
 
 module! {
@@ -61,12 +60,12 @@ impl Operations for CharDev {
     type Private = Seen;
 
     fn open(&self, file: &File) -> impl PinInit<Seen, Error> {
-        pr_info!("device_open({})\n", Hashed(file.as_ptr()));
+        pr_info!("device_open({})\n", file.address());
         Ok(Seen::default())
     }
 
     fn release(&self, file: &Opened<Self>) {
-        let (inode, file) = (file.inode(), Hashed(file.as_ptr()));
+        let (inode, file) = (file.inode(), file.address());
         pr_info!("device_release({inode},{file})\n");
     }
 
@@ -79,7 +78,7 @@ impl Operations for CharDev {
     }
 
     fn write(&self, file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        let (file, buffer) = (Hashed(file.as_ptr()), src.address());
+        let (file, buffer) = (file.address(), src.address());
         pr_info!("device_write({file},{buffer},{})\n", src.len());
         let mut text = file::take(src, BUF_LEN)?;
         let len = text.len();

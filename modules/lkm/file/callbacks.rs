@@ -4,18 +4,20 @@
 
 use super::{
     Argument,
+    File,
     Opened,
     Operations,
     Reader, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    errno, //
+};
 use core::{
     any::Any,
     marker::PhantomData, //
 };
 use kernel::{
-    error::from_result,
-    fs::File,
     prelude::*,
     sync::Arc,
     types::ForeignOwnable,
@@ -117,7 +119,7 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         inode: *mut bindings::inode,
         file: *mut bindings::file,
     ) -> c_int {
-        from_result(|| {
+        let open = || -> Result {
             // SAFETY: By this function's contract.
             let held = unsafe { P::hold(inode, file) }?;
             // This comes first, so nothing needs to be undone when it fails.
@@ -125,15 +127,19 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
             let slot = if T::HAS_OPEN {
                 // SAFETY: By this function's contract. The file is valid during
                 // this call, and nothing else uses it.
-                let (data, it) = unsafe { (&*P::data(file, &held), File::from_raw_file(file)) };
+                let (data, it) = unsafe { (&*P::data(file, &held), File::from_raw(file)) };
                 slot.write_pin_init(Slot::new(data.open(it), held))
             } else {
                 slot.write_pin_init(Slot::new(Ok(nothing::<T::Private>()), held))
             }?;
             // SAFETY: The file is valid, and nothing else uses it yet.
             unsafe { (*file).private_data = slot.into_foreign() };
-            Ok(0)
-        })
+            Ok(())
+        };
+        match open() {
+            Ok(()) => 0,
+            Err(error) => errno::to_opener(error),
+        }
     }
 
     /// The data, and the file as the operations see it.
@@ -199,8 +205,10 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         // SAFETY: By this function's contract the file is open.
         let (data, file) = unsafe { Self::opened(file) };
         match data.ioctl(file, cmd, Argument(arg)) {
+            // C makes an `int` of it on the way.
+            Ok(value) if value > i32::MAX as u32 => EOVERFLOW.to_errno() as c_long,
             Ok(value) => value as c_long,
-            Err(e) => e.to_errno() as c_long,
+            Err(error) => errno::to_user(error) as c_long,
         }
     }
 
@@ -249,36 +257,6 @@ type WriteFn =
     unsafe extern "C" fn(*mut bindings::file, *const c_char, usize, *mut bindings::loff_t) -> isize;
 type IoctlFn = unsafe extern "C" fn(*mut bindings::file, c_uint, c_ulong) -> c_long;
 
-/// When this is dropped while the module's init function runs, it waits until no
-/// file of the module is open any more. It is dropped then because init fails.
-///
-/// It is part of each registration that creates files owned by the module, and is
-/// dropped when those can no longer be opened. An open file holds a reference to
-/// the module. `rmmod` respects that reference, but the end of a failing init does
-/// not: it frees the module regardless.
-pub(crate) struct Openers;
-
-impl Drop for Openers {
-    #[inline]
-    fn drop(&mut self) {
-        let module = &raw mut bindings::__this_module;
-        // One reference belongs to init itself.
-        // Unload rule, we wait: the kernel drops the reference of an open file
-        // when the last call for that file has left the module's text.
-        // SAFETY: The module exists as long as this code. Its init function may
-        // sleep, so this may sleep, too. Nothing else changes the module's state
-        // meanwhile.
-        unsafe {
-            while (&raw const (*module).state).read_volatile()
-                == bindings::module_state_MODULE_STATE_COMING
-                && bindings::module_refcount(module) > 1
-            {
-                bindings::schedule_timeout_uninterruptible(1);
-            }
-        }
-    }
-}
-
 /// Returns `()` as a `P`. Any other `P` does not build.
 fn nothing<P: 'static>() -> P {
     let nothing: &mut dyn Any = &mut Some(());
@@ -297,6 +275,6 @@ const EMPTY: bindings::file_operations = unsafe { core::mem::zeroed() };
 fn count(result: Result<usize>, len: usize) -> isize {
     match result {
         Ok(n) => n.min(len) as isize,
-        Err(e) => e.to_errno() as isize,
+        Err(error) => errno::to_user(error) as isize,
     }
 }

@@ -6,13 +6,10 @@
 
 use super::{
     Argument,
+    File,
     PollTable,
     Reader,
     Writer, //
-};
-use crate::{
-    bindings,
-    print::Hashed, //
 };
 use core::{
     convert::Infallible,
@@ -21,16 +18,11 @@ use core::{
 };
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
-    fs::{
-        file::{
-            flags,
-            Offset, //
-        },
-        File,
-        LocalFile, //
+    fs::file::{
+        flags,
+        Offset, //
     },
-    prelude::*,
-    types::Opaque, //
+    prelude::*, //
 };
 use pin_init::pin_init_from_closure;
 
@@ -38,6 +30,11 @@ use pin_init::pin_init_from_closure;
 ///
 /// The methods run in process context and may sleep, and several can run at the
 /// same time.
+///
+/// Error numbers from 512 on are the kernel's own. User space gets `EIO` for them, but
+/// for a few: `ERESTARTSYS` and its like begin the system call again when a signal has
+/// come, and are `EINTR` otherwise; `ENOIOCTLCMD` is `ENOTTY`, and `ENOTSUPP`
+/// `EOPNOTSUPP`.
 ///
 /// A file without [`read`](Self::read) or [`write`](Self::write) answers `read(2)`
 /// or `write(2)` with `EIO` in `/proc`, and with `EINVAL` elsewhere.
@@ -101,8 +98,9 @@ pub trait Operations: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     ///
-    /// `open(2)` fails with the error returned. No other operation is called for
-    /// such a file.
+    /// `open(2)` fails with the error returned, or with `EIO` instead of `ECHILD` and
+    /// `ESTALE`, for which the kernel would call this again. No other operation is
+    /// called for such a file.
     fn open(&self, _file: &File) -> impl PinInit<Self::Private, Error> {
         if true {
             build_error!(VTABLE_DEFAULT_ERROR)
@@ -112,6 +110,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
     /// Called once for each open file, when its last descriptor is closed. If a
     /// file in `/proc` is removed while it is open, this is called at the removal.
+    /// `open(2)` itself calls it when it fails after [`open`](Self::open), as it does
+    /// for `O_DIRECT`.
     fn release(&self, _file: &Opened<Self>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -146,8 +146,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called by `ioctl(2)`, which returns the result. A result above [`i32::MAX`]
-    /// looks like an error to user space.
+    /// Called by `ioctl(2)`, which returns the result.
     ///
     /// Command numbers come from [`kernel::ioctl`]. 32-bit processes call this,
     /// too. Their pointers are extended, but nothing else is translated. A command
@@ -159,7 +158,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// # Errors
     ///
     /// `ioctl(2)` fails with the error returned. `ENOTTY` is the one for an unknown
-    /// command, and for every command of a file without this operation.
+    /// command, and for every command of a file without this operation. A result above
+    /// [`i32::MAX`] fails with `EOVERFLOW`.
     fn ioctl(&self, _file: &Opened<Self>, _cmd: u32, _arg: Argument) -> Result<u32> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -177,7 +177,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
 /// An open file, as its operations get it.
 ///
-/// It dereferences to the `kernel` crate's file.
+/// It dereferences to a [`File`].
 ///
 /// # Invariants
 ///
@@ -185,7 +185,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 /// yet released. This thread uses the position for nothing but the operation.
 #[repr(transparent)]
 pub struct Opened<T> {
-    file: Opaque<bindings::file>,
+    file: File,
     _operations: PhantomData<T>,
 }
 
@@ -196,26 +196,15 @@ impl<T: Operations> Opened<T> {
     pub fn private(&self) -> &T::Private {
         // SAFETY: By the type invariants `open` has stored a pointer to a slot
         // there, and the slot begins with the private data.
-        unsafe { &*(*self.file.get()).private_data.cast::<T::Private>() }
-    }
-
-    /// The address of the file's inode, which is the first argument of C's `open`
-    /// and `release`.
-    ///
-    /// Can be called in any context.
-    pub fn inode(&self) -> Hashed<c_void> {
-        // SAFETY: By the type invariants the file is open, so it has an inode,
-        // and always the same one.
-        Hashed(unsafe { (*self.file.get()).f_inode.cast_const().cast() })
+        unsafe { &*(*self.file.as_ptr()).private_data.cast::<T::Private>() }
     }
 }
 
 impl<T: Operations> Deref for Opened<T> {
-    type Target = LocalFile;
+    type Target = File;
 
-    fn deref(&self) -> &LocalFile {
-        // SAFETY: By the type invariants the file is open.
-        unsafe { LocalFile::from_raw_file(self.file.get()) }
+    fn deref(&self) -> &File {
+        &self.file
     }
 }
 
@@ -223,7 +212,7 @@ impl<T: Operations> Deref for Opened<T> {
 /// to wait then fails with `EAGAIN` instead.
 ///
 /// Can be called in any context.
-pub fn nonblocking(file: &LocalFile) -> bool {
+pub fn nonblocking(file: &File) -> bool {
     file.flags() & flags::O_NONBLOCK != 0
 }
 

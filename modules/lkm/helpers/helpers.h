@@ -46,6 +46,7 @@ int lkm_tcp_set_nodelay(struct socket *sock, bool nodelay);
 unsigned long lkm_spin_lock_irqsave(spinlock_t *lock);
 bool lkm_spin_trylock_irqsave(spinlock_t *lock, unsigned long *flags);
 void lkm_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags);
+void lkm_tasklet_close(struct tasklet_struct *tasklet);
 void lkm_tasklet_schedule(struct tasklet_struct *tasklet);
 bool lkm_waitqueue_active(struct wait_queue_head *head);
 unsigned long lkm_write_lock_irqsave(rwlock_t *lock);

@@ -8,3 +8,11 @@ void lkm_tasklet_schedule(struct tasklet_struct *tasklet)
 {
 	tasklet_schedule(tasklet);
 }
+
+/* As tasklet_kill(), but it stays scheduled: to schedule it does nothing. */
+void lkm_tasklet_close(struct tasklet_struct *tasklet)
+{
+	wait_on_bit_lock(&tasklet->state, TASKLET_STATE_SCHED,
+			 TASK_UNINTERRUPTIBLE);
+	tasklet_unlock_wait(tasklet);
+}

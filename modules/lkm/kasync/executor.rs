@@ -2,10 +2,20 @@
 
 //! The executor, which runs tasks.
 
+use super::timer::Alarm;
 use crate::{
-    bindings,
-    error, //
+    alive::{
+        Alive,
+        Name,
+        Stop, //
+    },
+    bindings, error,
+    sync::{
+        new_irq_spinlock,
+        IrqSpinLock, //
+    },
     workqueue::{
+        current_work,
         init_work,
         OwnedQueue, //
     },
@@ -14,9 +24,13 @@ use core::{
     cell::UnsafeCell,
     future::Future,
     marker::PhantomPinned,
-    mem::ManuallyDrop,
+    mem::{
+        self,
+        ManuallyDrop, //
+    },
     ops::Deref,
     pin::Pin,
+    ptr,
     task::{
         Context,
         Poll,
@@ -27,7 +41,6 @@ use core::{
 };
 use kernel::{
     new_mutex,
-    new_spinlock,
     prelude::*,
     static_lock_class,
     sync::{
@@ -36,9 +49,9 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        Mutex,
-        SpinLock, //
+        Mutex, //
     },
+    task::might_sleep,
     types::Opaque, //
 };
 
@@ -55,8 +68,9 @@ use kernel::{
 /// on no task can be spawned, and wakers that are left do nothing. Dropping may
 /// sleep.
 ///
-/// A task must not drop its own executor: it would wait for itself. Give tasks a
-/// [`Spawner`].
+/// A task, or anything else that runs on a workqueue, may drop the executor. It does
+/// not wait then: all this is done a little later. A task that spawns others needs
+/// only a [`Spawner`].
 ///
 /// # Examples
 ///
@@ -101,10 +115,31 @@ use kernel::{
 ///     Ok(())
 /// }
 /// ```
-pub struct Executor {
+pub struct Executor(Alive<Tasks>);
+
+/// The tasks of an executor.
+struct Tasks {
     spawner: Spawner,
     /// Keeps the queue until all tasks are over.
     _queue: Arc<OwnedQueue>,
+}
+
+// SAFETY: When `stop` has returned, all tasks are disabled, and there can be no
+// others. The queue outlives that.
+unsafe impl Stop for Tasks {
+    const NAME: Name = Name::Executors;
+
+    fn stop(&self) {
+        let tasks = self.spawner.0.tasks.lock().take();
+        for task in tasks.into_iter().flatten() {
+            task.abort();
+        }
+    }
+
+    /// True in all workers: to lock debugging all tasks are the same.
+    fn is_within(&self) -> bool {
+        !current_work().is_null()
+    }
 }
 
 impl Executor {
@@ -121,7 +156,8 @@ impl Executor {
     ///
     /// - `EINVAL`: `queue` has the flag [`BH`](crate::workqueue::Flags::BH): its
     ///   items must not sleep;
-    /// - `ENOMEM`: no memory.
+    /// - `ENOMEM`: no memory;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn new(queue: Arc<OwnedQueue>) -> Result<Self> {
         if queue.is_bh() {
             return Err(EINVAL);
@@ -131,16 +167,15 @@ impl Executor {
             tasks <- new_mutex!(Some(KVVec::new()), "Executor::tasks"),
             queue: queue_ptr,
         });
-        Ok(Self {
-            spawner: Spawner(Arc::pin_init(shared, GFP_KERNEL)?),
-            _queue: queue,
-        })
+        let spawner = Spawner(Arc::pin_init(shared, GFP_KERNEL)?);
+        let tasks = try_init!(Tasks { spawner, _queue: queue }? Error);
+        Ok(Self(Alive::new(tasks, |_| Ok(()))?))
     }
 
     /// A [`Spawner`] for tasks that create other tasks. Can be called in any
     /// context.
     pub fn spawner(&self) -> Spawner {
-        self.spawner.clone()
+        self.0.spawner.clone()
     }
 }
 
@@ -148,16 +183,7 @@ impl Deref for Executor {
     type Target = Spawner;
 
     fn deref(&self) -> &Spawner {
-        &self.spawner
-    }
-}
-
-impl Drop for Executor {
-    fn drop(&mut self) {
-        let tasks = self.spawner.0.tasks.lock().take();
-        for task in tasks.into_iter().flatten() {
-            task.abort();
-        }
+        &self.0.spawner
     }
 }
 
@@ -185,7 +211,7 @@ impl Spawner {
         let task: Arc<Task<F>> = Arc::pin_init(Task::new(self.0.clone(), future), GFP_KERNEL)?;
         self.0.add(task.clone())?;
         // This does nothing if the task was aborted meanwhile.
-        task.enqueue();
+        task.head.enqueue();
         Ok(JoinHandle(task))
     }
 }
@@ -228,7 +254,7 @@ impl Shared {
         let removed = match tasks.get_mut(place) {
             Some(removed) => {
                 last.place().store(place, Relaxed);
-                core::mem::replace(removed, last)
+                mem::replace(removed, last)
             }
             None => last,
         };
@@ -262,6 +288,34 @@ trait Join<T>: Send + Sync {
     fn cancel(&self);
 }
 
+/// What is the same in all tasks: what wakers have a pointer to.
+///
+/// # Invariants
+///
+/// - It is that of a [`Task`], whose reference count `refs` changes.
+/// - `work` is initialised, and its function is [`Task::run`].
+#[pin_data]
+pub(super) struct Head {
+    #[pin]
+    work: Opaque<bindings::work_struct>,
+    shared: Arc<Shared>,
+    place: Atomic<usize>,
+    cancelled: Atomic<bool>,
+    refs: &'static Refs,
+    #[pin]
+    pub(super) alarm: Alarm,
+}
+
+/// How references to a task are counted.
+///
+/// # Safety
+///
+/// Who calls these has a reference. `less` takes it away.
+struct Refs {
+    more: unsafe fn(*const Head),
+    less: unsafe fn(*const Head),
+}
+
 /// A task.
 ///
 /// The executor has a reference to the task until the task is over. Each waker
@@ -271,21 +325,19 @@ trait Join<T>: Send + Sync {
 ///
 /// # Invariants
 ///
-/// - `work` is initialised, and its function is `Self::run`.
 /// - Only two kinds of code use `future`: `run`, which does not run twice at the
 ///   same time, and code that has disabled `work` and waited for it.
-/// - `work` is disabled before the executor drops its reference.
+/// - `work` is disabled and the alarm ended before the executor drops its reference.
 #[pin_data]
+#[repr(C)]
 struct Task<F: Future> {
+    // First, so that a pointer to it is one to the task.
     #[pin]
-    work: Opaque<bindings::work_struct>,
-    shared: Arc<Shared>,
-    place: Atomic<usize>,
-    cancelled: Atomic<bool>,
+    head: Head,
     #[pin]
     future: UnsafeCell<Option<F>>,
     #[pin]
-    end: SpinLock<End<F::Output>>,
+    end: IrqSpinLock<End<F::Output>>,
     #[pin]
     _pin: PhantomPinned,
 }
@@ -322,16 +374,20 @@ where
         // INVARIANT: The item is initialised here, and nothing uses the future
         // yet.
         pin_init!(Self {
-            // SAFETY: `slot` can be written to; name and key are static.
-            // Unload rule, unregister waits: the executor disables each item.
-            work <- Opaque::ffi_init(|slot| unsafe {
-                init_work(slot, Self::run, c"Executor::spawn", class)
+            head <- pin_init!(Head {
+                // SAFETY: `slot` can be written to; name and key are static.
+                // Unload rule, unregister waits: the executor disables each item.
+                work <- Opaque::ffi_init(|slot| unsafe {
+                    init_work(slot, Self::run, c"Executor::spawn", class)
+                }),
+                shared,
+                place: Atomic::new(0),
+                cancelled: Atomic::new(false),
+                refs: Self::REFS,
+                alarm <- Alarm::new(),
             }),
-            shared,
-            place: Atomic::new(0),
-            cancelled: Atomic::new(false),
             future: UnsafeCell::new(Some(future)),
-            end <- new_spinlock!(End {
+            end <- new_irq_spinlock!(End {
                 output: None,
                 is_over: false,
                 has_handle: true,
@@ -347,8 +403,8 @@ where
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
         // SAFETY: By this function's contract. The executor drops its reference
         // after this has returned, or `end` below returns that reference.
-        let task = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };
-        let output = if task.cancelled.load(Relaxed) {
+        let task = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, head.work) };
+        let output = if task.head.cancelled.load(Relaxed) {
             Poll::Ready(Err(cancelled()))
         } else {
             task.poll().map(Ok)
@@ -362,10 +418,11 @@ where
     }
 
     fn poll(&self) -> Poll<F::Output> {
+        let head = ptr::from_ref(self).cast();
         // The executor's reference keeps the task while this runs.
         // SAFETY: The pointer is that of a task. This waker is never dropped,
         // so it does not drop a reference that it does not own.
-        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(Self::raw_waker(self)) });
+        let waker = ManuallyDrop::new(unsafe { Waker::new(head, &VTABLE) });
         // SAFETY: By the type invariants, as `run` calls this. The future is
         // pinned with the task.
         let future = unsafe { Pin::new_unchecked(&mut *self.future.get()) };
@@ -396,9 +453,10 @@ where
         unsafe { self.drop_future() };
         // Wakers that are left do nothing from now on.
         // SAFETY: By the type invariants.
-        unsafe { bindings::disable_work(self.work.get()) };
+        unsafe { bindings::disable_work(self.head.work.get()) };
+        self.head.alarm.end();
         self.tell(output);
-        self.shared.remove(self)
+        self.head.shared.remove(self)
     }
 
     /// Stores the output, if the task is not over yet, and wakes the task that
@@ -424,7 +482,21 @@ where
         }
     }
 
-    fn enqueue(&self) {
+    const REFS: &'static Refs = &Refs {
+        more: |head| {
+            // SAFETY: The caller has a reference, and keeps it.
+            let task = ManuallyDrop::new(unsafe { Arc::from_raw(head.cast::<Self>()) });
+            mem::forget(Arc::clone(&task));
+        },
+        less: |head| {
+            // SAFETY: The caller gives up its reference.
+            drop(unsafe { Arc::from_raw(head.cast::<Self>()) });
+        },
+    };
+}
+
+impl Head {
+    pub(super) fn enqueue(&self) {
         // SAFETY: By the type invariants the item is initialised. If it is not
         // disabled, the queue exists; if it is, this does not touch the queue.
         // Unload rule, unregister waits: the executor disables the item and waits
@@ -438,34 +510,41 @@ where
         };
     }
 
-    const VTABLE: RawWakerVTable = RawWakerVTable::new(
-        |task| {
-            // SAFETY: The pointer is from `raw_waker`. The caller has a reference
-            // and keeps it.
-            let task = ManuallyDrop::new(unsafe { Arc::from_raw(task.cast::<Self>()) });
-            RawWaker::new(Arc::into_raw(Arc::clone(&task)).cast(), &Self::VTABLE)
-        },
-        |task| {
-            // SAFETY: The pointer is from `raw_waker`. The caller gives up its
-            // reference.
-            unsafe { Arc::from_raw(task.cast::<Self>()) }.enqueue();
-        },
-        |task| {
-            // SAFETY: The pointer is from `raw_waker`. The caller has a
-            // reference.
-            unsafe { &*task.cast::<Self>() }.enqueue();
-        },
-        |task| {
-            // SAFETY: The pointer is from `raw_waker`. The caller gives up its
-            // reference.
-            drop(unsafe { Arc::from_raw(task.cast::<Self>()) });
-        },
-    );
-
-    fn raw_waker(task: *const Self) -> RawWaker {
-        RawWaker::new(task.cast(), &Self::VTABLE)
+    /// The task that `waker` wakes.
+    pub(super) fn of(waker: &Waker) -> Option<&Self> {
+        if !ptr::eq(waker.vtable(), &VTABLE) {
+            return None;
+        }
+        // SAFETY: The waker has a reference to the task.
+        Some(unsafe { &*waker.data().cast::<Self>() })
     }
 }
+
+/// The functions of our wakers. A waker's data is a pointer to the `Head` of a task to
+/// which the waker has a reference. As this is a static, no other waker has it.
+static VTABLE: RawWakerVTable = RawWakerVTable::new(
+    |head| {
+        let task = head.cast::<Head>();
+        // SAFETY: The waker has a reference.
+        unsafe { ((*task).refs.more)(task) };
+        RawWaker::new(head, &VTABLE)
+    },
+    |head| {
+        let task = head.cast::<Head>();
+        // SAFETY: The waker has a reference, and gives it up.
+        unsafe {
+            (*task).enqueue();
+            ((*task).refs.less)(task);
+        }
+    },
+    // SAFETY: The waker has a reference.
+    |head| unsafe { &*head.cast::<Head>() }.enqueue(),
+    |head| {
+        let task = head.cast::<Head>();
+        // SAFETY: The waker has a reference, and gives it up.
+        unsafe { ((*task).refs.less)(task) };
+    },
+);
 
 /// The error `ESHUTDOWN`: the executor was dropped.
 fn shut_down() -> Error {
@@ -490,14 +569,15 @@ where
 {
     fn abort(&self) {
         // SAFETY: By the type invariants, and this may sleep.
-        unsafe { bindings::disable_work_sync(self.work.get()) };
+        unsafe { bindings::disable_work_sync(self.head.work.get()) };
+        self.head.alarm.end();
         // SAFETY: The item was disabled and waited for.
         unsafe { self.drop_future() };
         self.tell(Err(cancelled()));
     }
 
     fn place(&self) -> &Atomic<usize> {
-        &self.place
+        &self.head.place
     }
 }
 
@@ -535,16 +615,17 @@ where
     }
 
     fn cancel(&self) {
-        self.cancelled.store(true, Relaxed);
-        self.enqueue();
+        self.head.cancelled.store(true, Relaxed);
+        self.head.enqueue();
     }
 }
 
 /// A handle to a task. It is a future that waits until the task is over and gives
 /// the task's output.
 ///
-/// Dropping the handle does not end the task. A handle must be dropped in process
-/// context.
+/// Dropping the handle does not end the task. If the output is something that needs no
+/// dropping, like `()` or a number, that can be done in any context except NMI; else, as
+/// it may drop the output, in process context.
 ///
 /// # Errors
 ///
@@ -571,7 +652,7 @@ impl<T> JoinHandle<T> {
         self.0.cancel();
     }
 
-    /// Whether the task is over. Can be called in process context only.
+    /// Whether the task is over. Can be called in any context except NMI.
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()
     }
@@ -587,6 +668,9 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
+        if mem::needs_drop::<T>() {
+            might_sleep();
+        }
         self.0.detach();
     }
 }

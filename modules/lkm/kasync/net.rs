@@ -9,29 +9,39 @@
 //! thread. The `kernel` crate has no sockets.
 //!
 //! A socket has a wait queue. Its callbacks (`sk_data_ready`, `sk_write_space`,
-//! `sk_state_change`, `sk_error_report`) wake that queue. A future that waits
-//! has an entry in the queue; the function of the entry wakes the task. The
+//! `sk_state_change`, `sk_error_report`) wake that queue. Each connection has an
+//! entry in its queue; the function of the entry wakes the tasks that wait. The
 //! callbacks themselves are not replaced: connections inherit the callbacks of
 //! their listener, so any number of sockets would have a pointer into the
 //! module.
 
 use super::sleep;
 use crate::{
+    alive::{
+        Alive,
+        Name,
+        Stop, //
+    },
     bindings,
     net::{
         stream_methods,
         Socket, //
     },
+    sync::{
+        new_irq_spinlock,
+        IrqSpinLock, //
+    },
 };
 use core::{
-    cell::{
-        Cell,
-        UnsafeCell, //
-    },
     future::Future,
     marker::PhantomPinned,
+    mem::{
+        self,
+        ManuallyDrop, //
+    },
     net::SocketAddr,
     pin::Pin,
+    ptr,
     task::{
         Context,
         Poll,
@@ -56,43 +66,111 @@ const TURNS: u32 = 32;
 /// and did not: there was no memory, or another task was faster.
 const SOON: Duration = Duration::from_millis(10);
 
-/// A socket, and the number of operations since the last wait.
-struct Async {
-    socket: Socket,
+/// A socket, and who waits for it.
+///
+/// # Invariants
+///
+/// `entry` has the function `Self::woken`. It is in the wait queue of `socket` until
+/// `stop`, or in none.
+#[pin_data]
+struct Connection {
+    #[pin]
+    entry: Opaque<bindings::wait_queue_entry>,
+    /// The number of operations since the last wait.
     turns: Atomic<u32>,
+    #[pin]
+    waiters: IrqSpinLock<Waiters>,
+    // `give_back` drops it.
+    socket: ManuallyDrop<Socket>,
+    #[pin]
+    _pin: PhantomPinned,
 }
 
-impl Async {
-    fn new(socket: Socket) -> Self {
-        Self {
-            socket,
+/// Who waits for events of a socket.
+struct Waiters {
+    entries: KVec<Waiter>,
+    next_number: u64,
+}
+
+struct Waiter {
+    number: u64,
+    /// Those of `poll(2)`.
+    events: u32,
+    waker: Waker,
+}
+
+assert_pinned!(Connection);
+
+// SAFETY: Any thread may add an entry to a queue and remove it.
+unsafe impl Send for Connection {}
+
+// SAFETY: The entry does not change, and all else is `Sync`.
+unsafe impl Sync for Connection {}
+
+// SAFETY: When `stop` has returned, the entry is in no queue. The function is called
+// with the lock of the queue held, so it does not run then.
+unsafe impl Stop for Connection {
+    const NAME: Name = Name::Sockets;
+
+    fn stop(&self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::remove_wait_queue(self.queue(), self.entry.get()) };
+    }
+
+    fn give_back(&self) {
+        // SAFETY: This is called once, and nobody uses the value any more.
+        drop(ManuallyDrop::into_inner(unsafe { ptr::read(&self.socket) }));
+    }
+}
+
+impl Connection {
+    fn new(socket: Socket) -> Result<Alive<Self>> {
+        // INVARIANT: The entry is initialised here, and added to the queue below.
+        let connection = try_pin_init!(Self {
+            entry <- Opaque::ffi_init(|slot: *mut bindings::wait_queue_entry| {
+                let entry = bindings::wait_queue_entry {
+                    func: Some(Self::woken),
+                    ..Default::default()
+                };
+                // SAFETY: `slot` can be written to. What is in no list is one itself, so
+                // that it can be removed in any case.
+                unsafe {
+                    slot.write(entry);
+                    (*slot).entry.next = &raw mut (*slot).entry;
+                    (*slot).entry.prev = &raw mut (*slot).entry;
+                }
+            }),
             turns: Atomic::new(0),
-        }
+            waiters <- new_irq_spinlock!(Waiters {
+                entries: KVec::new(),
+                next_number: 0,
+            }, "Connection::waiters"),
+            socket: ManuallyDrop::new(socket),
+            _pin: PhantomPinned,
+        }? Error);
+        Alive::new(connection, |connection| {
+            // SAFETY: The entry is in no queue. The queue exists as long as the socket.
+            // Unload rule, unregister waits: `stop` removes the entry.
+            unsafe { bindings::add_wait_queue(connection.queue(), connection.entry.get()) };
+            Ok(())
+        })
     }
 
     /// Calls `what` until it does not fail with `EAGAIN`. Before each call it
     /// waits for one of the `events` of `poll(2)`.
     async fn when<R>(&self, events: u32, mut what: impl FnMut() -> Result<R>) -> Result<R> {
         loop {
-            match self.attempt(events, &mut what).await {
+            let attempt = Attempt {
+                connection: self,
+                what: &mut what,
+                // Errors end every wait.
+                events: events | bindings::POLLERR | bindings::POLLHUP,
+                number: None,
+            };
+            match attempt.await {
                 Err(error) if error == EAGAIN => sleep(SOON).await,
                 result => return result,
             }
-        }
-    }
-
-    fn attempt<F>(&self, events: u32, what: F) -> Attempt<'_, F> {
-        Attempt {
-            socket: self,
-            what,
-            entry: Entry {
-                inner: Opaque::uninit(),
-                queue: Cell::new(core::ptr::null_mut()),
-                // Errors end every wait.
-                events: events | bindings::POLLERR | bindings::POLLHUP,
-                waker: UnsafeCell::new(None),
-                _pin: PhantomPinned,
-            },
         }
     }
 }
@@ -100,50 +178,46 @@ impl Async {
 const READABLE: u32 = bindings::POLLIN | bindings::POLLRDNORM | bindings::POLLRDHUP;
 const WRITABLE: u32 = bindings::POLLOUT | bindings::POLLWRNORM;
 
-/// One attempt of [`Async::when`]. Fails with `EAGAIN` also if the socket says
+/// One attempt of [`Connection::when`]. Fails with `EAGAIN` also if the socket says
 /// that it is ready, but the operation fails with `EAGAIN` again and again.
 struct Attempt<'a, F> {
-    socket: &'a Async,
-    what: F,
-    entry: Entry,
+    connection: &'a Connection,
+    what: &'a mut F,
+    events: u32,
+    /// That of the entry in the connection's list.
+    number: Option<u64>,
 }
 
 impl<R, F: FnMut() -> Result<R>> Future for Attempt<'_, F> {
     type Output = Result<R>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
-        // SAFETY: Only `entry` has to stay where it is, and nothing moves it.
-        let Self {
-            socket,
-            what,
-            entry,
-        } = unsafe { self.get_unchecked_mut() };
-        // SAFETY: The entry is pinned with `self`.
-        let entry = unsafe { Pin::new_unchecked(&*entry) };
-        let turns = socket.turns.load(Relaxed);
+        let this = self.get_mut();
+        let connection = this.connection;
+        let turns = connection.turns.load(Relaxed);
         if turns >= TURNS {
-            socket.turns.store(0, Relaxed);
+            connection.turns.store(0, Relaxed);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         // Look once more after the entry was added: an event before that is seen,
         // and an event after that wakes the task.
         for _ in 0..3 {
-            let socket_ptr = socket.socket.as_ptr();
-            // SAFETY: By the invariants of `Socket`.
-            let ready = unsafe { bindings::lkm_sock_poll(socket_ptr) } & entry.events != 0;
+            let ready = connection.events() & this.events != 0;
             if ready {
-                match what() {
+                match (this.what)() {
                     Err(error) if error == EAGAIN => {}
                     result => {
-                        socket.turns.store(turns + 1, Relaxed);
+                        connection.turns.store(turns + 1, Relaxed);
                         return Poll::Ready(result);
                     }
                 }
             }
-            let waited = entry.wait(&socket.socket, context.waker());
+            let Ok(waited) = connection.wait(&mut this.number, this.events, context.waker()) else {
+                break;
+            };
             if waited && !ready {
-                socket.turns.store(0, Relaxed);
+                connection.turns.store(0, Relaxed);
                 return Poll::Pending;
             }
         }
@@ -151,95 +225,86 @@ impl<R, F: FnMut() -> Result<R>> Future for Attempt<'_, F> {
     }
 }
 
-/// An entry in the wait queue of a socket.
-///
-/// # Invariants
-///
-/// While `queue` is not null, this is pinned, `inner` is in that queue, with the
-/// function `Self::woken`, and `waker` and `events` do not change.
-struct Entry {
-    inner: Opaque<bindings::wait_queue_entry>,
-    queue: Cell<*mut bindings::wait_queue_head>,
-    events: u32,
-    waker: UnsafeCell<Option<Waker>>,
-    _pin: PhantomPinned,
+impl<F> Drop for Attempt<'_, F> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.connection.remove(number);
+        }
+    }
 }
 
-assert_pinned!(Entry);
-
-// SAFETY: Any thread may add an entry to a queue and remove it.
-unsafe impl Send for Entry {}
-
-impl Entry {
-    /// Adds the entry to the queue of `socket`, for `waker`. Returns whether it
-    /// was there already.
-    ///
-    /// `socket` is the same each time, and outlives the entry.
-    fn wait(self: Pin<&Self>, socket: &Socket, waker: &Waker) -> bool {
-        if !self.queue.get().is_null() {
-            // SAFETY: By the type invariants the waker does not change now.
-            let old = unsafe { &*self.waker.get() };
-            if old.as_ref().is_some_and(|old| old.will_wake(waker)) {
-                return true;
-            }
-            self.remove();
-        }
-        // SAFETY: The entry is in no queue, so only this function uses it. The
-        // queue exists as long as the socket.
-        // Unload rule, unregister waits: `drop` removes the entry.
-        unsafe {
-            *self.waker.get() = Some(waker.clone());
-            self.inner.get().write(bindings::wait_queue_entry {
-                func: Some(Self::woken),
-                ..Default::default()
-            });
-            let queue = &raw mut (*socket.as_ptr()).wq.wait;
-            bindings::add_wait_queue(queue, self.inner.get());
-            // INVARIANT: The entry was just added, and `self` is pinned.
-            self.queue.set(queue);
-        }
-        false
+impl Connection {
+    fn queue(&self) -> *mut bindings::wait_queue_head {
+        // SAFETY: By the invariants of `Socket` it is there; this only computes an
+        // address.
+        unsafe { &raw mut (*self.socket.as_ptr()).wq.wait }
     }
 
-    /// Removes the entry from its queue, if it is in one.
-    fn remove(&self) {
-        let queue = self.queue.replace(core::ptr::null_mut());
-        if !queue.is_null() {
-            // SAFETY: By the type invariants. This takes the queue's lock. The
-            // function is called with that lock held, so it does not run after
-            // this.
-            unsafe { bindings::remove_wait_queue(queue, self.inner.get()) };
+    /// The events of `poll(2)` that there are.
+    fn events(&self) -> u32 {
+        // SAFETY: By the invariants of `Socket`.
+        unsafe { bindings::lkm_sock_poll(self.socket.as_ptr()) }
+    }
+
+    /// Has `waker` woken at `events`, by an entry with this number or a new one.
+    /// Returns whether it was there already.
+    fn wait(&self, number: &mut Option<u64>, events: u32, waker: &Waker) -> Result<bool> {
+        let mut new = waker.clone();
+        let mut waiters = self.waiters.lock();
+        if let Some(waiter) = waiters
+            .entries
+            .iter_mut()
+            .find(|it| Some(it.number) == *number)
+        {
+            let same = waiter.waker.will_wake(waker);
+            if !same {
+                mem::swap(&mut waiter.waker, &mut new);
+            }
+            drop(waiters);
+            return Ok(same);
         }
+        let next = waiters.next_number;
+        let waiter = Waiter {
+            number: next,
+            events,
+            waker: new,
+        };
+        waiters.entries.push(waiter, GFP_ATOMIC)?;
+        waiters.next_number += 1;
+        *number = Some(next);
+        Ok(false)
+    }
+
+    /// Takes the entry with this number out.
+    fn remove(&self, number: u64) {
+        let mut waiters = self.waiters.lock();
+        let place = waiters.entries.iter().position(|it| it.number == number);
+        let waiter = place.map(|place| waiters.entries.remove(place));
+        drop(waiters);
+        drop(waiter);
     }
 
     /// Called with the lock of the queue held, in any context that may take it.
     ///
     /// # Safety
     ///
-    /// `inner` is the field of a `Self` that is in a queue.
+    /// `entry` is the field of a `Self` that is in a queue.
     unsafe extern "C" fn woken(
-        inner: *mut bindings::wait_queue_entry,
+        entry: *mut bindings::wait_queue_entry,
         _mode: c_uint,
         _flags: c_int,
         key: *mut c_void,
     ) -> c_int {
         // SAFETY: By this function's contract.
-        let this = unsafe { &*kernel::container_of!(Opaque::cast_from(inner), Self, inner) };
+        let this = unsafe { &*kernel::container_of!(Opaque::cast_from(entry), Self, entry) };
         let events = key.addr() as u32;
-        // 0 stands for all events.
-        if events == 0 || events & this.events != 0 {
-            // SAFETY: By the type invariants the waker does not change now.
-            if let Some(waker) = unsafe { &*this.waker.get() } {
-                waker.wake_by_ref();
+        for waiter in this.waiters.lock().entries.iter() {
+            // 0 stands for all events.
+            if events == 0 || events & waiter.events != 0 {
+                waiter.waker.wake_by_ref();
             }
         }
         0
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.remove();
     }
 }
 
@@ -247,10 +312,9 @@ impl Drop for Entry {
 ///
 /// # Unloading
 ///
-/// *Unregister waits*: a future that waits for a connection borrows the listener.
-/// When it is dropped, it removes its entry from the socket's queue, with that
-/// queue's lock. The socket has no other pointer into the module. Dropping the
-/// listener may sleep.
+/// *Unregister waits*: dropping the listener removes its entry from the socket's
+/// queue, with that queue's lock. The socket has no other pointer into the module.
+/// Dropping the listener may sleep.
 ///
 /// # Examples
 ///
@@ -272,7 +336,7 @@ impl Drop for Entry {
 ///     }
 /// }
 /// ```
-pub struct TcpListener(Async);
+pub struct TcpListener(Alive<Connection>);
 
 impl TcpListener {
     /// Listens at `addr`, as
@@ -282,18 +346,19 @@ impl TcpListener {
     ///
     /// Those of [`net::TcpListener::bind`](crate::net::TcpListener::bind).
     pub fn bind(addr: SocketAddr, backlog: u32) -> Result<Self> {
-        Ok(Self(Async::new(Socket::listen(addr, backlog)?)))
+        Ok(Self(Connection::new(Socket::listen(addr, backlog)?)?))
     }
 
     /// Waits for a connection and accepts it. To be awaited in process context.
     ///
     /// # Errors
     ///
-    /// - `ENOMEM`: no memory; the connection still waits to be accepted.
+    /// - `ENOMEM`: no memory. The connection still waits to be accepted, or was closed;
+    /// - `ESHUTDOWN`: the module is being unloaded.
     pub async fn accept(&self) -> Result<TcpStream> {
         let accept = || self.0.socket.accept(bindings::O_NONBLOCK);
         let socket = self.0.when(READABLE, accept).await?;
-        Ok(TcpStream(Async::new(socket)))
+        Ok(TcpStream(Connection::new(socket)?))
     }
 
     /// The address at which the socket listens. May sleep.
@@ -334,7 +399,7 @@ impl TcpListener {
 ///     }
 /// }
 /// ```
-pub struct TcpStream(Async);
+pub struct TcpStream(Alive<Connection>);
 
 impl TcpStream {
     /// Waits until there is data, and reads at least one byte of it into
@@ -349,6 +414,9 @@ impl TcpStream {
     /// - `ETIMEDOUT`: the other side does not answer any more;
     /// - other errors of the network.
     pub async fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
         let receive = || self.0.socket.receive(buffer, bindings::MSG_DONTWAIT);
         self.0.when(READABLE, receive).await
     }
@@ -365,6 +433,9 @@ impl TcpStream {
     ///   [shut down](Self::shutdown);
     /// - those of [`read`](Self::read).
     pub async fn write(&self, data: &[u8]) -> Result<usize> {
+        if data.is_empty() {
+            return Ok(0);
+        }
         let send = || self.0.socket.send(data, bindings::MSG_DONTWAIT);
         self.0.when(WRITABLE, send).await
     }

@@ -37,9 +37,9 @@ use kernel::{
 /// # Examples
 ///
 /// ```
-/// use kernel::{fs::File, prelude::*};
+/// # use kernel::prelude::*;
 /// use lkm::{
-///     file::{Opened, Operations},
+///     file::{File, Opened, Operations},
 ///     sync::Gate,
 /// };
 ///

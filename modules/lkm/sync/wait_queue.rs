@@ -12,12 +12,14 @@
 
 use crate::{
     bindings,
-    file, //
+    file::{
+        self,
+        File, //
+    },
 };
 use core::marker::PhantomPinned;
 use kernel::{
     current,
-    fs::LocalFile,
     prelude::*,
     str::CStr,
     sync::{
@@ -180,7 +182,7 @@ impl WaitQueue {
     ///   is not non-blocking.
     pub fn wait_unless_nonblocking<R>(
         &self,
-        file: &LocalFile,
+        file: &File,
         mut ready: impl FnMut() -> Option<R>,
     ) -> Result<R> {
         match file::nonblocking(file) {

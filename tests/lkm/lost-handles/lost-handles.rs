@@ -16,10 +16,43 @@ use kernel::{
     },
     time::msecs_to_jiffies, //
 };
-use lkm::kthread::{
-    Group,
-    KThread,
-    ThisThread, //
+use lkm::{
+    chrdev, debugfs,
+    file::{
+        mode,
+        Offset,
+        Opened,
+        Operations,
+        Writer, //
+    },
+    kasync::{
+        self,
+        Executor, //
+    },
+    kthread::{
+        Group,
+        KThread,
+        ThisThread, //
+    },
+    miscdevice, procfs,
+    sync::{
+        new_irq_spinlock,
+        IrqSpinLock, //
+    },
+    sysfs,
+    tasklet::{
+        self,
+        Tasklet, //
+    },
+    workqueue::{
+        new_work,
+        Flags,
+        OwnedQueue,
+        Queue,
+        SystemQueue,
+        Work,
+        WorkItem, //
+    },
 };
 
 module! {
@@ -211,6 +244,240 @@ fn group_that_drops_itself() -> Result {
     Ok(())
 }
 
+/// An item that enqueues itself again, after a delay in milliseconds.
+struct Again(u32);
+
+impl WorkItem for Again {
+    fn run(work: &Work<Self>) {
+        runs();
+        work.enqueue_delayed(msecs_to_jiffies(work.0));
+    }
+}
+
+fn work(queue: impl Into<Queue>, delay: u32) -> Result<Work<Again>> {
+    let work = init(new_work!(queue, Again(delay)))?;
+    work.enqueue();
+    Ok(work)
+}
+
+/// An item with a queue of its own.
+fn owned_work(flags: Flags) -> Result<Work<Again>> {
+    work(OwnedQueue::new(c"lost-handles", flags, 0)?, 0)
+}
+
+/// A value that is initialised in place elsewhere.
+fn init<T>(init: impl Init<T, Error>) -> Result<T> {
+    Ok(KBox::into_inner(KBox::init(init, GFP_KERNEL)?))
+}
+
+/// An item that owns its own handle, which it drops when it runs.
+#[pin_data]
+struct Owner {
+    #[pin]
+    itself: Mutex<Option<Arc<Work<Owner>>>>,
+}
+
+impl WorkItem for Owner {
+    fn run(work: &Work<Self>) {
+        let itself = work.itself.lock().take();
+        drop(itself);
+        // It is there as long as it runs.
+        work.enqueue();
+        pr_info!("dropped itself: {}\n", work.itself.lock().is_none());
+    }
+}
+
+/// An item that drops itself when it runs.
+fn work_that_drops_itself(queue: impl Into<Queue>, run: bool) -> Result {
+    let owner = pin_init!(Owner { itself <- new_mutex!(None) });
+    let work = Arc::init(new_work!(queue, owner), GFP_KERNEL)?;
+    *work.itself.lock() = Some(work.clone());
+    if run {
+        work.enqueue();
+    }
+    Ok(())
+}
+
+/// A closure that gives the queue the next one.
+fn again(queue: Arc<OwnedQueue>) {
+    runs();
+    let next = queue.clone();
+    if let Err(error) = queue.spawn(GFP_ATOMIC, move || again(next)) {
+        say("successor", Err(error));
+    }
+}
+
+/// A queue that its own closure drops.
+fn queue_that_is_dropped_by_its_closure(flags: Flags) -> Result {
+    let queue = OwnedQueue::new(c"lost-handles", flags, 0)?;
+    let owned = queue.clone();
+    queue.spawn(GFP_KERNEL, move || {
+        drop(owned);
+        pr_info!("ran\n");
+    })
+}
+
+/// A queue whose closure drops another queue, while that has closures, too.
+fn queue_that_drops_another() -> Result<Arc<OwnedQueue>> {
+    let other = OwnedQueue::new(c"lost-handles", Flags::UNBOUND, 0)?;
+    other.spawn(GFP_KERNEL, runs)?;
+    let queue = OwnedQueue::new(c"lost-handles", Flags::UNBOUND, 0)?;
+    queue.spawn(GFP_KERNEL, move || {
+        drop(other);
+        pr_info!("ran\n");
+    })?;
+    Ok(queue)
+}
+
+/// A tasklet that schedules itself.
+#[pin_data]
+struct Restless {
+    #[pin]
+    itself: IrqSpinLock<Option<Arc<Tasklet<Restless>>>>,
+    drops: bool,
+}
+
+impl tasklet::Handler for Restless {
+    fn run(&self) {
+        runs();
+        let itself = match self.drops {
+            true => self.itself.lock().take(),
+            false => self.itself.lock().clone(),
+        };
+        if let Some(itself) = itself {
+            itself.schedule();
+        }
+    }
+}
+
+fn tasklet(drops: bool) -> Result<Arc<Tasklet<Restless>>> {
+    let restless = pin_init!(Restless {
+        itself <- new_irq_spinlock!(None),
+        drops,
+    });
+    let tasklet = Arc::init(Tasklet::new(restless), GFP_KERNEL)?;
+    *tasklet.itself.lock() = Some(tasklet.clone());
+    tasklet.schedule();
+    Ok(tasklet)
+}
+
+/// Says when it is dropped.
+struct Dropped;
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        pr_info!("a task is over\n");
+    }
+}
+
+/// Runs again and again.
+async fn restless() {
+    let _dropped = Dropped;
+    loop {
+        runs();
+        kasync::sleep(core::time::Duration::from_micros(100)).await;
+    }
+}
+
+fn executor() -> Result<Executor> {
+    Executor::new(OwnedQueue::new(c"lost-handles", Flags::PERCPU, 0)?)
+}
+
+/// An executor with a task that runs, and one that waits for ever.
+fn tasks() -> Result<Executor> {
+    let executor = executor()?;
+    executor.spawn(restless())?;
+    executor.spawn(core::future::pending::<()>())?;
+    Ok(executor)
+}
+
+/// A task that has its executor, and drops it or does not.
+fn task_with_its_executor(drops: bool) -> Result {
+    let executor = Arc::new(executor()?, GFP_KERNEL)?;
+    let owned = executor.clone();
+    executor.spawn(async move {
+        let owned = match drops {
+            true => {
+                drop(owned);
+                None
+            }
+            false => Some(owned),
+        };
+        restless().await;
+        drop(owned);
+    })?;
+    Ok(())
+}
+
+/// A task that drops the executor of others.
+fn task_that_drops_an_executor() -> Result<Executor> {
+    let other = tasks()?;
+    let executor = executor()?;
+    executor.spawn(async move {
+        drop(other);
+        restless().await
+    })?;
+    Ok(executor)
+}
+
+/// A file with this text.
+struct Text(&'static [u8]);
+
+#[vtable]
+impl Operations for Text {
+    type Private = ();
+
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        runs();
+        dst.write_slice_file(self.0, pos)
+    }
+}
+
+const TEXT: Text = Text(b"here\n");
+
+fn proc_file() -> Result<procfs::Entry<Text>> {
+    init(procfs::Entry::new(c"lost-handles", mode!(0o444), TEXT))
+}
+
+/// A directory with a file and a directory in it, in the order in which they are
+/// lost.
+fn proc_dir() -> Result<impl Send + Sync> {
+    let dir = procfs::Dir::new(c"lost-handles")?;
+    let subdir = dir.subdir(c"more")?;
+    let file = init(subdir.file(c"text", mode!(0o444), TEXT))?;
+    Ok((dir, subdir, file))
+}
+
+static ATTRIBUTES: [sysfs::Attribute<()>; 1] = [sysfs::Attribute::read_only(
+    c"text",
+    mode!(0o444),
+    |(), page| {
+        runs();
+        writeln!(page, "here")
+    },
+)];
+
+fn sysfs_dir() -> Result<sysfs::Dir<()>> {
+    init(sysfs::Dir::new(c"lost-handles", &ATTRIBUTES, ()))
+}
+
+static NUMBER: Atomic<u32> = Atomic::new(0);
+
+fn debugfs_dir() -> Result<debugfs::Dir> {
+    let mut dir = debugfs::Dir::new(c"lost-handles")?;
+    dir.u32(c"number", mode!(0o444), &NUMBER)?;
+    dir.file(c"text", mode!(0o444), TEXT)?;
+    Ok(dir)
+}
+
+fn chrdevs() -> Result<chrdev::Registration<Text>> {
+    chrdev::Registration::with_minors(2, c"lost-handles", |_| TEXT)
+}
+
+fn misc() -> Result<miscdevice::Registration<Text>> {
+    init(miscdevice::Registration::new(c"lost-handles", TEXT))
+}
+
 struct LostHandles;
 
 impl kernel::Module for LostHandles {
@@ -233,6 +500,51 @@ impl kernel::Module for LostHandles {
             b"stops itself" => thread_that_ends_itself(KThread::stop),
             b"joins itself" => thread_that_ends_itself(KThread::join),
             b"successors" => thread_with_successors(),
+            b"work" => lose(work(SystemQueue::Dfl, 0)?),
+            b"delayed work" => lose(work(SystemQueue::Percpu, 1)?),
+            b"bh work" => lose(work(SystemQueue::Bh, 0)?),
+            b"owned work" => lose(owned_work(Flags::UNBOUND)?),
+            b"owned bh work" => lose(owned_work(Flags::PERCPU | Flags::BH)?),
+            b"work with itself" => work_that_drops_itself(SystemQueue::Dfl, false),
+            b"work drops itself" => work_that_drops_itself(SystemQueue::Dfl, true),
+            b"queue" => lose(OwnedQueue::new(
+                c"lost-handles",
+                Flags::UNBOUND | Flags::SYSFS,
+                0,
+            )?),
+            b"closures" => {
+                let queue = OwnedQueue::new(c"lost-handles", Flags::UNBOUND, 0)?;
+                queue.spawn(GFP_KERNEL, {
+                    let queue = queue.clone();
+                    move || again(queue)
+                })?;
+                lose(queue)
+            }
+            b"bh closures" => {
+                let queue = OwnedQueue::new(c"lost-handles", Flags::PERCPU | Flags::BH, 0)?;
+                queue.spawn(GFP_KERNEL, {
+                    let queue = queue.clone();
+                    move || again(queue)
+                })?;
+                lose(queue)
+            }
+            b"closure drops queue" => queue_that_is_dropped_by_its_closure(Flags::UNBOUND),
+            b"bh closure drops queue" => {
+                queue_that_is_dropped_by_its_closure(Flags::PERCPU | Flags::BH)
+            }
+            b"closure drops another queue" => lose(queue_that_drops_another()?),
+            b"tasklet" => lose(tasklet(false)?),
+            b"tasklet drops itself" => tasklet(true).map(drop),
+            b"proc file" => lose(proc_file()?),
+            b"proc dir" => lose(proc_dir()?),
+            b"sysfs dir" => lose(sysfs_dir()?),
+            b"debugfs dir" => lose(debugfs_dir()?),
+            b"chrdev" => lose(chrdevs()?),
+            b"misc" => lose(misc()?),
+            b"executor" => lose(tasks()?),
+            b"task with executor" => task_with_its_executor(false),
+            b"task drops executor" => task_with_its_executor(true),
+            b"task drops another executor" => lose(task_that_drops_an_executor()?),
             _ => Err(EINVAL),
         }?;
         if fail.get() {

@@ -60,6 +60,9 @@ pub(crate) const SIGNAL_AND_KEEP: u32 = command(23);
 /// Which of two is over first: a short sleep that one task has begun and another
 /// one goes on with, or a sleep of ten seconds.
 pub(crate) const SLEEP_MOVED: u32 = command(24);
+/// Spawns as many tasks without an output, and drops their handles in softirq context
+/// while they end.
+pub(crate) const DROP_IN_SOFTIRQ: u32 = command(25);
 
 /// How many bytes a task reads one at a time.
 pub(crate) const MANY: u32 = 4096;

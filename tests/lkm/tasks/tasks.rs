@@ -238,6 +238,8 @@ async fn serve(kind: usize, stream: TcpStream, executor: Spawner) -> Result {
             stream.set_keepalive(true)?;
             let known = stream.nodelay()
                 && stream.keepalive()
+                && stream.read(&mut []).await? == 0
+                && stream.write(&[]).await? == 0
                 && stream.local_addr()?.ip().is_loopback()
                 && stream.peer_addr()?.ip().is_loopback();
             stream
@@ -481,6 +483,13 @@ impl Operations for Tasks {
                         drop(waker);
                     }
                 })?;
+                self.softirqs.flush();
+            }
+            DROP_IN_SOFTIRQ => {
+                for _ in 0..number {
+                    let handle = self.spawner()?.spawn(sleep(Duration::from_micros(100)))?;
+                    self.softirqs.spawn(GFP_KERNEL, move || drop(handle))?;
+                }
                 self.softirqs.flush();
             }
             SUM => {

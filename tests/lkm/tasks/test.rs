@@ -17,6 +17,7 @@ pub const EXAMPLE: Example = Example {
         tasks_are_woken_in_any_context,
         wakers_outlive_their_tasks,
         outputs_do_not_wait_for_wakers,
+        handles_are_dropped_in_softirqs,
         tasks_spawn_and_join_tasks,
         an_executor_that_is_gone_takes_no_task,
         an_executor_cannot_be_in_softirqs,
@@ -200,6 +201,16 @@ fn outputs_do_not_wait_for_wakers(vm: &mut Vm) -> Result {
         assert_eq!(tasks.get(OWNED), 0);
         tasks.call(SIGNAL_IRQS_OFF, 0)?;
         assert_eq!(tasks.get(MISPLACED), 0);
+    }
+    Ok(())
+}
+
+/// What has no output to drop can go there, also when its task ends on the same CPU.
+fn handles_are_dropped_in_softirqs(vm: &mut Vm) -> Result {
+    let (_module, tasks) = load(vm)?;
+    for kind in KINDS {
+        tasks.call(NEW, kind)?;
+        tasks.call(DROP_IN_SOFTIRQ, vm.fewer(1000) as usize)?;
     }
     Ok(())
 }

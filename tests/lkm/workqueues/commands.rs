@@ -27,6 +27,8 @@ pub(crate) const HOLD: u32 = command(9);
 pub(crate) const RELEASE: u32 = command(10);
 /// It is to sleep for as many milliseconds as the value says.
 pub(crate) const NAP: u32 = command(11);
+/// Enqueues the item after the delay in `FAR` with this index.
+pub(crate) const ENQUEUE_FAR: u32 = command(12);
 
 // About closures.
 /// Enqueues one that owns memory and counts.
@@ -46,3 +48,9 @@ pub(crate) const NEW_ORDERED: u32 = command(26);
 
 /// How often an item repeats that is to do so without end.
 pub(crate) const ENDLESS: usize = 0xff_ffff;
+
+/// Delays in jiffies: at the end of half of all numbers, and of all.
+pub(crate) const FAR: [usize; 5] = {
+    const MOST: usize = isize::MAX as usize;
+    [MOST - 1, MOST, MOST + 1, usize::MAX - 1, usize::MAX]
+};

@@ -15,6 +15,7 @@ pub const EXAMPLE: Example = Example {
         workers_show_the_queue,
         an_item_enqueues_itself,
         delays,
+        no_delay_is_too_long,
         flushing_ends_a_delay,
         flushing_waits,
         cancelling_takes_out,
@@ -201,6 +202,21 @@ fn delays(vm: &mut Vm) -> Result {
         assert_eq!(queues.item(ENQUEUE, item), 0);
         thread::sleep(Duration::from_millis(100));
         assert_eq!(queues.item(RUNS, item), 1);
+    }
+    Ok(())
+}
+
+/// The kernel compares times with a sign.
+fn no_delay_is_too_long(vm: &mut Vm) -> Result {
+    let (_module, queues) = Queues::load(vm)?;
+    for item in [ORDERED[0], SYSTEM, BH] {
+        for (n, delay) in FAR.into_iter().enumerate() {
+            assert_eq!(queues.with(ENQUEUE_FAR, item, n), 1);
+            thread::sleep(Duration::from_millis(20));
+            assert_eq!(queues.item(RUNS, item), n, "{delay}");
+            queues.item(FLUSH, item);
+            assert_eq!(queues.item(RUNS, item), n + 1, "{delay}");
+        }
     }
     Ok(())
 }

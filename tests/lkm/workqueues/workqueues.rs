@@ -271,6 +271,7 @@ impl Operations for Control {
         let done = match cmd {
             ENQUEUE => item.enqueue(),
             ENQUEUE_DELAYED => item.enqueue_delayed(value as Jiffies),
+            ENQUEUE_FAR => item.enqueue_delayed(FAR[value as usize] as Jiffies),
             FLUSH => item.flush(),
             CANCEL => item.cancel(),
             RUNS => return Ok(item.runs.load(Relaxed)),

@@ -8,7 +8,6 @@ use std::{
     io::{self, Read},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,7 +20,8 @@ use rustix::{
 use crate::{
     Example, Module, Vm,
     eventually::within,
-    kmemleak, modinfo, slabs,
+    kmemleak::{self, Begun},
+    modinfo, slabs,
     snapshot::{self, Entry, Snapshot},
 };
 
@@ -51,7 +51,7 @@ pub struct Subject<'a> {
     /// What there was before the module was loaded for the first time.
     pub before: Snapshot,
     /// The tests that were run so far, and when each began.
-    pub begun: Vec<(&'static str, Duration)>,
+    pub begun: Vec<Begun>,
     /// The files that it makes while it is loaded, once they have been looked for.
     pub nodes: OnceCell<Vec<PathBuf>>,
 }

@@ -15,7 +15,8 @@ use lkmpg_proto::{Event, Outcome, Request};
 use crate::{
     Example, Vm,
     checks::{self, Subject},
-    kmemleak, module,
+    kmemleak::Begun,
+    module,
     report::Report,
     snapshot::Snapshot,
     trouble::{self, Trouble},
@@ -60,8 +61,10 @@ impl<'a> Harness<'a> {
         let mut begun = Vec::new();
         let wanted = |test: &str| request.wants(name, test);
         for test in example.tests.iter().filter(|test| wanted(test.name)) {
-            begun.push((test.name, kmemleak::uptime()));
+            let mut now = Begun::now(test.name)?;
             self.test(name, test.name, |vm| (test.run)(vm).map(|()| String::new()))?;
+            now.may_leak = self.vm.take_may_leak();
+            begun.push(now);
         }
         let mut subject = Subject {
             name,
@@ -71,7 +74,7 @@ impl<'a> Harness<'a> {
             nodes: OnceCell::new(),
         };
         for check in checks::checks().filter(|check| wanted(check.name)) {
-            subject.begun.push((check.name, kmemleak::uptime()));
+            subject.begun.push(Begun::now(check.name)?);
             self.test(name, check.name, |vm| (check.run)(vm, &subject))?;
         }
         Ok(())

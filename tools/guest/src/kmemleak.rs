@@ -5,9 +5,11 @@
 use std::{fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use rustix::time::{ClockId, clock_getres, clock_gettime};
 
 const FILE: &str = "/sys/kernel/debug/kmemleak";
+
+/// It tells the time as the detector does.
+const TIME: &str = "/proc/timer_list";
 
 /// How old memory must be to be called leaked, and a little more.
 const AGE: Duration = Duration::from_millis(5500);
@@ -17,83 +19,133 @@ pub fn available() -> bool {
     Path::new(FILE).exists()
 }
 
-/// How long ago the kernel was started.
-pub fn uptime() -> Duration {
-    let now = clock_gettime(ClockId::Monotonic);
-    Duration::try_from(now).unwrap_or_default()
+/// A test that has begun.
+pub struct Begun {
+    pub test: &'static str,
+    /// The kernel's time, in jiffies.
+    at: u64,
+    /// Whether what it has leaked is no fault.
+    pub may_leak: bool,
+}
+
+impl Begun {
+    /// `test` begins now.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not tell the time.
+    pub fn now(test: &'static str) -> Result<Self> {
+        let at = match available() {
+            true => {
+                let text = fs::read_to_string(TIME).context(TIME)?;
+                jiffies(&text, "jiffies: ").context(TIME)?
+            }
+            false => 0,
+        };
+        Ok(Self {
+            test,
+            at,
+            may_leak: false,
+        })
+    }
 }
 
 /// Fails when memory has leaked; the error is the detector's report, which says
-/// which of the tests that `begun` at a time allocated it.
-///
-pub fn check(begun: &[(&str, Duration)]) -> Result<()> {
-    let report = leaked()?;
-    if report.is_empty() {
-        return Ok(());
-    }
-    let tick = Duration::try_from(clock_getres(ClockId::MonotonicCoarse)).unwrap_or_default();
-    bail!("{}", blame(&report, begun, tick))
-}
-
-/// What has leaked, told once: the detector forgets it.
+/// which of the tests that have `begun` allocated it.
 ///
 /// It looks twice, because it takes what has changed since the last time for
 /// used, and believes nothing that is younger than five seconds.
-pub fn leaked() -> Result<String> {
+pub fn check(begun: &[Begun]) -> Result<()> {
     let scan = || fs::write(FILE, "scan").context(FILE);
     scan()?;
     thread::sleep(AGE);
     scan()?;
     let report = fs::read_to_string(FILE).context(FILE)?;
+    // The next time it tells only what is new.
     fs::write(FILE, "clear").context(FILE)?;
-    Ok(report)
+    let report = blame(&report, begun);
+    if report.is_empty() {
+        return Ok(());
+    }
+    bail!("{report}")
 }
 
-/// Adds to each line of `report` that has a time the test that ran then.
-fn blame(report: &str, begun: &[(&str, Duration)], tick: Duration) -> String {
-    let lines = report.lines().map(|line| {
-        let test =
-            allocated(line, tick).and_then(|at| begun.iter().rev().find(|(_, begin)| *begin <= at));
-        match test {
-            Some((test, _)) => format!("{line} (during {test})"),
-            None => line.to_owned(),
+/// Adds to each object of `report` the test that ran when it was allocated, and leaves
+/// out those of tests that may leak.
+fn blame(report: &str, begun: &[Begun]) -> String {
+    let mut objects: Vec<Vec<&str>> = Vec::new();
+    for line in report.lines() {
+        match objects.last_mut() {
+            Some(object) if !line.starts_with("unreferenced object") => object.push(line),
+            _ => objects.push(vec![line]),
         }
+    }
+    let objects = objects.into_iter().filter_map(|object| {
+        let at = object.iter().find_map(|line| allocated(line));
+        let test = at.and_then(|at| begun.iter().rev().find(|begun| begun.at <= at));
+        let lines = object.into_iter().map(|line| match test {
+            Some(Begun { test, .. }) if allocated(line).is_some() => {
+                format!("{line} (during {test})")
+            }
+            _ => line.to_owned(),
+        });
+        let forgiven = test.is_some_and(|begun| begun.may_leak);
+        (!forgiven).then(|| lines.collect::<Vec<_>>().join("\n"))
     });
-    lines.collect::<Vec<_>>().join("\n")
+    objects.collect::<Vec<_>>().join("\n")
 }
 
 /// When the memory was allocated that `line` is about: `comm "insmod", pid 7,
-/// jiffies 4294892400`. The kernel counts from five minutes before it wraps
-/// round at 32 bits.
-fn allocated(line: &str, tick: Duration) -> Option<Duration> {
-    let (_, jiffies) = line.split_once(", jiffies ")?;
-    let jiffies: u64 = jiffies.split(' ').next()?.parse().ok()?;
-    let jiffies = Duration::from_secs_f64(jiffies as f64 * tick.as_secs_f64());
-    let wrap = Duration::from_secs_f64((1u64 << 32) as f64 * tick.as_secs_f64());
-    (jiffies + Duration::from_secs(300)).checked_sub(wrap)
+/// jiffies 4294892400`.
+fn allocated(line: &str) -> Option<u64> {
+    jiffies(line, ", jiffies ")
+}
+
+/// The number after `name`.
+fn jiffies(text: &str, name: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(name)?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const REPORT: &str = "\
+unreferenced object 0xffff888004f0a800 (size 1024):
+  comm \"lkmpg-guest\", pid 52, jiffies 4294893152
+  hex dump";
+
+    fn begun(test: &'static str, at: u64, may_leak: bool) -> Begun {
+        Begun { test, at, may_leak }
+    }
+
+    fn blamed(report: &str, may_leak: bool) -> String {
+        let begun = [
+            begun("greets", 4294893152, may_leak),
+            begun("reload", 4294893200, false),
+        ];
+        blame(report, &begun)
+    }
+
     #[test]
     fn a_leak_is_blamed_on_the_test_that_ran() {
-        let begun = [
-            ("greets", Duration::from_secs(3)),
-            ("reload", Duration::from_secs(5)),
-        ];
-        let report = "unreferenced object 0xffff888004f0a800 (size 1024):\n  \
-                      comm \"lkmpg-guest\", pid 52, jiffies 4294893152\n  hex dump";
-        let blame = |tick| blame(report, &begun, Duration::from_millis(tick));
-        let line = |text: String| text.lines().nth(1).unwrap().to_owned();
-        // 250 a second: 3.424 s after the boot.
-        let text = blame(4);
+        let text = blamed(REPORT, false);
         assert_eq!(text.lines().count(), 3);
-        assert!(line(text).ends_with("jiffies 4294893152 (during greets)"));
+        let line = text.lines().nth(1).unwrap();
+        assert!(line.ends_with("jiffies 4294893152 (during greets)"));
         // What was allocated before is nobody's.
-        let early = report.replace("4294893152", "4294892400");
-        let text = super::blame(&early, &begun, Duration::from_millis(4));
-        assert!(line(text).ends_with("jiffies 4294892400"));
+        let early = REPORT.replace("4294893152", "4294893151");
+        assert_eq!(blamed(&early, false), early);
+    }
+
+    #[test]
+    fn a_test_may_leak() {
+        assert_eq!(blamed(REPORT, true), "");
+        // Later another one ran.
+        let late = REPORT.replace("4294893152", "4294893200");
+        let text = blamed(&format!("{REPORT}\n{late}"), true);
+        assert_eq!(text.lines().count(), 3);
+        assert!(text.contains("(during reload)"));
     }
 }
