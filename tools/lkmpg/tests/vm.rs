@@ -183,7 +183,7 @@ fn what_a_module_leaves_behind_is_named() {
     let output = test(&["leaks"]);
     let expected = [
         "test leaks::leaves_nothing ... FAILED",
-        "still there after the unload: /proc/leaked",
+        "still there after the unload: /sys/kernel/debug/leaked",
     ];
     assert_fails(&output, &expected);
 }
