@@ -2,6 +2,7 @@
 
 //! Test only: what C has of the module, `kind`, whose handle is lost in some `way`.
 
+use core::future::Future;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -199,6 +200,7 @@ fn thread_that_ends_itself(end: fn(KThread) -> Result) -> Result {
 /// A thread that spawns its successor when it is asked to stop, and again.
 fn thread_with_successors() -> Result {
     fn again(this: &ThisThread) -> Result {
+        pr_info!("runs\n");
         until_stop(this);
         match KThread::spawn(c"lost-handles", again) {
             Ok(next) => core::mem::forget(next),
@@ -371,11 +373,14 @@ impl Drop for Dropped {
 }
 
 /// Runs again and again.
-async fn restless() {
-    let _dropped = Dropped;
-    loop {
-        runs();
-        kasync::sleep(core::time::Duration::from_micros(100)).await;
+fn restless() -> impl Future<Output = ()> + Send {
+    let dropped = Dropped;
+    async move {
+        let _dropped = dropped;
+        loop {
+            runs();
+            kasync::sleep(core::time::Duration::from_micros(100)).await;
+        }
     }
 }
 

@@ -135,7 +135,9 @@ fn a_thread_cannot_wait_for_itself(vm: &mut Vm) -> Result {
 
 /// From the end of the module on none is made.
 fn successors_end(vm: &mut Vm) -> Result {
-    load(vm, "successors", "")?.unload()?;
+    let module = load(vm, "successors", "")?;
+    vm.log().expect("lost-handles: runs")?;
+    module.unload()?;
     vm.log().expect("lost-handles: successor: errno 108")?; // ESHUTDOWN
     nothing_goes_on();
     vm.forgive_leaks();
