@@ -3,6 +3,7 @@
  * What the crate's bindings are generated from. A header whose declarations
  * are wanted carries its path in a "bind:" comment; the rest only gives types.
  */
+#include <linux/cdev.h> /* bind: linux/cdev.h */
 #include <linux/proc_fs.h> /* bind: linux/proc_fs.h */
 
 #include "helpers/helpers.h" /* bind: lkm/helpers/helpers.h */

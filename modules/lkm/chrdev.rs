@@ -9,23 +9,28 @@
 //! The `kernel` crate has no character devices except miscellaneous ones, and no
 //! device classes.
 //!
-//! # Why there is no `struct cdev` here
+//! # Why the data has no `struct cdev` in it
 //!
 //! In C a driver often embeds a `struct cdev` in its data, and `open` finds the
 //! data by `container_of(inode->i_cdev, ...)`. That memory must then outlive every
 //! open file: `cdev_del()` does not wait for files that are open, and after the
 //! `release` of such a file the kernel still puts its reference to the `cdev`. So
-//! the registration could not free the data when it is dropped. The `cdev` would
-//! need a parent kobject whose release function frees the data. That function is
-//! the module's, and the kernel may call it when the module is gone: with
-//! `CONFIG_DEBUG_KOBJECT_RELEASE` it does so seconds late.
+//! the registration could not free the data when it is dropped.
 //!
-//! Here the kernel allocates and frees the `cdev` itself, in
-//! `__register_chrdev()`. There is one for all minor numbers, and it has no
-//! pointer for a driver's data. So an xarray in the module maps each device number
-//! to the data, and `open` takes a reference to the data under the xarray's lock.
-//! The registration removes its entries when it is dropped. A file that is open
-//! keeps its own reference, so it does not matter which of the two goes first.
+//! Here the kernel allocates and frees the `cdev`. There is one for all minor
+//! numbers, and it has no pointer for a driver's data. So an xarray in the module
+//! maps each device number to the data, and `open` takes a reference to the data
+//! under the xarray's lock. The registration removes its entries when it is dropped.
+//! A file that is open keeps its own reference, so it does not matter which of the
+//! two goes first.
+//!
+//! # When the `cdev` is freed
+//!
+//! Until then the inode of a node that somebody has made by `mknod` leads to it, and
+//! who opens that node reads a pointer to the module. With
+//! `CONFIG_DEBUG_KOBJECT_RELEASE` the kernel frees a `cdev` seconds late. So when its
+//! registration ends, a `cdev` gets the module's own kobject as its parent. Before it
+//! frees a module, the kernel waits until that kobject has no children any more.
 
 use crate::{
     alive::{
@@ -139,8 +144,8 @@ pub struct Registration<T: Operations>(Alive<Chrdev<T>>);
 ///
 /// Until `stop`:
 ///
-/// - `__register_chrdev()` returned `major` for `name` and so many devices, if it is
-///   not 0;
+/// - `major` is 0, or its first minor numbers, one for each device, are registered;
+/// - `cdev` is null, or was added for these numbers;
 /// - `class_create()` returned `class`, if it is not null;
 /// - `lkm_chrdevs` has pointers to the entries of the first `listed` devices;
 /// - `class` has a device for the first `nodes` of them.
@@ -148,6 +153,7 @@ struct Chrdev<T: Operations> {
     name: &'static CStr,
     devices: KVec<Device<T>>,
     major: u32,
+    cdev: *mut bindings::cdev,
     class: *mut bindings::class,
     listed: usize,
     nodes: usize,
@@ -167,8 +173,8 @@ unsafe impl<T: Operations> Send for Chrdev<T> {}
 unsafe impl<T: Operations> Sync for Chrdev<T> {}
 
 // SAFETY: When `stop` has returned, no file can be opened. Files that are open have the
-// module, and their own references to the data. The functions that release classes and
-// devices are the kernel's, not the module's.
+// module, and their own references to the data. The functions that release the `cdev`,
+// classes and devices are the kernel's, not the module's.
 unsafe impl<T: Operations> Stop for Chrdev<T> {
     const NAME: Name = Name::Chrdevs;
     const OWNED: bool = true;
@@ -186,9 +192,11 @@ unsafe impl<T: Operations> Stop for Chrdev<T> {
             }
             // For null this does nothing.
             bindings::class_destroy(self.class);
+            if !self.cdev.is_null() {
+                bindings::lkm_cdev_del(self.cdev);
+            }
             if self.major != 0 {
-                let count = self.devices.len() as c_uint;
-                bindings::__unregister_chrdev(self.major, 0, count, self.name.as_char_ptr());
+                bindings::unregister_chrdev_region(self.dev(0), self.count());
             }
         }
     }
@@ -272,6 +280,7 @@ impl<T: Operations> Registration<T> {
             name,
             devices,
             major: 0,
+            cdev: ptr::null_mut(),
             class: ptr::null_mut(),
             listed: 0,
             nodes: 0,
@@ -319,9 +328,14 @@ impl<T: Operations> Chrdev<T> {
         self.major << bindings::MINORBITS | minor as u32
     }
 
+    fn count(&self) -> c_uint {
+        self.devices.len() as c_uint
+    }
+
     /// Creates all of it. After an error `stop` takes back what there is.
     fn register(&mut self, major: u32, node: impl Fn(usize) -> Result<CString>) -> Result {
         self.register_major(major)?;
+        self.add_cdev()?;
         // SAFETY: The name is a string that lives as long as the module.
         let class = from_err_ptr(unsafe { bindings::class_create(self.name.as_char_ptr()) })?;
         // INVARIANT: It was just created.
@@ -336,23 +350,45 @@ impl<T: Operations> Chrdev<T> {
     /// Registers `major` if it is neither 0 nor in use. Otherwise the kernel
     /// chooses a number.
     fn register_major(&mut self, major: u32) -> Result {
-        let register = |major| {
-            let ops = Callbacks::<T, Referenced<Devices>>::OPS;
-            let count = self.devices.len() as c_uint;
-            // SAFETY: The name is a string. The table is `'static`; its functions are
-            // those for `T` and `Devices`.
-            // Unload rule, owner held: the kernel takes a reference to the
-            // owner of the table before it calls any of its functions.
-            unsafe { bindings::__register_chrdev(major, 0, count, self.name.as_char_ptr(), ops) }
-        };
-        // The number that the kernel chose, or 0 if it is `major`.
-        let mut chosen = register(major);
-        if major != 0 && chosen == EBUSY.to_errno() {
-            chosen = register(0);
+        let name = self.name.as_char_ptr();
+        if major != 0 {
+            // SAFETY: The name is a string, and is copied.
+            let registered = unsafe {
+                bindings::register_chrdev_region(major << bindings::MINORBITS, self.count(), name)
+            };
+            if registered != EBUSY.to_errno() {
+                to_result(registered)?;
+                // INVARIANT: It was registered.
+                self.major = major;
+                return Ok(());
+            }
         }
-        to_result(chosen)?;
+        let mut dev = 0;
+        // SAFETY: As above.
+        to_result(unsafe { bindings::alloc_chrdev_region(&mut dev, 0, self.count(), name) })?;
         // INVARIANT: It was registered.
-        self.major = if chosen == 0 { major } else { chosen as u32 };
+        self.major = dev >> bindings::MINORBITS;
+        Ok(())
+    }
+
+    /// From now on the devices can be opened.
+    fn add_cdev(&mut self) -> Result {
+        // SAFETY: Until it is added, nobody else has the `cdev`. The operations are
+        // `'static`; they are those for `T` and `Devices`.
+        // Unload rule, owner held: the kernel takes a reference to the owner of the
+        // `cdev` before it calls any operation.
+        unsafe {
+            let cdev = bindings::cdev_alloc();
+            if cdev.is_null() {
+                return Err(ENOMEM);
+            }
+            (*cdev).owner = &raw mut bindings::__this_module;
+            (*cdev).ops = Callbacks::<T, Referenced<Devices>>::OPS;
+            to_result(bindings::cdev_add(cdev, self.dev(0), self.count()))
+                .inspect_err(|_| bindings::kobject_put(&raw mut (*cdev).kobj))?;
+            // INVARIANT: It was added.
+            self.cdev = cdev;
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Inline functions and macros of C headers as functions that Rust can call. */
+#include <linux/cdev.h>
 #include <linux/completion.h>
 #include <linux/interrupt.h>
 #include <linux/kthread.h>
@@ -16,6 +17,7 @@
 
 /* The character devices by device number; see chrdev.rs. */
 extern struct xarray lkm_chrdevs;
+void lkm_cdev_del(struct cdev *cdev);
 
 unsigned long lkm_alive_lock(void);
 void lkm_alive_unlock(unsigned long flags);

@@ -403,7 +403,10 @@ where
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
         // SAFETY: By this function's contract. The executor drops its reference
         // after this has returned, or `end` below returns that reference.
-        let task = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, head.work) };
+        let task = unsafe {
+            let head = kernel::container_of!(Opaque::cast_from(work), Head, work);
+            &*kernel::container_of!(head.cast_mut(), Self, head)
+        };
         let output = if task.head.cancelled.load(Relaxed) {
             Poll::Ready(Err(cancelled()))
         } else {

@@ -45,10 +45,12 @@ module! {
 
 lkm::params! {
     fail: bool { default: false, mode: 0, description: "Whether init fails in the end" },
-    taken: u32 {
-        default: 0,
+    lose: bool { default: false, mode: 0, description: "Whether init forgets the device" },
+    major: u32 { default: 0, mode: 0, description: "The device's major number" },
+    taken: bool {
+        default: false,
         mode: 0,
-        description: "A major number for a device whose class's name is taken: init fails",
+        description: "Whether the name of the device's class is taken: init fails",
     },
     wait: bool { default: false, mode: 0, description: "Whether init waits until a node is opened" },
 }
@@ -170,20 +172,20 @@ struct DroppedNodes {
 
 impl kernel::InPlaceModule for DroppedNodes {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        let refused = match taken.get() {
-            0 => Ok(()),
-            major => chrdev::Registration::with_major(major, c"misc", Node(c"refused")).map(drop),
-        };
+        let name = if taken.get() { c"misc" } else { NAME };
+        let device = chrdev::Registration::with_major(major.get(), name, Node(c"device"));
         let nodes = try_pin_init!(Control {
-            device <- new_mutex!(Some(chrdev::Registration::new(NAME, Node(c"device"))?)),
+            device <- new_mutex!(Some(device?)),
             dir <- new_mutex!(Some(directory()?)),
         }? Error);
         try_pin_init!(Self {
-            _: { refused? },
             control <- procfs::Entry::new(NAME, mode!(0o600), nodes),
             _: {
                 if wait.get() {
                     wait_for_openers()?;
+                }
+                if lose.get() {
+                    core::mem::forget(control.data().device.lock().take());
                 }
                 if fail.get() {
                     return Err(ENODEV);

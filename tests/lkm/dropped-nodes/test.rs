@@ -23,6 +23,7 @@ pub const EXAMPLE: Example = Example {
         nothing_is_left_when_init_fails,
         an_init_that_fails_waits_for_open_files,
         an_init_that_fails_waits_for_who_is_opening,
+        a_node_made_by_hand_outlives_the_module,
         what_is_there_already_stays,
         bad_names_are_refused,
     ],
@@ -139,6 +140,23 @@ fn an_init_that_fails_waits_for_open_files(vm: &mut Vm) -> Result {
     Ok(())
 }
 
+const MAJOR: u32 = 100;
+const BY_HAND: &str = "/tmp/dropped-nodes";
+
+/// Makes a node of our own for the device.
+fn make_node() -> Result {
+    fs::create_dir_all("/tmp")?;
+    let mode = Mode::from(0o600);
+    let device = makedev(MAJOR, 0);
+    Ok(mknodat(
+        CWD,
+        BY_HAND,
+        FileType::CharacterDevice,
+        mode,
+        device,
+    )?)
+}
+
 /// Lets this thread run on `cpu` only.
 fn run_on(cpu: usize) -> Result {
     let mut one = CpuSet::new();
@@ -166,17 +184,7 @@ fn disturb(over: &AtomicBool) -> Result {
 /// meanwhile may stand still in the module for a while: here a task that is more
 /// important takes the CPU.
 fn an_init_that_fails_waits_for_who_is_opening(vm: &mut Vm) -> Result {
-    const MAJOR: u32 = 100;
-    const PATH: &str = "/tmp/dropped-nodes";
-    fs::create_dir_all("/tmp")?;
-    let mode = Mode::from(0o600);
-    mknodat(
-        CWD,
-        PATH,
-        FileType::CharacterDevice,
-        mode,
-        makedev(MAJOR, 0),
-    )?;
+    make_node()?;
     let over = Arc::new(AtomicBool::new(false));
     let mut others: Vec<_> = (0..16)
         .map(|_| {
@@ -184,7 +192,7 @@ fn an_init_that_fails_waits_for_who_is_opening(vm: &mut Vm) -> Result {
             Waiter::begin(move || {
                 run_on(0)?;
                 while !over.load(Ordering::Relaxed) {
-                    drop(File::open(PATH));
+                    drop(File::open(BY_HAND));
                 }
                 anyhow::Ok(())
             })
@@ -196,7 +204,7 @@ fn an_init_that_fails_waits_for_who_is_opening(vm: &mut Vm) -> Result {
     run_on(1)?;
     for _ in 0..vm.fewer(50) {
         vm.log().mark()?;
-        let errno = vm.load_fails("dropped-nodes", &format!("taken={MAJOR}"))?;
+        let errno = vm.load_fails("dropped-nodes", &format!("major={MAJOR} taken"))?;
         // The kernel makes this of EEXIST, which says something else of a module.
         assert_eq!(errno, Errno::BUSY);
         vm.log()
@@ -208,8 +216,38 @@ fn an_init_that_fails_waits_for_who_is_opening(vm: &mut Vm) -> Result {
     for other in others {
         other.end()??;
     }
-    fs::remove_file(PATH)?;
+    fs::remove_file(BY_HAND)?;
     Ok(())
+}
+
+/// A kernel that looks for faults keeps what the node leads to for another while.
+fn a_node_made_by_hand_outlives_the_module(vm: &mut Vm) -> Result {
+    make_node()?;
+    for how in ["", "fail wait", "fail wait lose"] {
+        let params = format!("major={MAJOR} {how}");
+        for _ in 0..3 {
+            vm.log().mark()?;
+            let params = params.clone();
+            let load = Waiter::begin(move || Module::load("dropped-nodes", &params));
+            eventually("the device", || File::open(BY_HAND).is_ok())?;
+            match load.end()? {
+                Ok(module) => {
+                    assert_eq!(how, "");
+                    module.unload()?;
+                }
+                Err(error) => assert_eq!(errno(&error), Some(Errno::NODEV), "{how}: {error:#}"),
+            }
+            for _ in 0..25 {
+                assert_eq!(error_of(File::open(BY_HAND)), Some(Errno::NXIO), "{how}");
+                thread::sleep(Duration::from_millis(20));
+            }
+            if how.ends_with("lose") {
+                vm.log().expect("not dropped: 1 character devices; ")?;
+            }
+        }
+    }
+    vm.forgive_leaks();
+    Ok(fs::remove_file(BY_HAND)?)
 }
 
 fn what_is_there_already_stays(vm: &mut Vm) -> Result {
