@@ -41,7 +41,7 @@
 use crate::{
     bindings,
     context::Context,
-    error,
+    errno::error,
     params, //
 };
 use core::{
@@ -301,9 +301,7 @@ impl<T: Stop> Alive<T> {
         unsafe { end_node(self.0.cast()) };
         Ok(())
     }
-}
 
-impl<T: Stop> Alive<T> {
     /// Another handle of the thing that is `value`, to lend to what C calls.
     ///
     /// # Safety
@@ -687,6 +685,7 @@ fn wait_for_files() {
 
 /// What to do next at the end of the module.
 enum Next {
+    Say,
     Stop(NonNull<Node>),
     Wait,
     Nothing,
@@ -695,18 +694,7 @@ enum Next {
 /// Stops all things, and lets nobody make others.
 fn stop_all() {
     LIST.closed.store(1, Release);
-    // The compiler is not to know how many there are: it would not make a loop of it.
-    for (kind, name) in black_box(&NAMES[..]).iter().enumerate() {
-        let is_lost = |node: &NonNull<Node>| {
-            // SAFETY: The lock is held.
-            let node = unsafe { node.as_ref() };
-            node.kind.name as usize == kind && node.state.get() == State::Alive
-        };
-        match locked(|list| list.nodes().filter(is_lost).count()) {
-            0 => {}
-            count => say(name, count),
-        }
-    }
+    let mut said = false;
     loop {
         let next = locked(|list| {
             // SAFETY: The lock is held.
@@ -714,6 +702,8 @@ fn stop_all() {
             match nodes.find(|(_, it)| it.state.get() != State::Stopped) {
                 _ if list.making.get() > 0 => Next::Wait,
                 None => Next::Nothing,
+                // What is newer than it was dropped, and owns nothing any more.
+                Some((_, it)) if it.state.get() == State::Alive && !said => Next::Say,
                 Some((node, it)) if matches!(it.state.get(), State::Alive | State::Orphan) => {
                     claim(it);
                     Next::Stop(node)
@@ -722,6 +712,10 @@ fn stop_all() {
             }
         });
         match next {
+            Next::Say => {
+                say_lost();
+                said = true;
+            }
             // SAFETY: It was claimed.
             Next::Stop(node) => unsafe { stop_claimed(node) },
             Next::Wait => tick(),
@@ -782,6 +776,22 @@ unsafe extern "C" fn lkm_reap(_: *mut bindings::work_struct) {
 }
 
 /// Says what the module has not dropped.
+fn say_lost() {
+    // The compiler is not to know how many there are: it would not make a loop of it.
+    for (kind, name) in black_box(&NAMES[..]).iter().enumerate() {
+        let is_lost = |node: &NonNull<Node>| {
+            // SAFETY: The lock is held.
+            let node = unsafe { node.as_ref() };
+            node.kind.name as usize == kind && node.state.get() == State::Alive
+        };
+        match locked(|list| list.nodes().filter(is_lost).count()) {
+            0 => {}
+            count => say(name, count),
+        }
+    }
+}
+
+/// Says that the module has not dropped so many of a kind.
 fn say(name: &CStr, count: usize) {
     // SAFETY: The arguments match the format.
     unsafe {

@@ -14,6 +14,12 @@ use kernel::{
     prelude::*, //
 };
 
+/// The error with the number `errno`, for those that the `kernel` crate has no name
+/// for.
+pub(crate) fn error(errno: u32) -> Error {
+    Error::from_errno(-(errno as c_int))
+}
+
 /// The first number that is the kernel's own.
 const FIRST_OF_OWN: u32 = 512;
 

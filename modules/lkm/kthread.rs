@@ -15,7 +15,7 @@ use crate::{
         Stop, //
     },
     bindings,
-    error,
+    errno::error,
     sync::Completion, //
 };
 use core::{

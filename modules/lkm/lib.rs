@@ -99,12 +99,6 @@ macro_rules! assert_pinned {
     };
 }
 
-/// The error with the number `errno`, for those that the `kernel` crate has no name
-/// for.
-fn error(errno: u32) -> kernel::error::Error {
-    kernel::error::Error::from_errno(-(errno as kernel::ffi::c_int))
-}
-
 /// What a set of flags can do: `|`, and telling whether others are in it.
 macro_rules! impl_flag_set {
     ($flags:ident) => {

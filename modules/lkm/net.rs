@@ -16,7 +16,7 @@
 
 use crate::{
     bindings,
-    error, //
+    errno::error, //
 };
 use core::{
     mem::size_of,

@@ -24,7 +24,7 @@ use crate::{
         Stop, //
     },
     bindings,
-    error, //
+    errno::error, //
 };
 use core::{
     marker::PhantomPinned,

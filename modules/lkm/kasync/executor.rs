@@ -9,7 +9,8 @@ use crate::{
         Name,
         Stop, //
     },
-    bindings, error,
+    bindings,
+    errno::error,
     sync::{
         new_irq_spinlock,
         IrqSpinLock, //

@@ -346,8 +346,10 @@ impl tasklet::Handler for Restless {
             true => self.itself.lock().take(),
             false => self.itself.lock().clone(),
         };
-        if let Some(itself) = itself {
-            itself.schedule();
+        let Some(itself) = itself else { return };
+        itself.schedule();
+        if self.drops {
+            pr_info!("dropped itself\n");
         }
     }
 }
@@ -400,6 +402,7 @@ fn tasks() -> Result<Executor> {
 fn task_with_its_executor(drops: bool) -> Result {
     let executor = Arc::new(executor()?, GFP_KERNEL)?;
     let owned = executor.clone();
+    let restless = restless();
     executor.spawn(async move {
         let owned = match drops {
             true => {
@@ -408,7 +411,7 @@ fn task_with_its_executor(drops: bool) -> Result {
             }
             false => Some(owned),
         };
-        restless().await;
+        restless.await;
         drop(owned);
     })?;
     Ok(())
