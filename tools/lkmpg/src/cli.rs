@@ -111,7 +111,7 @@ pub struct VmOptions {
     #[arg(long, value_enum, default_value_t)]
     pub accel: Accel,
 
-    /// Give up on a VM after so many seconds (not in a shell) [default: 600, debug kernel: 1800]
+    /// Give up on a VM that ends no test for so many seconds (not in a shell) [default: 600, debug kernel: 1800]
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub timeout: Option<Duration>,
 }

@@ -42,8 +42,8 @@ impl Kernel {
         }
     }
 
-    /// How long a VM may run when nothing is said: many times what it needs, as
-    /// it may have to share its CPU with many.
+    /// How long a test may run when nothing is said: many times what it needs, as
+    /// its VM may have to share its CPU with many.
     pub fn timeout(self) -> Duration {
         match self {
             Self::Base | Self::Gdb => Duration::from_secs(600),

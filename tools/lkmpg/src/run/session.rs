@@ -108,11 +108,12 @@ impl Session<'_> {
                 }
                 Happening::Line(line) => match Event::from_line(&line) {
                     Ok(Event::Waiting) => vm.order(self.request, self.modules)?,
-                    Ok(Event::Begun) => {
-                        self.begun = true;
-                        deadline = begin + self.timeout;
+                    Ok(event) => {
+                        if !self.console.panicked() {
+                            deadline = Instant::now() + self.timeout;
+                        }
+                        self.hear(event);
                     }
-                    Ok(event) => self.hear(event),
                     Err(_) => {
                         trouble =
                             Some(format!("the guest sent something that is not JSON: {line}"));
@@ -157,7 +158,7 @@ impl Session<'_> {
             "the VM did not power off".to_owned()
         } else {
             let seconds = self.timeout.as_secs();
-            format!("hung: killed after {seconds} s (--timeout)")
+            format!("hung: killed after {seconds} s without news (--timeout)")
         }
     }
 
@@ -185,7 +186,8 @@ impl Session<'_> {
             }
             Event::Demo { step, .. } => (self.news)(News::Step(step)),
             Event::End => self.ended = Some(Instant::now()),
-            Event::Waiting | Event::Begun | Event::Ready => {}
+            Event::Begun => self.begun = true,
+            Event::Waiting | Event::Ready => {}
         }
     }
 
