@@ -92,7 +92,7 @@ static LEAVING: Atomic<bool> = Atomic::new(false);
 
 /// Waits until `condition` holds, but not for ever.
 fn wait_until(condition: impl Fn() -> bool) {
-    for _ in 0..1000 {
+    for _ in 0..10_000 {
         if condition() {
             return;
         }

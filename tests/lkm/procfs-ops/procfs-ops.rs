@@ -5,7 +5,13 @@
 use kernel::{
     new_mutex,
     prelude::*,
-    sync::Mutex,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Mutex, //
+    },
     time::{
         delay::fsleep,
         Delta, //
@@ -76,7 +82,10 @@ impl Operations for Note {
     }
 }
 
-/// Takes half a second to read.
+/// Whether the exit function has begun.
+static LEAVING: Atomic<bool> = Atomic::new(false);
+
+/// A read of it takes until the exit function has begun.
 struct Slow;
 
 #[vtable]
@@ -85,7 +94,14 @@ impl Operations for Slow {
 
     fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         pr_info!("slow read begins\n");
-        fsleep(Delta::from_millis(500));
+        // Not for ever.
+        for _ in 0..10_000 {
+            if LEAVING.load(Relaxed) {
+                break;
+            }
+            fsleep(Delta::from_millis(10));
+        }
+        fsleep(Delta::from_millis(100));
         let read = dst.write_slice_file(b"slow\n", pos);
         pr_info!("slow read ends\n");
         read
@@ -123,5 +139,6 @@ impl kernel::InPlaceModule for ProcfsOps {
 impl PinnedDrop for ProcfsOps {
     fn drop(self: Pin<&mut Self>) {
         pr_info!("exit begins\n");
+        LEAVING.store(true, Relaxed);
     }
 }

@@ -83,16 +83,22 @@ fn releases_once_when_unloaded_while_open(vm: &mut Vm) -> Result {
 
 fn unloading_waits_for_a_read(vm: &mut Vm) -> Result {
     let module = vm.load("procfs-ops")?;
-    let reader = thread::spawn(|| fs::read(SLOW));
+    let reader = Waiter::begin(|| {
+        let mut file = File::open(SLOW)?;
+        let read = file.read(&mut [0; 8])?;
+        Ok::<_, io::Error>((file, read))
+    });
     vm.log().expect("slow read begins")?;
     module.unload()?;
 
-    // The read that was under way has ended well before the module was gone,
-    // the one that looks for the end of the file finds no module any more.
+    // The read that was under way has ended before the module was gone. The next finds
+    // no module any more.
     let lines = vm.log().lines()?;
     let at = |text: &str| lines.iter().position(|line| line.text.contains(text));
     assert!(at("exit begins").is_some(), "{lines:?}");
     assert!(at("slow read ends") > at("exit begins"), "{lines:?}");
-    assert_eq!(error_of(reader.join().unwrap()), Some(Errno::IO));
+    let (mut file, read) = reader.end()??;
+    assert_eq!(read, 5);
+    assert_eq!(error_of(file.read(&mut [0; 8])), Some(Errno::IO));
     Ok(())
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+use std::sync::Barrier;
+
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::prelude::*;
@@ -147,7 +149,9 @@ fn a_restarted_wait_goes_on(vm: &mut Vm) -> Result {
 fn no_more_are_inside_than_permits(vm: &mut Vm) -> Result {
     for permits in [1, 3] {
         let (_module, file) = load(vm, permits)?;
+        let all_are_there = Barrier::new(10);
         on_threads(10, |_| {
+            all_are_there.wait();
             for _ in 0..20 {
                 file.call(ENTER, 0)?;
             }

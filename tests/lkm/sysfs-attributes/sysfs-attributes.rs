@@ -95,7 +95,7 @@ impl Data {
 
     fn show_slowly(&self, page: &mut Page<'_>) -> Result {
         pr_info!("slow show begins\n");
-        fsleep(Delta::from_millis(500));
+        until_exit();
         write!(page, "slow")?;
         pr_info!("slow show ends\n");
         Ok(())
@@ -103,10 +103,24 @@ impl Data {
 
     fn store_slowly(&self, _text: &[u8]) -> Result {
         pr_info!("slow store begins\n");
-        fsleep(Delta::from_millis(500));
+        until_exit();
         pr_info!("slow store ends\n");
         Ok(())
     }
+}
+
+/// Whether the exit function has begun.
+static LEAVING: Atomic<bool> = Atomic::new(false);
+
+/// Waits until the exit function has begun, and a little longer. Not for ever.
+fn until_exit() {
+    for _ in 0..10_000 {
+        if LEAVING.load(Relaxed) {
+            break;
+        }
+        fsleep(Delta::from_millis(10));
+    }
+    fsleep(Delta::from_millis(100));
 }
 
 impl Drop for Data {
@@ -255,5 +269,6 @@ impl PinnedDrop for SysfsAttributes {
             self.one.data().length.load(Relaxed),
             self.two.data().length.load(Relaxed)
         );
+        LEAVING.store(true, Relaxed);
     }
 }

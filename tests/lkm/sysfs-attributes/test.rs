@@ -109,34 +109,36 @@ fn what_is_not_there_is_an_error(vm: &mut Vm) -> Result {
 
 fn unloading_waits_for_a_show(vm: &mut Vm) -> Result {
     let module = vm.load("sysfs-attributes")?;
-    let reader = thread::spawn(|| {
+    let reader = Waiter::begin(|| {
         let mut text = [0; 8];
         let mut file = File::open(path("slow"))?;
         let read = file.read(&mut text)?;
-        Ok::<_, io::Error>((text[..read].to_vec(), error_of(file.read(&mut text))))
+        Ok::<_, io::Error>((file, text[..read].to_vec()))
     });
     vm.log().expect("slow show begins")?;
     module.unload()?;
     ends_after_the_exit_began(vm, "slow show ends")?;
 
     // The read that was under way is answered, the next finds no module.
-    let (text, next) = reader.join().unwrap()?;
+    let (mut file, text) = reader.end()??;
     assert_eq!(text, b"slow");
-    assert_eq!(next, Some(Errno::NODEV));
+    assert_eq!(error_of(file.read(&mut [0; 8])), Some(Errno::NODEV));
     Ok(())
 }
 
 fn unloading_waits_for_a_store(vm: &mut Vm) -> Result {
     let module = vm.load("sysfs-attributes")?;
-    let writer = thread::spawn(|| {
+    let writer = Waiter::begin(|| {
         let mut file = OpenOptions::new().write(true).open(path("slow"))?;
         let written = file.write(b"slow")?;
-        Ok::<_, io::Error>((written, error_of(file.write(b"slow"))))
+        Ok::<_, io::Error>((file, written))
     });
     vm.log().expect("slow store begins")?;
     module.unload()?;
     ends_after_the_exit_began(vm, "slow store ends")?;
-    assert_eq!(writer.join().unwrap()?, (4, Some(Errno::NODEV)));
+    let (mut file, written) = writer.end()??;
+    assert_eq!(written, 4);
+    assert_eq!(error_of(file.write(b"slow")), Some(Errno::NODEV));
     Ok(())
 }
 

@@ -58,7 +58,7 @@ pub(crate) const SPAWN_RESTLESS: u32 = command(22);
 /// As SIGNAL, but the wakers stay.
 pub(crate) const SIGNAL_AND_KEEP: u32 = command(23);
 /// Which of two is over first: a short sleep that one task has begun and another
-/// one goes on with, or a sleep of ten seconds.
+/// one goes on with, or a sleep of an hour.
 pub(crate) const SLEEP_MOVED: u32 = command(24);
 /// Spawns as many tasks without an output, and drops their handles in softirq context
 /// while they end.

@@ -527,7 +527,7 @@ impl Operations for Tasks {
                 return self.wait(async move {
                     begin(short.as_mut()).await;
                     match spawner.spawn(short) {
-                        Ok(task) => match select(task, sleep(ms(10_000))).await {
+                        Ok(task) => match select(task, sleep(Duration::from_secs(3600))).await {
                             Either::Left(_) => 1,
                             Either::Right(()) => 2,
                         },

@@ -139,6 +139,8 @@ impl EchoServer {
             assert_eq!(vm.load_fails(self.module, "")?, Errno::ADDRINUSE);
             Ok(())
         })?;
+        // A connection of the test before may not be gone yet.
+        only_so_many_are_left(1)?;
         assert_eq!(states(PORT)?, [LISTEN]);
         // Another one is free.
         let _module = vm.load_with(self.module, "port=8081")?;

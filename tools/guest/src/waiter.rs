@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::{process::Pid, thread::gettid};
 
 use crate::eventually::{PATIENCE, eventually, within};
@@ -76,16 +76,21 @@ impl<T: Send + 'static> Waiter<T> {
                 of("nonvoluntary_ctxt_switches:")?,
             ))
         };
-        let mut before = look()?;
-        let sleeps = within(PATIENCE, || {
-            before = look()?;
-            anyhow::Ok(["S", "D"].contains(&before.0.as_str()))
-        })?;
-        ensure!(sleeps, "the thread does not sleep");
-        thread::sleep(Duration::from_millis(500));
-        let after = look()?;
-        ensure!(before == after, "{before:?}, {after:?}");
-        Ok(())
+        // On its way it may sleep for something else. Who is woken ten times in a
+        // second never sleeps that long.
+        for _ in 0..10 {
+            let mut before = look()?;
+            let sleeps = within(PATIENCE, || {
+                before = look()?;
+                anyhow::Ok(["S", "D"].contains(&before.0.as_str()))
+            })?;
+            ensure!(sleeps, "the thread does not sleep");
+            thread::sleep(Duration::from_millis(500));
+            if look()? == before {
+                return Ok(());
+            }
+        }
+        bail!("something wakes the thread again and again")
     }
 
     /// Whether the thread has ended.

@@ -32,7 +32,7 @@ meanwhile.
 
 /// How long a server may take to say anything.
 const PATIENCE: Timespec = Timespec {
-    tv_sec: 120,
+    tv_sec: 300,
     tv_nsec: 0,
 };
 
