@@ -93,7 +93,7 @@ pub use crate::new_message;
 ///         Ok(self.notice.set(file::take(src, 80)?))
 ///     }
 ///
-///     fn poll(&self, file: &Opened<Self>, table: &PollTable) -> u32 {
+///     fn poll<'a>(&'a self, file: &'a Opened<Self>, table: &PollTable<'a>) -> u32 {
 ///         self.notice.poll(file.private(), table)
 ///     }
 /// }
@@ -171,7 +171,7 @@ impl Message {
     /// [`Operations::poll`](crate::file::Operations::poll).
     ///
     /// May sleep.
-    pub fn poll(&self, seen: &Seen, table: &PollTable) -> u32 {
+    pub fn poll<'a>(&'a self, seen: &Seen, table: &PollTable<'a>) -> u32 {
         table.wait(&self.arrived);
         match self.latest.lock().number == seen.0.load(Relaxed) {
             true => EPOLLOUT,

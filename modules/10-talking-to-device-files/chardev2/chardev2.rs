@@ -117,7 +117,7 @@ impl Operations for CharDev {
         Ok(0)
     }
 
-    fn poll(&self, file: &Opened<Self>, table: &PollTable) -> u32 {
+    fn poll<'a>(&'a self, file: &'a Opened<Self>, table: &PollTable<'a>) -> u32 {
         self.message.poll(file.private(), table)
     }
 }

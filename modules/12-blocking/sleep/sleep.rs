@@ -88,7 +88,7 @@ impl Operations for Sleep {
         Ok(self.input.set(file::take(src, LIMIT)?))
     }
 
-    fn poll(&self, file: &Opened<Self>, table: &PollTable) -> u32 {
+    fn poll<'a>(&'a self, file: &'a Opened<Self>, table: &PollTable<'a>) -> u32 {
         self.input.poll(file.private(), table)
     }
 }

@@ -170,7 +170,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// Before that it calls [`PollTable::wait`] for each queue that is woken when
     /// the answer may change. A file without this operation is always ready to be
     /// read and written.
-    fn poll(&self, _file: &Opened<Self>, _table: &PollTable) -> u32 {
+    fn poll<'a>(&'a self, _file: &'a Opened<Self>, _table: &PollTable<'a>) -> u32 {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }

@@ -16,7 +16,10 @@ use crate::{
     bindings,
     sync::WaitQueue, //
 };
-use core::cell::Cell;
+use core::{
+    cell::Cell,
+    marker::PhantomData, //
+};
 
 /// The events that [`Operations::poll`] can return, combined with `|`.
 ///
@@ -39,26 +42,88 @@ pub mod events {
 ///
 /// C header: [`include/linux/poll.h`](srctree/include/linux/poll.h)
 ///
+/// The process that polls is in a queue longer than `poll` runs. So a queue belongs to
+/// what the file has for as long as it is open, which is what `'a` stands for: it is in
+/// the data, in [`Opened::private`](super::Opened::private), or in a static.
+///
 /// # Invariants
 ///
 /// `file` and `table` belong to the same call. While this exists `file` is valid,
 /// and `table` is valid or null.
-pub struct PollTable {
+pub struct PollTable<'a> {
     file: *mut bindings::file,
     table: *mut bindings::poll_table,
     /// Events that are added to those that the file's own operation returns.
     events: Cell<u32>,
+    // A function of `&'a`, so that `'a` cannot become shorter.
+    _queues: PhantomData<fn(&'a WaitQueue)>,
 }
 
-impl PollTable {
+impl<'a> PollTable<'a> {
     /// Lets `queue` wake the process that polls, until the process stops waiting.
     /// If the queue is [closed](WaitQueue::close), the process does not wait.
     ///
     /// May sleep.
-    pub fn wait(&self, queue: &WaitQueue) {
+    ///
+    /// # Examples
+    ///
+    /// A queue of `poll`'s own does not compile:
+    ///
+    /// ```compile_fail,E0597
+    /// # use kernel::prelude::*;
+    /// # use lkm::{file::{Opened, Operations, PollTable}, sync::new_wait_queue};
+    /// struct Own;
+    ///
+    /// #[vtable]
+    /// impl Operations for Own {
+    ///     type Private = ();
+    ///
+    ///     fn poll<'a>(&'a self, _file: &'a Opened<Self>, table: &PollTable<'a>) -> u32 {
+    ///         if let Ok(queue) = KBox::pin_init(new_wait_queue!(), GFP_KERNEL) {
+    ///             table.wait(&queue);
+    ///         }
+    ///         0
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// Nor does one that may go while the file is open:
+    ///
+    /// ```compile_fail,E0597
+    /// # use kernel::{prelude::*, sync::{Arc, Mutex}};
+    /// # use lkm::{file::{Opened, Operations, PollTable}, sync::WaitQueue};
+    /// struct Changing {
+    ///     queue: Pin<KBox<Mutex<Arc<WaitQueue>>>>,
+    /// }
+    ///
+    /// #[vtable]
+    /// impl Operations for Changing {
+    ///     type Private = ();
+    ///
+    ///     fn poll<'a>(&'a self, _file: &'a Opened<Self>, table: &PollTable<'a>) -> u32 {
+    ///         let queue = self.queue.lock().clone();
+    ///         table.wait(&queue);
+    ///         0
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// And the table of a call does not become one for less:
+    ///
+    /// ```compile_fail
+    /// # use lkm::{file::PollTable, sync::WaitQueue};
+    /// fn wait_shortly<'a, 'short>(table: &PollTable<'a>, queue: &'short WaitQueue)
+    /// where
+    ///     'a: 'short,
+    /// {
+    ///     let table: &PollTable<'short> = table;
+    ///     table.wait(queue);
+    /// }
+    /// ```
+    pub fn wait(&self, queue: &'a WaitQueue) {
         if !queue.is_closed() {
-            // SAFETY: By the type invariants. The queue is pinned, and dropping
-            // it waits until no process has an entry in it.
+            // SAFETY: By the type invariants. The queue is pinned, lives as long as the
+            // file is open, and dropping it waits until no process has an entry in it.
             unsafe { bindings::poll_wait(self.file, queue.for_poll(), self.table) };
         }
         // If the queue is closed after this check, `close` sees the entry.
@@ -86,6 +151,7 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
             file: raw,
             table,
             events: Cell::new(0),
+            _queues: PhantomData,
         };
         data.poll(file, &table) | table.events.get()
     }

@@ -114,7 +114,7 @@ impl Operations for Drum {
         100
     }
 
-    fn poll(&self, file: &Opened<Self>, table: &PollTable) -> u32 {
+    fn poll<'a>(&'a self, file: &'a Opened<Self>, table: &PollTable<'a>) -> u32 {
         table.wait(&self.beaten);
         match self.beats.load(Relaxed) == file.private().0.load(Relaxed) {
             true => 0,

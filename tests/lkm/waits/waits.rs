@@ -86,7 +86,7 @@ impl Operations for Mailbox {
         Ok(0)
     }
 
-    fn poll(&self, _file: &Opened<Self>, table: &PollTable) -> u32 {
+    fn poll<'a>(&'a self, _file: &'a Opened<Self>, table: &PollTable<'a>) -> u32 {
         table.wait(&self.arrived);
         if self.letters.load(Relaxed) > 0 {
             EPOLLIN
