@@ -42,7 +42,8 @@ use crate::{
     bindings,
     context::Context,
     errno::error,
-    params, //
+    params,
+    workqueue::current_work, //
 };
 use core::{
     cell::Cell,
@@ -62,6 +63,7 @@ use kernel::{
         Atomic,
         Release, //
     },
+    task::Task,
 };
 
 /// A thing that C has.
@@ -85,14 +87,34 @@ pub(crate) unsafe trait Stop: Send + Sync + Sized + 'static {
     /// Ends all use of the value by C, and waits for that. May sleep.
     fn stop(&self);
 
+    /// Asks what `stop` will wait for to end. Can be called in any context.
+    fn ask(&self) {}
+
+    /// The task or the work item that runs the value's code, if that is always the same.
+    fn runner(&self) -> Runner {
+        ptr::null()
+    }
+
     /// Whether the caller runs in what [`stop`](Self::stop) waits for.
     fn is_within(&self) -> bool {
-        false
+        self.runner() == current_runner()
     }
 
     /// Frees what belongs to C. Called once, after [`stop`](Self::stop), when nobody
     /// uses the value any more.
     fn give_back(&self) {}
+}
+
+/// A task or a work item.
+pub(crate) type Runner = *const c_void;
+
+/// The work item that the caller runs in, or its task.
+fn current_runner() -> Runner {
+    let work = current_work();
+    match work.is_null() {
+        true => Task::current_raw().cast(),
+        false => work.cast(),
+    }
 }
 
 /// A kind of things, and its name in messages.
@@ -159,6 +181,8 @@ enum State {
 struct Kind {
     name: Name,
     owned: bool,
+    ask: unsafe fn(NonNull<Node>),
+    runner: unsafe fn(NonNull<Node>) -> Runner,
     stop: unsafe fn(NonNull<Node>),
     give_back: unsafe fn(NonNull<Node>),
     free: unsafe fn(NonNull<Node>),
@@ -173,6 +197,9 @@ struct Node {
     /// Its handle was dropped while it was being stopped, or later by one who could not
     /// free it.
     abandoned: Cell<bool>,
+    /// Who waits for its end, and the next in the list of those that somebody waits for.
+    waiter: Cell<Runner>,
+    next: Cell<*const Node>,
 }
 
 /// A thing in its own memory.
@@ -191,10 +218,28 @@ impl<T: Stop> Slot<T> {
     const KIND: &'static Kind = &Kind {
         name: T::NAME,
         owned: T::OWNED,
+        ask: Self::ask,
+        runner: Self::runner,
         stop: Self::stop,
         give_back: Self::give_back,
         free: Self::free,
     };
+
+    /// # Safety
+    ///
+    /// As [`stop`](Self::stop)'s.
+    unsafe fn ask(node: NonNull<Node>) {
+        // SAFETY: By this function's contract.
+        unsafe { node.cast::<Self>().as_ref() }.value.ask();
+    }
+
+    /// # Safety
+    ///
+    /// As [`stop`](Self::stop)'s.
+    unsafe fn runner(node: NonNull<Node>) -> Runner {
+        // SAFETY: By this function's contract.
+        unsafe { node.cast::<Self>().as_ref() }.value.runner()
+    }
 
     /// # Safety
     ///
@@ -225,7 +270,8 @@ impl<T: Stop> Slot<T> {
 /// which may sleep.
 ///
 /// Where the caller must not sleep, or runs in what it would wait for, a worker of
-/// the kernel does that a little later.
+/// the kernel does that a little later. So it does when that waits, by such drops, for
+/// the caller.
 ///
 /// # Invariants
 ///
@@ -292,13 +338,28 @@ impl<T: Stop> Alive<T> {
     ///
     /// # Errors
     ///
-    /// - `EDEADLK`: the caller runs in what this would wait for.
+    /// - `EDEADLK`: the caller runs in what this would wait for, or that waits for it.
     pub(crate) fn end(&self) -> Result {
+        // SAFETY: The handle keeps the slot.
+        self.wait(|this| unsafe { end_node(this.0.cast()) })
+    }
+
+    /// Calls `wait`, which waits for the end of the thing. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`end`](Self::end).
+    pub(crate) fn wait(&self, wait: impl FnOnce(&Self)) -> Result {
         if self.is_within() {
             return Err(error(bindings::EDEADLK));
         }
         // SAFETY: The handle keeps the slot.
-        unsafe { end_node(self.0.cast()) };
+        let node = unsafe { &self.0.as_ref().node };
+        if !locked(|list| list.begin_wait(node)) {
+            return Err(error(bindings::EDEADLK));
+        }
+        wait(self);
+        locked(|list| list.end_wait(node));
         Ok(())
     }
 
@@ -341,6 +402,8 @@ impl Node {
             kind,
             state: Cell::new(State::New),
             abandoned: Cell::new(false),
+            waiter: Cell::new(ptr::null()),
+            next: Cell::new(ptr::null()),
         }
     }
 }
@@ -383,9 +446,9 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
     // SAFETY: By this function's contract the slot is there. In states in which
     // somebody else frees it, it is not used after the lock was released.
     let it = unsafe { node.as_ref() };
-    let state = locked(|_| {
+    let state = locked(|list| {
         match it.state.get() {
-            State::Alive if elsewhere => it.state.set(State::Orphan),
+            State::Alive if elsewhere || !list.begin_wait(it) => it.state.set(State::Orphan),
             State::New | State::Alive => it.state.set(State::Dropping),
             State::Stopping => it.abandoned.set(true),
             State::Stopped => it.abandoned.set(elsewhere),
@@ -405,8 +468,9 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
                 if state == State::Dropping {
                     (it.kind.stop)(node);
                     if it.kind.owned {
-                        wait_for_files();
+                        wait_while_init_runs();
                     }
+                    locked(|list| list.end_wait(it));
                 }
                 free(node);
             }
@@ -417,6 +481,8 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
 /// The things of this module that C has.
 struct List {
     newest: Cell<*const Node>,
+    /// The last one that somebody has begun to wait for.
+    awaited: Cell<*const Node>,
     /// How many are being made.
     making: Cell<usize>,
     /// Whether anything was ever made.
@@ -436,6 +502,7 @@ unsafe impl Sync for List {}
 #[used(compiler)]
 static LIST: List = List {
     newest: Cell::new(ptr::null()),
+    awaited: Cell::new(ptr::null()),
     making: Cell::new(0),
     used: Atomic::new(0),
     closed: Atomic::new(0),
@@ -518,6 +585,54 @@ impl List {
         if let Some(older) = unsafe { older.as_ref() } {
             older.newer.set(newer);
         }
+    }
+
+    /// The caller begins to wait for the end of `node`, unless it would wait for itself:
+    /// by others that wait in this way. Then the result is `false`.
+    fn begin_wait(&self, node: &Node) -> bool {
+        let me = current_runner();
+        let mut it = node;
+        loop {
+            // SAFETY: A node that somebody waits for is not freed.
+            let runner = unsafe { (it.kind.runner)(NonNull::from(it)) };
+            if runner.is_null() {
+                break;
+            }
+            if runner == me {
+                return false;
+            }
+            match self
+                .awaited()
+                .find(|awaited| awaited.waiter.get() == runner)
+            {
+                Some(awaited) => it = awaited,
+                None => break,
+            }
+        }
+        node.waiter.set(me);
+        node.next.set(self.awaited.replace(node));
+        true
+    }
+
+    /// The wait for `node` is over, if there was one.
+    fn end_wait(&self, node: &Node) {
+        let mut place = &self.awaited;
+        // SAFETY: A node that somebody waits for is not freed.
+        while let Some(it) = unsafe { place.get().as_ref() } {
+            if ptr::eq(it, node) {
+                place.set(it.next.get());
+                return;
+            }
+            place = &it.next;
+        }
+    }
+
+    /// The nodes that somebody waits for, the last one first.
+    fn awaited(&self) -> impl Iterator<Item = &Node> {
+        // SAFETY: They are not freed meanwhile.
+        core::iter::successors(unsafe { self.awaited.get().as_ref() }, |node| unsafe {
+            node.next.get().as_ref()
+        })
     }
 
     /// The nodes, the newest first. The lock is held as long as they are used.
@@ -659,26 +774,36 @@ unsafe fn free(node: NonNull<Node>) {
     }
 }
 
-/// Waits until no file of the module is open, unless the kernel keeps the module for
-/// such files. May sleep.
+fn module_state() -> bindings::module_state {
+    // SAFETY: The module exists as long as this code.
+    unsafe { (&raw const bindings::__this_module.state).read_volatile() }
+}
+
+/// Whether files of the module are open, next to `others` who have a reference to it.
+fn has_files(others: c_int) -> bool {
+    // SAFETY: The module exists as long as this code.
+    unsafe { bindings::module_refcount(&raw mut bindings::__this_module) > others }
+}
+
+/// Waits as long as init runs and files are open. May sleep.
+///
+/// When init fails, `end` waits again: the caller may be in one of the files.
+#[inline(never)]
+fn wait_while_init_runs() {
+    // One reference belongs to the load itself.
+    while module_state() == bindings::module_state_MODULE_STATE_COMING && has_files(1) {
+        tick();
+    }
+}
+
+/// Waits until no file of the module is open. May sleep.
 ///
 /// Unload rule, we wait: the kernel drops the reference of an open file when the last
 /// call for that file has left the module's text.
-#[inline(never)]
 fn wait_for_files() {
-    let module = &raw mut bindings::__this_module;
-    loop {
-        // SAFETY: The module exists as long as this code.
-        let own = match unsafe { (&raw const (*module).state).read_volatile() } {
-            bindings::module_state_MODULE_STATE_LIVE => return,
-            bindings::module_state_MODULE_STATE_UNFORMED => 0,
-            // One reference belongs to the load itself.
-            _ => 1,
-        };
-        // SAFETY: As above.
-        if unsafe { bindings::module_refcount(module) } <= own {
-            return;
-        }
+    // When a parameter was wrong, the load still has its reference.
+    let of_load = module_state() != bindings::module_state_MODULE_STATE_UNFORMED;
+    while has_files(of_load.into()) {
         tick();
     }
 }
@@ -694,6 +819,17 @@ enum Next {
 /// Stops all things, and lets nobody make others.
 fn stop_all() {
     LIST.closed.store(1, Release);
+    locked(|list| {
+        for node in list.nodes() {
+            // SAFETY: What is on the list is not freed, and what is alive was not given
+            // back.
+            unsafe {
+                if node.as_ref().state.get() == State::Alive {
+                    (node.as_ref().kind.ask)(node);
+                }
+            }
+        }
+    });
     let mut said = false;
     loop {
         let next = locked(|list| {

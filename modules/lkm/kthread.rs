@@ -12,6 +12,7 @@ use crate::{
         tick,
         Alive,
         Name,
+        Runner,
         Stop, //
     },
     bindings,
@@ -45,6 +46,7 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
+            Full,
             Relaxed,
             Release, //
         },
@@ -104,15 +106,20 @@ pub struct KThread(Alive<Thread>);
 /// # Invariants
 ///
 /// - `task` is null or a task that was created for [`Thread::main`] with a pointer to
-///   this value. It was woken, and we have a reference to it.
+///   this value. We have a reference to it.
 /// - `closure` belongs to the thread as long as the thread exists.
 #[pin_data]
 struct Thread {
     closure: UnsafeCell<Option<KBox<dyn Closure>>>,
     task: *mut bindings::task_struct,
     state: Atomic<u32>,
+    /// Whether the thread is asked to stop.
+    asked: Atomic<u32>,
     /// What `kthread_stop()` returned.
     result: Atomic<c_int>,
+    /// Who parks the thread waits for this: it is about to park, or never will.
+    #[pin]
+    arrived: Completion,
     #[pin]
     finished: Completion,
     // The thread has a pointer to it.
@@ -138,13 +145,20 @@ unsafe impl Stop for Thread {
         if self.task.is_null() {
             return;
         }
+        self.ask();
         // From here on nobody parks or unparks it.
         loop {
             let state = self.state.load(Acquire);
             match state {
                 FINISHED => break,
-                MOVING => tick(),
-                _ if self.state.cmpxchg(state, LEAVING, Relaxed).is_ok() => break,
+                ARRIVED | MOVING => tick(),
+                _ if self.state.cmpxchg(state, LEAVING, Relaxed).is_ok() => {
+                    if state == ASKED {
+                        // Who parks it need not wait for that any more.
+                        self.arrived.complete();
+                    }
+                    break;
+                }
                 _ => {}
             }
         }
@@ -159,8 +173,17 @@ unsafe impl Stop for Thread {
         self.finished.complete_all();
     }
 
-    fn is_within(&self) -> bool {
-        self.task == Task::current_raw()
+    fn ask(&self) {
+        self.asked.store(1, Relaxed);
+        // A new one would be woken, and would run.
+        if self.state.load(Acquire) != NEW {
+            // SAFETY: By the type invariants this is a kernel thread, and it is there.
+            unsafe { bindings::lkm_kthread_interrupt(self.task) };
+        }
+    }
+
+    fn runner(&self) -> Runner {
+        self.task.cast()
     }
 
     fn give_back(&self) {
@@ -173,15 +196,20 @@ unsafe impl Stop for Thread {
 
 /// The closure has returned. The thread may be gone.
 const FINISHED: u32 = 0;
+/// The thread was created, and does not run yet.
+const NEW: u32 = 1;
 /// The closure is running.
-const RUNNING: u32 = 1;
-/// The thread is being parked or unparked. It must not end meanwhile: the thread
-/// that parks it would wait forever.
-const MOVING: u32 = 2;
+const RUNNING: u32 = 2;
+/// The closure is running, and the thread is to park.
+const ASKED: u32 = 3;
+/// The thread is about to park, and will not end before.
+const ARRIVED: u32 = 4;
 /// The thread is parked.
-const PARKED: u32 = 3;
+const PARKED: u32 = 5;
+/// The thread is being unparked.
+const MOVING: u32 = 6;
 /// The thread is being stopped.
-const LEAVING: u32 = 4;
+const LEAVING: u32 = 7;
 
 /// A closure of any type.
 trait Closure: Send {
@@ -211,7 +239,9 @@ impl KThread {
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
     {
-        Self::create(name, None, closure)
+        let thread = Self::create(name, None, closure)?;
+        thread.wake();
+        Ok(thread)
     }
 
     /// Creates a thread called `name/CPU` that runs `closure` on `cpu` only,
@@ -233,9 +263,12 @@ impl KThread {
         if !is_online(cpu) {
             return Err(EINVAL);
         }
-        Self::create(name, Some(cpu), closure)
+        let thread = Self::create(name, Some(cpu), closure)?;
+        thread.wake();
+        Ok(thread)
     }
 
+    /// Creates a thread that runs when it is [woken](Self::wake).
     fn create<F>(name: &CStr, cpu: Option<CpuId>, closure: F) -> Result<Self>
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
@@ -248,8 +281,10 @@ impl KThread {
         let thread = try_pin_init!(Thread {
             closure: UnsafeCell::new(Some(closure)),
             task: ptr::null_mut(),
-            state: Atomic::new(RUNNING),
+            state: Atomic::new(NEW),
+            asked: Atomic::new(0),
             result: Atomic::new(0),
+            arrived <- Completion::new(),
             finished <- Completion::new(),
             _pin: PhantomPinned,
         }? Error);
@@ -274,15 +309,31 @@ impl KThread {
                 // SAFETY: The thread has not been woken yet, and the CPU exists.
                 unsafe { bindings::kthread_bind(task, cpu.as_u32()) };
             }
-            // SAFETY: The task exists until it has run, and it runs after `wake_up`.
+            // SAFETY: The task exists until it has run, and it runs after it was woken.
             let task = ARef::from(unsafe { &*task.cast::<Task>() });
-            // INVARIANT: The task is woken, and we keep the reference.
+            // INVARIANT: We keep the reference.
             thread.task = task.as_ptr();
-            task.wake_up();
             mem::forget(task);
             Ok(())
         })?;
         Ok(Self(thread))
+    }
+
+    /// Lets the thread run, once after it was created.
+    fn wake(&self) {
+        // An error means that it is being stopped, which wakes it.
+        if self.0.state.cmpxchg(NEW, RUNNING, Release).is_ok() {
+            // SAFETY: By the type invariants.
+            unsafe { bindings::wake_up_process(self.0.task) };
+        }
+    }
+
+    /// Asks the thread to stop, as [`stop`](Self::stop) does, and does not wait for it.
+    /// Many threads end sooner when all are asked before one is waited for. May sleep.
+    pub fn ask_to_stop(&self) {
+        self.0.ask();
+        // An error means that it is not parked.
+        let _ = self.unpark();
     }
 
     /// Asks the thread to stop and waits until it has ended. Returns the result
@@ -291,7 +342,8 @@ impl KThread {
     /// # Errors
     ///
     /// - `EINTR`: the closure never ran, and was dropped;
-    /// - `EDEADLK`: this is the thread itself. It ends when its closure returns;
+    /// - `EDEADLK`: this is the thread itself, or the thread waits in this way for the
+    ///   caller. It ends when its closure returns;
     /// - the error that the closure returned.
     pub fn stop(self) -> Result {
         self.0.end()?;
@@ -303,13 +355,12 @@ impl KThread {
     ///
     /// # Errors
     ///
-    /// - `EDEADLK`: this is the thread itself;
+    /// - `EDEADLK`: this is the thread itself, or the thread waits in this way for the
+    ///   caller;
     /// - the error that the closure returned.
     pub fn join(self) -> Result {
-        if !self.is_current() {
-            // This is not enough: the thread may still be in the module's text.
-            self.0.finished.wait();
-        }
+        self.0.wait(|thread| thread.finished.wait())?;
+        // That is not enough: the thread may still be in the module's text.
         self.stop()
     }
 
@@ -324,31 +375,45 @@ impl KThread {
     }
 
     /// Asks the thread to park and waits until it is parked. The thread parks
-    /// when it calls [`ThisThread::park_if_asked`]. May sleep.
+    /// in [`ThisThread::sleep`] and [`ThisThread::park_if_asked`]. Other waits of the
+    /// thread go on. May sleep.
     ///
     /// # Errors
     ///
     /// - `ESRCH`: the closure has returned, or the thread is being stopped;
     /// - `EBUSY`: the thread is parked, or another thread is parking or unparking
     ///   it;
-    /// - `EDEADLK`: this is the thread itself.
+    /// - `EDEADLK`: this is the thread itself;
+    /// - `ERESTARTSYS`: the caller got a signal, or is asked to stop.
     pub fn park(&self) -> Result {
         if self.is_current() {
             return Err(error(bindings::EDEADLK));
         }
-        match self.0.state.cmpxchg(RUNNING, MOVING, Relaxed) {
+        let thread = &*self.0;
+        match thread.state.cmpxchg(RUNNING, ASKED, Full) {
             Ok(_) => {}
             Err(FINISHED | LEAVING) => return Err(ESRCH),
             Err(_) => return Err(EBUSY),
         }
-        // SAFETY: By the type invariants. By its state the thread does not end
-        // and is not parked.
-        let result = to_result(unsafe { bindings::kthread_park(self.0.task) });
-        let state = match result {
-            Ok(()) => PARKED,
-            Err(_) => RUNNING,
-        };
-        self.0.state.store(state, Release);
+        // SAFETY: By the type invariants.
+        unsafe { bindings::wake_up_process(thread.task) };
+        if let Err(error) = thread.arrived.wait_interruptible() {
+            if thread.state.cmpxchg(ASKED, RUNNING, Relaxed).is_ok() {
+                return Err(error);
+            }
+            // It has just come, or was stopped.
+            thread.arrived.wait();
+        }
+        if thread.state.load(Acquire) != ARRIVED {
+            return Err(ESRCH);
+        }
+        // SAFETY: By the type invariants. The thread waits for this.
+        let result = to_result(unsafe { bindings::kthread_park(thread.task) });
+        thread.state.xchg(PARKED, Full);
+        if thread.asked.load(Relaxed) != 0 {
+            // Who asked did not see that it is parked.
+            let _ = self.unpark();
+        }
         result
     }
 
@@ -363,7 +428,8 @@ impl KThread {
         }
         // SAFETY: By the type invariants. By its state the thread is parked.
         unsafe { bindings::kthread_unpark(self.0.task) };
-        self.0.state.store(RUNNING, Release);
+        // An error means that its closure has returned.
+        let _ = self.0.state.cmpxchg(MOVING, RUNNING, Release);
         Ok(())
     }
 }
@@ -378,16 +444,14 @@ impl Thread {
         let thread = unsafe { &*thread.cast::<Self>() };
         // SAFETY: The closure belongs to this thread, and this is called once.
         let closure = unsafe { (*thread.closure.get()).take() };
-        let this = ThisThread(NotThreadSafe);
+        let this = ThisThread(thread, NotThreadSafe);
         let result = match closure {
             Some(mut closure) => closure.call(&this),
             None => Ok(()),
         };
-        while thread.state.cmpxchg(RUNNING, FINISHED, Release).is_err() && !this.should_stop() {
-            this.park_if_asked();
-            // It is not asked to park or to stop yet, or is being unparked: this is
-            // short.
-            tick();
+        if thread.state.xchg(FINISHED, Full) == ASKED {
+            // It did not come to park.
+            thread.arrived.complete();
         }
         thread.finished.complete_all();
         from_result(|| result.map(|()| 0))
@@ -396,44 +460,56 @@ impl Thread {
 
 /// The kernel thread that runs a closure. Only the closure has it: it cannot be
 /// sent to another thread.
-pub struct ThisThread(NotThreadSafe);
+///
+/// # Invariants
+///
+/// This belongs to the current thread, which [`Thread::main`] runs for this `Thread`.
+pub struct ThisThread(*const Thread, NotThreadSafe);
 
 impl ThisThread {
     /// Whether the thread is asked to stop: the closure has to return. Does not
     /// sleep.
     pub fn should_stop(&self) -> bool {
-        // SAFETY: This value belongs to the current thread, a kernel thread, and
-        // cannot be sent to another.
-        unsafe { bindings::kthread_should_stop() }
+        self.thread().asked.load(Relaxed) != 0
+    }
+
+    fn thread(&self) -> &Thread {
+        // SAFETY: By the type invariants; it stays until the thread has ended.
+        unsafe { &*self.0 }
     }
 
     /// Parks the thread if it is asked to [park](KThread::park), until it is
     /// [unparked](KThread::unpark) or asked to stop. May sleep.
     pub fn park_if_asked(&self) {
-        // SAFETY: As above, and this may sleep.
+        let thread = self.thread();
+        if thread.state.cmpxchg(ASKED, ARRIVED, Full).is_err() {
+            return;
+        }
+        thread.arrived.complete();
+        // SAFETY: By the type invariants this is a kernel thread, and it may sleep.
         unsafe {
-            if bindings::kthread_should_park() {
-                bindings::kthread_parkme();
+            while !bindings::kthread_should_park() {
+                tick();
             }
+            bindings::kthread_parkme();
         }
     }
 
-    /// Sleeps for `timeout`, or until the thread is asked to stop or to park.
+    /// Sleeps for `timeout`, or until the thread is asked to stop. If it is asked to
+    /// [park](KThread::park) it parks meanwhile; that time does not count.
     pub fn sleep(&self, timeout: Jiffies) {
+        let state = &self.thread().state;
         let mut left = timeout.min(MAX_SCHEDULE_TIMEOUT as Jiffies) as c_long;
-        // SAFETY: As above, and this may sleep.
-        unsafe {
-            while left > 0 && !bindings::kthread_should_stop() && !bindings::kthread_should_park() {
-                left = bindings::lkm_kthread_sleep(left);
-            }
+        while left > 0 && !self.should_stop() {
+            self.park_if_asked();
+            // SAFETY: As above.
+            left = unsafe { bindings::lkm_kthread_sleep(left, state.as_ptr(), ASKED) };
         }
     }
 
-    /// Sleeps until the thread is asked to stop. Meanwhile it parks when it is
-    /// asked to.
+    /// Sleeps until the thread is asked to stop, as [`sleep`](Self::sleep) does.
     pub fn sleep_until_stop(&self) {
         while !self.should_stop() {
-            self.park_if_asked();
             self.sleep(Jiffies::MAX);
         }
     }

@@ -17,6 +17,7 @@ use crate::{
         Stop, //
     },
     bindings,
+    errno::error,
     file::{
         self,
         Callbacks,
@@ -31,7 +32,14 @@ use kernel::{
     error::to_result,
     prelude::*,
     str::CStr,
-    sync::Arc,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+    task::Task,
     types::Opaque, //
 };
 
@@ -112,13 +120,50 @@ unsafe impl<T: Operations> Stop for Device<T> {
             unsafe { bindings::misc_deregister(self.device.get()) };
         }
     }
+
+    /// The lock that an `open` has is the one that this takes.
+    fn is_within(&self) -> bool {
+        is_opening()
+    }
+}
+
+/// The task that runs an `open` of a miscellaneous device of this module. There is at
+/// most one: the kernel has one lock for all of them.
+static OPENER: Atomic<usize> = Atomic::new(0);
+
+fn current_task() -> usize {
+    Task::current_raw().addr()
+}
+
+/// Whether the caller runs in the `open` of a miscellaneous device.
+fn is_opening() -> bool {
+    OPENER.load(Relaxed) == current_task()
+}
+
+impl<T: Operations> Device<T> {
+    const OPS: &'static bindings::file_operations = &bindings::file_operations {
+        open: Some(Self::open),
+        ..*Callbacks::<T, Referenced<Devices>>::OPS
+    };
+
+    /// # Safety
+    ///
+    /// As for all [`Callbacks`].
+    unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+        OPENER.store(current_task(), Relaxed);
+        // SAFETY: By this function's contract.
+        let result = unsafe { Callbacks::<T, Referenced<Devices>>::open(inode, file) };
+        OPENER.store(0, Relaxed);
+        result
+    }
 }
 
 impl<T: Operations> Registration<T> {
     /// Creates the device and its node `/dev/<name>`.
     ///
     /// One lock covers the opening of all miscellaneous devices, so
-    /// [`Operations::open`] must not take long. May sleep.
+    /// [`Operations::open`] must not take long. It cannot create such a device; one that
+    /// it drops goes a little later. May sleep.
     ///
     /// # Errors
     ///
@@ -126,6 +171,7 @@ impl<T: Operations> Registration<T> {
     /// - `EEXIST`: there is a miscellaneous device of that name; the kernel also
     ///   prints a warning;
     /// - `EBUSY`: there is no minor number left;
+    /// - `EDEADLK`: the caller is the `open` of such a device;
     /// - `ENOMEM`;
     /// - `ESHUTDOWN`: the module is being unloaded;
     /// - the error of `data`.
@@ -137,6 +183,9 @@ impl<T: Operations> Registration<T> {
             if !file::is_name(name) {
                 return Err(EINVAL);
             }
+            if is_opening() {
+                return Err(error(bindings::EDEADLK));
+            }
             let device = try_pin_init!(Device {
                 device <- Opaque::ffi_init(|slot: *mut bindings::miscdevice| {
                     // SAFETY: All-zero is a valid `miscdevice`, and `slot` can be
@@ -147,7 +196,7 @@ impl<T: Operations> Registration<T> {
                     };
                     it.minor = bindings::MISC_DYNAMIC_MINOR as c_int;
                     it.name = name.as_char_ptr();
-                    it.fops = Callbacks::<T, Referenced<Devices>>::OPS;
+                    it.fops = Device::<T>::OPS;
                 }),
                 minor: None,
                 data: Arc::pin_init(data, GFP_KERNEL)?,

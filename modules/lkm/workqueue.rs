@@ -21,6 +21,7 @@ use crate::{
         self,
         Alive,
         Name,
+        Runner,
         Stop, //
     },
     bindings,
@@ -588,9 +589,9 @@ unsafe impl<T: WorkItem> Stop for Item<T> {
         unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
     }
 
-    fn is_within(&self) -> bool {
+    fn runner(&self) -> Runner {
         // SAFETY: This only computes an address.
-        current_work() == unsafe { &raw mut (*self.work.get()).work }
+        unsafe { &raw const (*self.work.get()).work }.cast()
     }
 }
 

@@ -28,7 +28,8 @@ void lkm_reaper_start(void);
 
 void lkm_current_comm(char *into);
 unsigned char lkm_interrupt_context_level(void);
-long lkm_kthread_sleep(long timeout);
+void lkm_kthread_interrupt(struct task_struct *task);
+long lkm_kthread_sleep(long timeout, const u32 *state, u32 until);
 void *lkm_pde_data(const struct inode *inode);
 
 unsigned long lkm_read_lock_irqsave(rwlock_t *lock);

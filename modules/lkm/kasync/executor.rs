@@ -132,6 +132,9 @@ unsafe impl Stop for Tasks {
 
     fn stop(&self) {
         let tasks = self.spawner.0.tasks.lock().take();
+        for task in tasks.iter().flatten() {
+            task.disable();
+        }
         for task in tasks.into_iter().flatten() {
             task.abort();
         }
@@ -271,6 +274,9 @@ trait Abort: Send + Sync {
     /// Ends the task. Waits until it is not running, and drops its future. May
     /// sleep.
     fn abort(&self);
+
+    /// Begins that, and does not wait. Can be called in any context.
+    fn disable(&self);
 
     /// The index of the task in `Shared::tasks`. The caller holds that lock.
     fn place(&self) -> &Atomic<usize>;
@@ -578,6 +584,11 @@ where
         // SAFETY: The item was disabled and waited for.
         unsafe { self.drop_future() };
         self.tell(Err(cancelled()));
+    }
+
+    fn disable(&self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::disable_work(self.head.work.get()) };
     }
 
     fn place(&self) -> &Atomic<usize> {

@@ -104,16 +104,16 @@ impl Group {
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
     {
         let threads = self.0.clone();
-        // Hold the lock: a thread that ends at once must find itself in the list.
-        let mut list = self.0.list.lock();
-        // Allocate first: if `push` failed, the thread would be dropped here, and
-        // would wait for the lock.
-        list.running.reserve(1, GFP_KERNEL)?;
-        let thread = KThread::spawn(name, move |this| {
+        // After an error the closure is dropped without the lock.
+        let thread = KThread::create(name, None, move |this| {
             let result = closure(this);
             threads.remove_current();
             result
         })?;
+        let mut list = self.0.list.lock();
+        list.running.reserve(1, GFP_KERNEL)?;
+        // A thread that ends at once must find itself in the list.
+        thread.wake();
         Ok(list.running.push(thread, GFP_KERNEL)?)
     }
 }
@@ -139,6 +139,9 @@ impl Drop for Group {
         // From now on no thread finds itself in the list, so none waits for
         // another.
         let list = mem::replace(&mut *self.0.list.lock(), List::EMPTY);
+        for thread in &list.running {
+            thread.ask_to_stop();
+        }
         drop(list);
     }
 }

@@ -46,3 +46,10 @@ pub(crate) const WAIT: usize = 4;
 pub(crate) const TAKE_TIME: usize = 5;
 /// Sleeps for an hour, once.
 pub(crate) const SLEEP_LONG: usize = 6;
+/// When it is to stop, waits until all [`TOGETHER`] others are to stop, too.
+pub(crate) const STOP_TOGETHER: usize = 7;
+/// Waits in a queue for half a second, and parks when it is asked to.
+pub(crate) const WAIT_IN_QUEUE: usize = 8;
+
+/// How many threads there are of those that stop together.
+pub(crate) const TOGETHER: u32 = 20;

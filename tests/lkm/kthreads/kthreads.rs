@@ -34,7 +34,11 @@ use lkm::{
         ThisThread, //
     },
     procfs,
-    sync::Completion, //
+    sync::{
+        new_wait_queue,
+        Completion,
+        WaitQueue, //
+    },
 };
 
 mod commands;
@@ -75,6 +79,10 @@ impl Drop for Owned {
 #[pin_data]
 struct Shared {
     runs: Atomic<u32>,
+    /// How many of those that stop together are to stop.
+    to_stop: Atomic<u32>,
+    #[pin]
+    queue: WaitQueue,
     #[pin]
     event: Completion,
 }
@@ -109,6 +117,27 @@ impl Shared {
                 if !this.should_stop() {
                     return Err(ETIMEDOUT);
                 }
+            }
+            STOP_TOGETHER => {
+                this.sleep_until_stop();
+                self.to_stop.fetch_add(1, Relaxed);
+                // Not for ever.
+                for _ in 0..10_000 {
+                    if self.to_stop.load(Relaxed) == TOGETHER {
+                        self.runs.fetch_add(1, Relaxed);
+                        break;
+                    }
+                    fsleep(Delta::from_millis(1));
+                }
+            }
+            WAIT_IN_QUEUE => {
+                let in_vain = || {
+                    self.runs.fetch_add(1, Relaxed);
+                    None::<()>
+                };
+                let timeout = msecs_to_jiffies(500);
+                let _ = self.queue.wait_interruptible_timeout(timeout, in_vain);
+                this.park_if_asked();
             }
             _ => return Err(EINVAL),
         }
@@ -207,6 +236,8 @@ impl kernel::InPlaceModule for KThreads {
             shared: Arc::pin_init(
                 pin_init!(Shared {
                     runs: Atomic::new(0),
+                    to_stop: Atomic::new(0),
+                    queue <- new_wait_queue!(),
                     event <- Completion::new(),
                 }),
                 GFP_KERNEL,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use rustix::{
-    process::{Pid, Signal, kill_process},
+    process::{Pid, Signal, getpid, kill_process},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
 use crate::prelude::*;
 use commands::*;
+use signals::{Reaction, react};
 
 mod commands;
 
@@ -23,6 +24,8 @@ pub const EXAMPLE: Example = Example {
         a_stop_ends_waits,
         parked_threads_do_nothing,
         parking_what_is_about_to_end,
+        parking_ends_no_wait,
+        who_parks_may_give_up,
         signals_are_no_matter,
         unloading_while_it_sleeps,
         unloading_while_it_waits,
@@ -30,6 +33,7 @@ pub const EXAMPLE: Example = Example {
         unloading_while_it_ends,
         threads_of_a_group_end,
         dropping_a_group_stops_its_threads,
+        threads_of_a_group_are_asked_together,
         unloading_while_a_group_ends,
     ],
     ..Example::EMPTY
@@ -257,6 +261,43 @@ fn parking_what_is_about_to_end(vm: &mut Vm) -> Result {
     })
 }
 
+/// A wait goes on, and does not turn into going round and round.
+fn parking_ends_no_wait(vm: &mut Vm) -> Result {
+    let (_module, threads) = load(vm)?;
+    threads.call(SPAWN, WAIT_IN_QUEUE)?;
+    eventually("its wait", || threads.get(RUNS) > 1)?;
+    threads.call(PARK, 0)?;
+    assert_eq!(state(), "P (parked)");
+    let runs = threads.get(RUNS);
+    assert!(runs < 10, "asked {runs} times");
+    threads.call(UNPARK, 0)?;
+    assert_eq!(threads.call(JOIN, 0), Ok(0));
+    Ok(())
+}
+
+/// The thread then goes on, and can be parked again.
+fn who_parks_may_give_up(vm: &mut Vm) -> Result {
+    let (_module, threads) = load(vm)?;
+    let _reacting = react(Signal::USR1, Reaction::Count)?;
+    let _mask = signals::block(Signal::USR1)?;
+    threads.call(SPAWN, WAIT)?;
+    eventually("its wait", || state() == "S (sleeping)")?;
+    for _ in 0..10 {
+        let waiter = threads.caller(PARK, 0)?;
+        kill_process(getpid(), Signal::USR1)?;
+        assert_eq!(waiter.end()?, Err(Errno::INTR));
+        assert_eq!(threads.call(UNPARK, 0), Err(Errno::INVAL));
+    }
+    // It never came to park.
+    let waiter = threads.caller(PARK, 0)?;
+    waiter.sleeps()?;
+    threads.call(COMPLETE, 0)?;
+    threads.call(COMPLETE, 0)?;
+    assert_eq!(waiter.end()?, Err(Errno::SRCH));
+    assert_eq!(threads.call(JOIN, 0), Ok(0));
+    Ok(())
+}
+
 fn signals_are_no_matter(vm: &mut Vm) -> Result {
     let (_module, threads) = load(vm)?;
     threads.call(SPAWN, WAIT)?;
@@ -344,6 +385,18 @@ fn dropping_a_group_stops_its_threads(vm: &mut Vm) -> Result {
         assert_eq!(threads.get(OWNED), 0);
         Ok(())
     })
+}
+
+/// Each waits for all the others.
+fn threads_of_a_group_are_asked_together(vm: &mut Vm) -> Result {
+    let (_module, threads) = load(vm)?;
+    for _ in 0..TOGETHER {
+        threads.call(JOIN_GROUP, STOP_TOGETHER)?;
+    }
+    eventually("the threads", || threads.get(RUNS) == TOGETHER as usize)?;
+    threads.call(DROP_GROUP, 0)?;
+    assert_eq!(threads.get(RUNS), 2 * TOGETHER as usize);
+    Ok(())
 }
 
 fn unloading_while_a_group_ends(vm: &mut Vm) -> Result {

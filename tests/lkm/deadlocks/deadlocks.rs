@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Test only: things that would wait for each other, as `kind` says.
+
+use kernel::{
+    fs::file::flags,
+    new_mutex,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+use lkm::{
+    chrdev,
+    file::{
+        File,
+        Offset,
+        Opened,
+        Operations,
+        Reader, //
+    },
+    kthread::{
+        Group,
+        KThread, //
+    },
+    miscdevice,
+    workqueue::{
+        new_work,
+        SystemQueue,
+        Work,
+        WorkItem, //
+    },
+};
+
+module! {
+    type: Deadlocks,
+    name: "deadlocks",
+    authors: ["lkmpg-rs"],
+    description: "Test only: things that would wait for each other",
+    license: "GPL",
+}
+
+lkm::params! {
+    kind: &CStr { default: c"", mode: 0, description: "What waits" },
+    fail: bool { default: false, mode: 0, description: "Whether init fails when it may" },
+}
+
+/// How many of those that are to meet have come.
+static HERE: Atomic<u32> = Atomic::new(0);
+
+fn pause() {
+    fsleep(Delta::from_millis(1));
+}
+
+/// Waits until `number` have come. Not for ever.
+fn meet(number: u32) {
+    HERE.fetch_add(1, Relaxed);
+    for _ in 0..60_000 {
+        if HERE.load(Relaxed) >= number {
+            return;
+        }
+        pause();
+    }
+    pr_err!("nobody came\n");
+}
+
+fn say(what: &str, result: Result) {
+    let errno = result.map_or_else(|error| -error.to_errno(), |()| 0);
+    pr_info!("{what}: errno {errno}\n");
+}
+
+/// A value that is initialised in place elsewhere.
+fn init<T>(init: impl Init<T, Error>) -> Result<T> {
+    Ok(KBox::into_inner(KBox::init(init, GFP_KERNEL)?))
+}
+
+/// `number` threads in a circle. At the same time each ends the next.
+fn threads(number: u32, end: fn(KThread) -> Result) -> Result<Option<KThread>> {
+    let handles = Arc::pin_init(new_mutex!(KVec::new()), GFP_KERNEL)?;
+    for place in 0..number {
+        let handles_of_all = handles.clone();
+        let thread = KThread::spawn(c"deadlocks", move |_| {
+            // The last to come is who has made them all.
+            meet(number + 1);
+            let next = {
+                let mut handles = handles_of_all.lock();
+                let handle: &mut Option<KThread> = &mut handles[((place + 1) % number) as usize];
+                handle.take()
+            };
+            meet(2 * number + 1);
+            if let Some(next) = next {
+                say("end", end(next));
+            }
+            Ok(())
+        })?;
+        handles.lock().push(Some(thread), GFP_KERNEL)?;
+    }
+    meet(number + 1);
+    Ok(None)
+}
+
+fn dropped(thread: KThread) -> Result {
+    drop(thread);
+    Ok(())
+}
+
+/// An item that drops another one when it runs.
+#[pin_data]
+struct Item {
+    #[pin]
+    other: Mutex<Option<Arc<Work<Item>>>>,
+}
+
+impl WorkItem for Item {
+    fn run(work: &Work<Self>) {
+        meet(2);
+        drop(work.other.lock().take());
+        pr_info!("dropped the other\n");
+    }
+}
+
+fn item() -> Result<Arc<Work<Item>>> {
+    let item = pin_init!(Item { other <- new_mutex!(None) });
+    Arc::init(new_work!(SystemQueue::Dfl, item), GFP_KERNEL)
+}
+
+fn items() -> Result<Option<KThread>> {
+    let (one, two) = (item()?, item()?);
+    *one.other.lock() = Some(two.clone());
+    *two.other.lock() = Some(one.clone());
+    one.enqueue();
+    two.enqueue();
+    Ok(None)
+}
+
+/// A thread that waits until another one parks, which never does.
+fn parking_in_vain() -> Result<Option<KThread>> {
+    let restless = KThread::spawn(c"deadlocks", |this| {
+        while !this.should_stop() {
+            pause();
+        }
+        Ok(())
+    })?;
+    let parking = KThread::spawn(c"deadlocks", move |this| {
+        while !this.should_stop() {
+            HERE.fetch_add(1, Relaxed);
+            say("park", restless.park());
+        }
+        Ok(())
+    })?;
+    while HERE.load(Relaxed) == 0 {
+        pause();
+    }
+    Ok(Some(parking))
+}
+
+/// Joins another closure to the group when it is dropped.
+struct Again(Arc<Group>);
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        say("again", self.0.spawn(c"deadlocks", |_| Ok(())));
+    }
+}
+
+/// A group that refuses a closure, as the module is being unloaded then.
+fn refused_by_its_group() -> Result<Option<KThread>> {
+    let group = Arc::new(Group::new()?, GFP_KERNEL)?;
+    let thread = KThread::spawn(c"deadlocks", move |this| {
+        this.sleep_until_stop();
+        let again = Again(group.clone());
+        let joined = group.spawn(c"deadlocks", move |_| {
+            drop(again);
+            Ok(())
+        });
+        say("join", joined);
+        Ok(())
+    })?;
+    // What is lost is stopped when the module has no exit function any more.
+    core::mem::forget(thread);
+    Ok(None)
+}
+
+type Slot<T> = Arc<Mutex<Option<T>>>;
+
+fn slot<T>() -> Result<Slot<T>> {
+    Arc::pin_init(new_mutex!(None), GFP_KERNEL)
+}
+
+/// A device that who opens it drops, and that cannot be opened for writing: for that it
+/// would make another one.
+struct Once(Slot<miscdevice::Registration<Once>>);
+
+#[vtable]
+impl Operations for Once {
+    type Private = ();
+
+    fn open(&self, file: &File) -> impl PinInit<(), Error> {
+        if file.flags() & flags::O_WRONLY != 0 {
+            let other = miscdevice::Registration::new(c"deadlocks-2", Self(self.0.clone()));
+            return init(other).map(drop);
+        }
+        drop(self.0.lock().take());
+        Ok(())
+    }
+}
+
+fn once() -> Result<Option<KThread>> {
+    let slot = slot()?;
+    let device = init(miscdevice::Registration::new(
+        c"deadlocks",
+        Once(slot.clone()),
+    ))?;
+    *slot.lock() = Some(device);
+    Ok(None)
+}
+
+/// A device that who writes to it drops.
+struct Written(Slot<chrdev::Registration<Written>>);
+
+#[vtable]
+impl Operations for Written {
+    type Private = ();
+
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        meet(2);
+        drop(self.0.lock().take());
+        Ok(src.len())
+    }
+}
+
+fn written() -> Result<Option<KThread>> {
+    let slot = slot()?;
+    let device = chrdev::Registration::new(c"deadlocks", Written(slot.clone()))?;
+    *slot.lock() = Some(device);
+    meet(2);
+    Ok(None)
+}
+
+struct Deadlocks {
+    _thread: Option<KThread>,
+}
+
+impl kernel::Module for Deadlocks {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let make: fn() -> Result<Option<KThread>> = kind.with(|name| match name.to_bytes() {
+            b"" => || Ok(None),
+            b"drop" => || threads(2, dropped),
+            b"stop" => || threads(2, KThread::stop),
+            b"join" => || threads(2, KThread::join),
+            b"circle" => || threads(5, dropped),
+            b"items" => items,
+            b"park" => parking_in_vain,
+            b"group" => refused_by_its_group,
+            b"misc" => once,
+            b"chrdev" => written,
+            _ => || Err(EINVAL),
+        });
+        let thread = make()?;
+        if fail.get() {
+            return Err(ENODEV);
+        }
+        Ok(Self { _thread: thread })
+    }
+}
