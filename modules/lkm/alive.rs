@@ -774,6 +774,12 @@ unsafe fn free(node: NonNull<Node>) {
     }
 }
 
+/// Whether init has succeeded, and the module is not being unloaded: files of devices keep
+/// it.
+pub(crate) fn is_live() -> bool {
+    module_state() == bindings::module_state_MODULE_STATE_LIVE
+}
+
 fn module_state() -> bindings::module_state {
     // SAFETY: The module exists as long as this code.
     unsafe { (&raw const bindings::__this_module.state).read_volatile() }

@@ -34,6 +34,7 @@
 
 use crate::{
     alive::{
+        self,
         Alive,
         Name,
         Stop, //
@@ -83,7 +84,8 @@ use kernel::{
 /// it frees the module regardless of them. *We wait* then: dropping the
 /// registration while init runs returns when no file of the module is open any
 /// more. So create the device last, when nothing else can fail. Otherwise a
-/// failing init waits until user space closes its files.
+/// failing init waits until user space closes its files; for those that wait in an
+/// operation there is [`Operations::hang_up`].
 ///
 /// # Examples
 ///
@@ -162,7 +164,7 @@ struct Chrdev<T: Operations> {
 /// A device: its data, and what leads to it.
 struct Device<T> {
     entry: Entry,
-    _data: Arc<T>,
+    data: Arc<T>,
 }
 
 // SAFETY: A class and its devices may be used and destroyed from any thread, and the
@@ -193,6 +195,11 @@ unsafe impl<T: Operations> Stop for Chrdev<T> {
             // For null this does nothing.
             bindings::class_destroy(self.class);
             if !self.cdev.is_null() {
+                if !alive::is_live() {
+                    for device in &self.devices {
+                        device.data.hang_up();
+                    }
+                }
                 bindings::lkm_cdev_del(self.cdev);
             }
             if self.major != 0 {
@@ -319,7 +326,7 @@ impl<T: Operations> Device<T> {
             type_id: TypeId::of::<T>(),
             data: Arc::as_ptr(&data).cast(),
         };
-        Ok(Self { entry, _data: data })
+        Ok(Self { entry, data })
     }
 }
 

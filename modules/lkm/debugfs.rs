@@ -121,6 +121,10 @@ unsafe impl Stop for Directory {
     const OWNED: bool = true;
 
     fn stop(&self) {
+        for kept in &self.kept {
+            // SAFETY: By its type invariants.
+            unsafe { (kept.hang_up)(kept.data) };
+        }
         // SAFETY: By the type invariants.
         unsafe { bindings::debugfs_remove(self.dir) };
     }
@@ -252,7 +256,7 @@ impl Dir {
 
 impl Directory {
     /// Keeps `data` until the files are gone. Returns its address.
-    fn keep<T: Send + Sync + 'static>(&mut self, data: Arc<T>) -> Result<*const T> {
+    fn keep<T: Operations>(&mut self, data: Arc<T>) -> Result<*const T> {
         let pointer = Arc::as_ptr(&data);
         self.kept.push(Kept::new(data), GFP_KERNEL)?;
         Ok(pointer)
@@ -263,9 +267,11 @@ impl Directory {
 ///
 /// # Invariants
 ///
-/// `data` is from `Arc::into_raw`, and `release` drops an `Arc` of that type.
+/// `data` is from `Arc::into_raw`, and `release` drops an `Arc` of that type. `hang_up` is
+/// that type's, too.
 struct Kept {
     data: *const c_void,
+    hang_up: unsafe fn(*const c_void),
     release: unsafe fn(*const c_void),
 }
 
@@ -276,7 +282,14 @@ unsafe impl Send for Kept {}
 unsafe impl Sync for Kept {}
 
 impl Kept {
-    fn new<T: Send + Sync + 'static>(data: Arc<T>) -> Self {
+    fn new<T: Operations>(data: Arc<T>) -> Self {
+        /// # Safety
+        ///
+        /// `data` is from `Arc::<T>::into_raw`.
+        unsafe fn hang_up<T: Operations>(data: *const c_void) {
+            // SAFETY: By this function's contract.
+            unsafe { &*data.cast::<T>() }.hang_up();
+        }
         /// # Safety
         ///
         /// `data` is from `Arc::<T>::into_raw`, and not used after this.
@@ -287,6 +300,7 @@ impl Kept {
         // INVARIANT: Both are for the type `T`.
         Self {
             data: Arc::into_raw(data).cast(),
+            hang_up: hang_up::<T>,
             release: release::<T>,
         }
     }

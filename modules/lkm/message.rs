@@ -57,9 +57,8 @@ pub use crate::new_message;
 /// # Unloading
 ///
 /// *We wait*, as a [`WaitQueue`] does: dropping the message waits until no process
-/// polls it. For a file in `/proc` call [`close`](Self::close) before the file
-/// goes, so that the processes leave. For a device this is not needed: an open
-/// device keeps the module.
+/// polls it. So call [`close`](Self::close) in
+/// [`Operations::hang_up`](crate::file::Operations::hang_up): the processes leave.
 ///
 /// # Examples
 ///

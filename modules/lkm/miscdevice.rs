@@ -118,6 +118,9 @@ unsafe impl<T: Operations> Stop for Device<T> {
         if self.minor.is_some() {
             // SAFETY: By the type invariants.
             unsafe { bindings::misc_deregister(self.device.get()) };
+            if !alive::is_live() {
+                self.data.hang_up();
+            }
         }
     }
 

@@ -108,8 +108,11 @@ unsafe impl<T: Contents> Stop for File<T> {
     const NAME: Name = Name::ProcFiles;
 
     fn stop(&self) {
-        // SAFETY: By the type invariants. For null this does nothing.
-        unsafe { bindings::proc_remove(self.entry) };
+        if !self.entry.is_null() {
+            self.data.hang_up();
+            // SAFETY: By the type invariants.
+            unsafe { bindings::proc_remove(self.entry) };
+        }
     }
 }
 
@@ -444,6 +447,10 @@ pub unsafe trait Contents: Send + Sync + Sized + 'static {
         parent: *mut bindings::proc_dir_entry,
         data: *const Self,
     ) -> *mut bindings::proc_dir_entry;
+
+    /// Called before the file is removed.
+    #[doc(hidden)]
+    fn hang_up(&self) {}
 }
 
 // SAFETY: The functions of the table are those for `T` and `InEntry`.
@@ -457,6 +464,10 @@ unsafe impl<T: Operations> Contents for T {
         let data = data.cast_mut().cast();
         // SAFETY: By this function's contract.
         unsafe { bindings::proc_create_data(name, mode, parent, Table::<T>::OPS, data) }
+    }
+
+    fn hang_up(&self) {
+        Operations::hang_up(self);
     }
 }
 

@@ -91,9 +91,15 @@ impl Operations for Sleep {
     fn poll<'a>(&'a self, file: &'a Opened<Self>, table: &PollTable<'a>) -> u32 {
         self.input.poll(file.private(), table)
     }
+
+    /// Nobody sleeps in the module when its file goes.
+    fn hang_up(&self) {
+        self.waitq.close();
+        self.input.close();
+    }
 }
 
-#[pin_data(PinnedDrop)]
+#[pin_data]
 struct Module {
     #[pin]
     entry: procfs::Entry<Sleep>,
@@ -114,15 +120,5 @@ impl kernel::InPlaceModule for Module {
             _removed: OnDrop(|| pr_debug!("/proc/sleep removed\n")),
             _: { pr_info!("/proc/sleep created\n") },
         })
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Module {
-    fn drop(self: Pin<&mut Self>) {
-        // Nobody sleeps in the module when its file goes.
-        let sleep = self.entry.data();
-        sleep.waitq.close();
-        sleep.input.close();
     }
 }

@@ -107,10 +107,18 @@ impl Threads {
         };
         let mut parked = self.parked.lock();
         if *parked != wanted {
-            for counter in &self.counters {
-                match wanted {
-                    true => counter.thread.park()?,
-                    false => counter.thread.unpark()?,
+            for Counter { thread, .. } in &self.counters {
+                let moved = if wanted {
+                    thread.park()
+                } else {
+                    thread.unpark()
+                };
+                // A signal ends the wait for a thread.
+                if let Err(error) = moved {
+                    for Counter { thread, .. } in &self.counters {
+                        let _ = thread.unpark();
+                    }
+                    return Err(error);
                 }
             }
             *parked = wanted;

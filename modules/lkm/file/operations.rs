@@ -173,6 +173,14 @@ pub trait Operations: Send + Sync + Sized + 'static {
     fn poll<'a>(&'a self, _file: &'a Opened<Self>, _table: &PollTable<'a>) -> u32 {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
+
+    /// Called before a file in `/proc` or debugfs is removed, which waits for all
+    /// operations that run. From now on none may wait long: waits have to end, with an
+    /// error. Operations can still begin.
+    ///
+    /// For a device it is called if init fails, which waits until the device's files are
+    /// closed. Otherwise an open file of a device keeps the module. May sleep.
+    fn hang_up(&self) {}
 }
 
 /// An open file, as its operations get it.

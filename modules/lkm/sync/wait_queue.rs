@@ -69,7 +69,7 @@ macro_rules! new_wait_queue {
 /// Dropping may sleep.
 ///
 /// Both waits can take forever. So call [`close`](Self::close) before the file
-/// goes, for instance when the module's value is dropped: this ends them.
+/// goes, in [`Operations::hang_up`](crate::file::Operations::hang_up): this ends them.
 /// Without it, a caller of `poll(2)` finds that the removed file is ready to be
 /// read and written. A caller that asked for neither is waited for until it
 /// gives up.

@@ -20,19 +20,25 @@ use kernel::{
     },
 };
 use lkm::{
-    chrdev,
+    chrdev, debugfs,
     file::{
+        mode,
         File,
         Offset,
         Opened,
         Operations,
-        Reader, //
+        Reader,
+        Writer, //
     },
     kthread::{
         Group,
         KThread, //
     },
-    miscdevice,
+    miscdevice, procfs,
+    sync::{
+        new_wait_queue,
+        WaitQueue, //
+    },
     workqueue::{
         new_work,
         SystemQueue,
@@ -246,6 +252,47 @@ fn written() -> Result<Option<KThread>> {
     Ok(None)
 }
 
+/// A file with a read that never ends.
+#[pin_data]
+struct Endless {
+    #[pin]
+    queue: WaitQueue,
+}
+
+impl Endless {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self { queue <- new_wait_queue!() })
+    }
+}
+
+#[vtable]
+impl Operations for Endless {
+    type Private = ();
+
+    fn read(&self, _file: &Opened<Self>, _pos: &mut Offset, _dst: &mut Writer) -> Result<usize> {
+        meet(2);
+        self.queue.wait_interruptible(|| None)
+    }
+
+    fn hang_up(&self) {
+        self.queue.close();
+    }
+}
+
+/// Makes such a file, and drops it when somebody reads it.
+fn read<T>(file: Result<T>) -> Result<Option<KThread>> {
+    let file = file?;
+    meet(2);
+    drop(file);
+    Ok(None)
+}
+
+fn debugfs_dir() -> Result<debugfs::Dir> {
+    let mut dir = debugfs::Dir::new(c"deadlocks")?;
+    dir.file(c"endless", mode!(0o400), Endless::new())?;
+    Ok(dir)
+}
+
 struct Deadlocks {
     _thread: Option<KThread>,
 }
@@ -263,6 +310,16 @@ impl kernel::Module for Deadlocks {
             b"group" => refused_by_its_group,
             b"misc" => once,
             b"chrdev" => written,
+            b"read-proc" => || {
+                let file = procfs::Entry::new(c"deadlocks", mode!(0o400), Endless::new());
+                read(init(file))
+            },
+            b"read-debugfs" => || read(debugfs_dir()),
+            b"read-chrdev" => || read(chrdev::Registration::new(c"deadlocks", Endless::new())),
+            b"read-misc" => || {
+                let device = miscdevice::Registration::new(c"deadlocks", Endless::new());
+                read(init(device))
+            },
             _ => || Err(EINVAL),
         });
         let thread = make()?;

@@ -10,6 +10,7 @@ pub const EXAMPLE: Example = Example {
         a_group_drops_a_closure_without_its_lock,
         a_misc_device_may_be_dropped_by_its_open,
         a_failed_init_ends_when_a_write_drops_its_device,
+        a_failed_init_ends_what_waits_in_its_files,
     ],
     ..Example::EMPTY
 };
@@ -105,4 +106,26 @@ fn a_failed_init_ends_when_a_write_drops_its_device(vm: &mut Vm) -> Result {
         assert!(!Path::new(DEVICE).exists());
         Ok(())
     })
+}
+
+fn a_failed_init_ends_what_waits_in_its_files(vm: &mut Vm) -> Result {
+    for (kind, path) in [
+        ("read-proc", "/proc/deadlocks"),
+        ("read-debugfs", "/sys/kernel/debug/deadlocks/endless"),
+        ("read-chrdev", DEVICE),
+        ("read-misc", DEVICE),
+    ] {
+        let params = format!("kind={kind} fail");
+        vm.many_rounds(30, |vm| {
+            vm.log().mark()?;
+            let params = params.clone();
+            let load = Waiter::begin(move || Module::load("deadlocks", &params).map(drop));
+            eventually("the file", || Path::new(path).exists())?;
+            assert_eq!(error_of(fs::read(path)), Some(Errno::NODEV), "{kind}");
+            let error = load.end()?.unwrap_err();
+            assert_eq!(errno(&error), Some(Errno::NODEV), "{kind}: {error:#}");
+            Ok(())
+        })?;
+    }
+    Ok(())
 }

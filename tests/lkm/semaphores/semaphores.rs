@@ -86,9 +86,15 @@ impl Operations for Place {
         }
         Ok(0)
     }
+
+    fn hang_up(&self) {
+        for _ in 0..WAITERS {
+            self.semaphore.up();
+        }
+    }
 }
 
-#[pin_data(PinnedDrop)]
+#[pin_data]
 struct Semaphores {
     #[pin]
     entry: procfs::Entry<Place>,
@@ -104,14 +110,5 @@ impl kernel::InPlaceModule for Semaphores {
         try_pin_init!(Self {
             entry <- procfs::Entry::new(c"semaphores", mode!(0o600), place),
         })
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Semaphores {
-    fn drop(self: Pin<&mut Self>) {
-        for _ in 0..WAITERS {
-            self.entry.data().semaphore.up();
-        }
     }
 }

@@ -291,9 +291,13 @@ impl Operations for Control {
         };
         Ok(done.into())
     }
+
+    fn hang_up(&self) {
+        self.shared.release.complete_all();
+    }
 }
 
-#[pin_data(PinnedDrop)]
+#[pin_data]
 struct Workqueues {
     #[pin]
     entry: procfs::Entry<Control>,
@@ -304,12 +308,5 @@ impl kernel::InPlaceModule for Workqueues {
         try_pin_init!(Self {
             entry <- procfs::Entry::new(c"workqueues", mode!(0o600), Control::new()?),
         })
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Workqueues {
-    fn drop(self: Pin<&mut Self>) {
-        self.entry.data().shared.release.complete_all();
     }
 }
