@@ -237,7 +237,7 @@ impl<T: Operations> Registration<T> {
     ///
     /// Those of [`new`](Self::new), and:
     ///
-    /// - `EINVAL`: `major` is above 511.
+    /// - `EINVAL`: `major` is above 511; the kernel also prints an error.
     pub fn with_major<E>(major: u32, name: &'static CStr, data: impl PinInit<T, E>) -> Result<Self>
     where
         Error: From<E>,

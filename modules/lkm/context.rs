@@ -72,7 +72,7 @@ impl fmt::Display for Context {
 
 /// The name of the running task, at most 15 bytes. In process context it is
 /// that of the program, thread or worker; in other contexts it is that of the
-/// task that was interrupted. Can be printed in any context.
+/// task that was interrupted, or of `ksoftirqd/N`. Can be printed in any context.
 ///
 /// # Examples
 ///

@@ -234,6 +234,7 @@ impl KThread {
     ///
     /// - `EINTR`: the caller is being killed;
     /// - `ENOMEM`: no memory;
+    /// - `EAGAIN`: there are as many threads as the kernel allows;
     /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn spawn<F>(name: &CStr, closure: F) -> Result<Self>
     where
@@ -244,17 +245,18 @@ impl KThread {
         Ok(thread)
     }
 
-    /// Creates a thread called `name/CPU` that runs `closure` on `cpu` only,
-    /// for as long as that CPU is online. Otherwise does what
-    /// [`spawn`](Self::spawn) does. May sleep.
+    /// Creates a thread called `name/CPU` that runs `closure` on `cpu` only. If that
+    /// CPU goes offline, the thread may run on every CPU from then on. Otherwise does
+    /// what [`spawn`](Self::spawn) does. May sleep.
     ///
     /// # Errors
     ///
     /// In case of an error `closure` is dropped and does not run.
     ///
-    /// - `EINVAL`: the CPU is not online;
+    /// - `EINVAL`: the CPU was not online;
     /// - `EINTR`: the caller is being killed;
     /// - `ENOMEM`: no memory;
+    /// - `EAGAIN`: there are as many threads as the kernel allows;
     /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn spawn_on<F>(cpu: CpuId, name: &CStr, closure: F) -> Result<Self>
     where

@@ -33,7 +33,11 @@
 //!
 //! When the init function fails, what it has registered so far is dropped, and
 //! the module is freed even if somebody holds a reference to it. So *owner held*
-//! is not enough at that time, and such a registration waits instead.
+//! is not enough at that time, and such a registration waits instead. If init returns
+//! `EEXIST`, `insmod` sees `EBUSY`: the module core keeps `EEXIST` for a module that is
+//! loaded already.
+//!
+//! [`limits`] says what the rule promises, and what safe code can still do.
 //!
 //! [Parameters](mod@params) are the exception. They belong to the module core,
 //! which unregisters them itself, and waits, between the exit function and the
@@ -130,6 +134,7 @@ pub mod init;
 pub mod interop;
 pub mod kasync;
 pub mod kthread;
+pub mod limits;
 pub mod message;
 pub mod miscdevice;
 #[cfg(CONFIG_INET)]

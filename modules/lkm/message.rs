@@ -10,12 +10,14 @@
 
 use crate::{
     file::{
+        self,
         events::{
             EPOLLIN,
             EPOLLOUT, //
         },
         Offset,
         PollTable,
+        Reader,
         Writer, //
     },
     sync::WaitQueue, //
@@ -66,7 +68,7 @@ pub use crate::new_message;
 /// # use kernel::prelude::*;
 /// use lkm::{
 ///     chrdev,
-///     file::{self, File, Offset, Opened, Operations, PollTable, Reader, Writer},
+///     file::{File, Offset, Opened, Operations, PollTable, Reader, Writer},
 ///     message::{new_message, Message, Seen},
 /// };
 ///
@@ -89,7 +91,7 @@ pub use crate::new_message;
 ///     }
 ///
 ///     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-///         Ok(self.notice.set(file::take(src, 80)?))
+///         self.notice.write(src, 80)
 ///     }
 ///
 ///     fn poll<'a>(&'a self, file: &'a Opened<Self>, table: &PollTable<'a>) -> u32 {
@@ -140,23 +142,33 @@ impl Message {
         len
     }
 
-    /// Copies the message from `pos` on to user space, advances `pos`, and returns
-    /// the number of bytes; 0 at the end of the message. Once the whole message was
-    /// read, `seen` has seen it. This is for
+    /// Takes the bytes of `src`, but at most `limit` of them, as the new message, and
+    /// returns how many. When there are none, the message stays. This is for
+    /// [`Operations::write`](crate::file::Operations::write).
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`file::take`]. Then the message stays, too.
+    pub fn write(&self, src: &mut Reader, limit: usize) -> Result<usize> {
+        match src.is_empty() {
+            true => Ok(0),
+            false => Ok(self.set(file::take(src, limit)?)),
+        }
+    }
+
+    /// Copies the message to user space, as [`Text::show`] does. This is for
     /// [`Operations::read`](crate::file::Operations::read).
     ///
     /// May sleep.
     ///
     /// # Errors
     ///
-    /// - `EFAULT`: a bad address. The bytes before it may have been written.
+    /// Those of [`Text::show`].
     pub fn read(&self, seen: &Seen, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let message = self.lock();
-        let read = dst.write_slice_file(&message, pos)?;
-        if *pos >= message.len() as Offset {
-            message.seen_by(seen);
-        }
-        Ok(read)
+        message.show(&message, seen, pos, dst)
     }
 
     /// Locks the message and returns it. It does not change until the result is
@@ -172,7 +184,7 @@ impl Message {
     /// May sleep.
     pub fn poll<'a>(&'a self, seen: &Seen, table: &PollTable<'a>) -> u32 {
         table.wait(&self.arrived);
-        match self.latest.lock().number == seen.0.load(Relaxed) {
+        match self.latest.lock().number == seen.whole.load(Relaxed) {
             true => EPOLLOUT,
             false => EPOLLIN | EPOLLOUT,
         }
@@ -189,9 +201,37 @@ impl Message {
 pub struct Text<'a>(MutexGuard<'a, Latest>);
 
 impl Text<'_> {
-    /// Records that `seen` has seen the message. Can be called in any context.
-    pub fn seen_by(&self, seen: &Seen) {
-        seen.0.store(self.0.number, Relaxed);
+    /// Copies `output`, which was made of this message, from `pos` on to user space,
+    /// advances `pos`, and returns the number of bytes; 0 at the end. Once all of it was
+    /// read, `seen` has seen the message.
+    ///
+    /// A file that was reading another message begins with this one at its beginning:
+    /// the position at which it stopped belongs to the other. Any other position, from
+    /// `lseek(2)` or `pread(2)`, is one in this message.
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EFAULT`: a bad address. The bytes before it may have been written.
+    pub fn show(
+        &self,
+        output: &[u8],
+        seen: &Seen,
+        pos: &mut Offset,
+        dst: &mut Writer,
+    ) -> Result<usize> {
+        let number = self.0.number;
+        if seen.at.load(Relaxed) != number && *pos == seen.end.load(Relaxed) {
+            *pos = 0;
+        }
+        let read = dst.write_slice_file(output, pos)?;
+        seen.at.store(number, Relaxed);
+        seen.end.store(*pos, Relaxed);
+        if *pos >= output.len() as Offset {
+            seen.whole.store(number, Relaxed);
+        }
+        Ok(read)
     }
 }
 
@@ -203,12 +243,23 @@ impl Deref for Text<'_> {
     }
 }
 
-/// The latest [`Message`] that an open file has seen; at first none. It is the
+/// What an open file has read of a [`Message`]; at first nothing. It is the
 /// [`Private`](crate::file::Operations::Private) of each open file.
-pub struct Seen(Atomic<u64>);
+// It changes under the message's lock.
+pub struct Seen {
+    /// The latest message that was read to its end.
+    whole: Atomic<u64>,
+    /// The message of which something was read last, and where that stopped.
+    at: Atomic<u64>,
+    end: Atomic<i64>,
+}
 
 impl Default for Seen {
     fn default() -> Self {
-        Self(Atomic::new(0))
+        Self {
+            whole: Atomic::new(0),
+            at: Atomic::new(0),
+            end: Atomic::new(0),
+        }
     }
 }

@@ -520,8 +520,8 @@ pub struct LockClasses {
 ///
 /// To have an enqueued item run first, call [`flush`](Self::flush).
 ///
-/// An item may drop itself. It does not wait then, and what is left of it is freed
-/// after it has run.
+/// An item, or anything else that runs on a workqueue, may drop items, and itself. It
+/// does not wait then: all this is done a little later.
 ///
 /// # Examples
 ///
@@ -592,6 +592,11 @@ unsafe impl<T: WorkItem> Stop for Item<T> {
     fn runner(&self) -> Runner {
         // SAFETY: This only computes an address.
         unsafe { &raw const (*self.work.get()).work }.cast()
+    }
+
+    /// True in all workers: to lock debugging the items of a `new_work!` are the same.
+    fn is_within(&self) -> bool {
+        !current_work().is_null()
     }
 }
 

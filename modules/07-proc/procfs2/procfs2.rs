@@ -54,6 +54,9 @@ impl Operations for Buffer {
     }
 
     fn write(&self, _file: &Opened<Self>, pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        if src.is_empty() {
+            return Ok(0);
+        }
         let text = file::take(src, PROCFS_MAX_SIZE - 1)?;
         pr_info!("procfile write {}\n", BStr::from_bytes(&text));
         let len = text.len();

@@ -66,6 +66,9 @@ impl Operations for Buffer {
     }
 
     fn write(&self, _file: &Opened<Self>, pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        if src.is_empty() {
+            return Ok(0);
+        }
         let text = file::take(src, PROCFS_MAX_SIZE)?;
         let len = text.len();
         *self.text.lock() = text;

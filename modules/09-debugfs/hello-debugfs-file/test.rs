@@ -59,6 +59,8 @@ fn keeps_a_message(vm: &mut Vm) -> Result {
     for text in ["hello debugfs\n", "a", "\0\0", longest.as_str()] {
         fs::write(MESSAGE, text)?;
         assert_eq!(fs::read_to_string(MESSAGE)?, text);
+        assert_eq!(writer()?.write(b"")?, 0);
+        assert_eq!(fs::read_to_string(MESSAGE)?, text);
     }
     Ok(())
 }

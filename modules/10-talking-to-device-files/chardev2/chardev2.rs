@@ -80,6 +80,9 @@ impl Operations for CharDev {
     fn write(&self, file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         let (file, buffer) = (file.address(), src.address());
         pr_info!("device_write({file},{buffer},{})\n", src.len());
+        if src.is_empty() {
+            return Ok(0);
+        }
         let mut text = file::take(src, BUF_LEN)?;
         let len = text.len();
         // The NUL that ends a string is not part of the message.

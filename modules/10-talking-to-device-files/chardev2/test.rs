@@ -32,6 +32,7 @@ pub const EXAMPLE: Example = Example {
         refuses_what_it_does_not_know,
         polls,
         polls_with_epoll,
+        each_message_is_read_from_its_beginning,
         polls_with_select,
         wakes_every_poller,
         is_open_to_all,
@@ -178,7 +179,7 @@ fn keeps_a_message(vm: &mut Vm) -> Result {
 
     let file = open()?;
     assert_eq!((&file).write(b"")?, 0);
-    assert_eq!(message(&file)?, b"");
+    assert_eq!(message(&file)?, b"Hello\n");
     // A message may contain any byte.
     assert_eq!((&file).write(b"a\0b")?, 3);
     assert_eq!(message(&file)?, b"a\0b");
@@ -372,6 +373,36 @@ fn polls(vm: &mut Vm) -> Result {
     assert_eq!(polled(&one)?, WRITABLE);
     // Who opens it later has not.
     assert_eq!(polled(open()?)?, READABLE | WRITABLE);
+    Ok(())
+}
+
+/// Who polls and reads in turn gets each message as it was written.
+fn each_message_is_read_from_its_beginning(vm: &mut Vm) -> Result {
+    let _module = vm.load("chardev2")?;
+    let (writer, mut reader) = (open()?, open()?);
+    let mut buffer = [0; 100];
+    for text in ["first", "second", "3rd", "a longer one", "", "b"] {
+        set(&writer, text.as_bytes())?;
+        assert_eq!(polled(&reader)?, READABLE | WRITABLE);
+        let len = reader.read(&mut buffer)?;
+        assert_eq!(&buffer[..len], text.as_bytes());
+        assert_eq!(polled(&reader)?, WRITABLE, "{text}");
+        assert_eq!(reader.read(&mut buffer)?, 0);
+    }
+    // What is left of a message that was replaced is lost.
+    set(&writer, b"half of it")?;
+    assert_eq!(reader.read(&mut buffer[..4])?, 4);
+    set(&writer, b"another")?;
+    let len = reader.read(&mut buffer)?;
+    assert_eq!(&buffer[..len], b"another");
+    // Other positions count in the latest one.
+    reader.seek(SeekFrom::Start(2))?;
+    set(&writer, b"0123")?;
+    let len = reader.read(&mut buffer)?;
+    assert_eq!(&buffer[..len], b"23");
+    // A write of nothing is no message.
+    assert_eq!((&writer).write(b"")?, 0);
+    assert_eq!(polled(&reader)?, WRITABLE);
     Ok(())
 }
 

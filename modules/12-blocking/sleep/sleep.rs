@@ -77,15 +77,11 @@ impl Operations for Sleep {
         for part in [b"Last input:", &input[..], b"\n"] {
             output.extend_from_slice(part, GFP_KERNEL)?;
         }
-        let read = dst.write_slice_file(&output, pos)?;
-        if *pos >= output.len() as Offset {
-            input.seen_by(file.private());
-        }
-        Ok(read)
+        input.show(&output, file.private(), pos, dst)
     }
 
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        Ok(self.input.set(file::take(src, LIMIT)?))
+        self.input.write(src, LIMIT)
     }
 
     fn poll<'a>(&'a self, file: &'a Opened<Self>, table: &PollTable<'a>) -> u32 {

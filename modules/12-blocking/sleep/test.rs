@@ -44,6 +44,7 @@ pub const EXAMPLE: Example = Example {
         other_signals_do_not_wake,
         a_waiter_can_be_killed,
         poll_says_when_there_is_input,
+        each_input_is_read_from_its_beginning,
         select_says_when_there_is_input,
         epoll_says_when_there_is_input,
         unloading_ends_waits_for_a_turn,
@@ -181,7 +182,7 @@ fn empty_reads_and_writes(vm: &mut Vm) -> Result {
     assert_eq!(file.write(&[])?, 0);
     assert_eq!(ioctl(&file, 0, Argument::None), Err(Errno::NOTTY));
     drop(file);
-    assert_eq!(contents()?, "Last input:\n");
+    assert_eq!(contents()?, "Last input:something\n");
     Ok(())
 }
 
@@ -412,6 +413,21 @@ fn poll_says_when_there_is_input(vm: &mut Vm) -> Result {
     drop(file);
     let file = open(OFlags::empty())?;
     assert_eq!(polled(&file)?, WRITABLE | READABLE);
+    Ok(())
+}
+
+fn each_input_is_read_from_its_beginning(vm: &mut Vm) -> Result {
+    let _module = vm.load("sleep")?;
+    let mut file = open(OFlags::empty())?;
+    let mut buffer = [0; 100];
+    for text in ["first", "second", "3rd", "a longer one"] {
+        file.write_all(text.as_bytes())?;
+        assert_eq!(polled(&file)?, WRITABLE | READABLE);
+        let len = file.read(&mut buffer)?;
+        assert_eq!(&buffer[..len], format!("Last input:{text}\n").as_bytes());
+        assert_eq!(polled(&file)?, WRITABLE, "{text}");
+        assert_eq!(file.read(&mut buffer)?, 0);
+    }
     Ok(())
 }
 

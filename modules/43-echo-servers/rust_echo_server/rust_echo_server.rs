@@ -38,7 +38,7 @@ lkm::params! {
     port: u16 { default: 8080, mode: 0o444, description: "Port to listen at" },
     backlog: u32 {
         default: 1024, mode: 0o444,
-        description: "How many connections may wait to be accepted"
+        description: "How many connections may wait to be accepted, less one"
     },
 }
 

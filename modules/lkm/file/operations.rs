@@ -149,7 +149,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// Called by `ioctl(2)`, which returns the result.
     ///
     /// Command numbers come from [`kernel::ioctl`]. 32-bit processes call this,
-    /// too. Their pointers are extended, but nothing else is translated. A command
+    /// too, except for a file in debugfs: there they get `ENOTTY`. Their pointers are extended, but nothing else is translated. A command
     /// number encodes the size of its argument. If that is the size of a pointer
     /// or of a `long`, a 32-bit process uses another number, and `cmd` must be
     /// compared with both. The layout of a structure with such a field differs as
@@ -168,8 +168,9 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// [`events`](super::events) for which the file is ready.
     ///
     /// Before that it calls [`PollTable::wait`] for each queue that is woken when
-    /// the answer may change. A file without this operation is always ready to be
-    /// read and written.
+    /// the answer may change. To `poll(2)` and `select(2)` a file without this operation
+    /// is always ready to be read and written. `epoll(7)` does not take a device without
+    /// it, and fails with `EPERM`.
     fn poll<'a>(&'a self, _file: &'a Opened<Self>, _table: &PollTable<'a>) -> u32 {
         build_error!(VTABLE_DEFAULT_ERROR)
     }

@@ -15,6 +15,7 @@ use core::ops::{
     DerefMut, //
 };
 use kernel::{
+    alloc::flags::__GFP_NOWARN,
     prelude::*,
     transmute::{
         AsBytes,
@@ -66,6 +67,11 @@ impl DerefMut for Reader {
     }
 }
 
+/// Zeroes, as many as user space says: too many are an error, and nothing for the log.
+fn zeroes(len: usize) -> Result<KVec<u8>> {
+    Ok(KVec::from_elem(0, len, GFP_KERNEL | __GFP_NOWARN)?)
+}
+
 /// Takes the bytes of `src`, but no more than `limit`.
 ///
 /// May sleep.
@@ -73,9 +79,9 @@ impl DerefMut for Reader {
 /// # Errors
 ///
 /// - `EFAULT`: not all of the bytes are in the process's memory;
-/// - `ENOMEM`.
+/// - `ENOMEM`: no memory, or there are more than 4 MiB.
 pub fn take(src: &mut Reader, limit: usize) -> Result<KVec<u8>> {
-    let mut bytes = KVec::from_elem(0, src.len().min(limit), GFP_KERNEL)?;
+    let mut bytes = zeroes(src.len().min(limit))?;
     src.read_slice(&mut bytes)?;
     Ok(bytes)
 }
@@ -189,9 +195,9 @@ impl Argument {
     ///
     /// - `EFAULT`: a byte before the NUL, and within `limit`, is not in the
     ///   process's memory;
-    /// - `ENOMEM`.
+    /// - `ENOMEM`: no memory, or `limit` is more than 4 MiB.
     pub fn read_string(self, limit: usize) -> Result<KVec<u8>> {
-        let mut buffer = KVec::from_elem(0, limit, GFP_KERNEL)?;
+        let mut buffer = zeroes(limit)?;
         let from = UserPtr::from_addr(self.0).as_const_ptr();
         // SAFETY: The buffer holds that many bytes. C checks the address.
         let len = unsafe {

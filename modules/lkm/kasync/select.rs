@@ -23,7 +23,8 @@ pub enum Either<A, B> {
 
 /// Waits for two futures until one of them is ready, and gives its output. If
 /// both are ready, it gives the output of `a`. After an `await` both futures
-/// are dropped. Can be called in any context.
+/// are dropped. It must not be polled again when it was ready. Can be called in any
+/// context.
 ///
 /// # Examples
 ///

@@ -98,6 +98,7 @@ impl Group {
     ///
     /// - `EINTR`: the caller is being killed;
     /// - `ENOMEM`: no memory;
+    /// - `EAGAIN`: there are as many threads as the kernel allows;
     /// - `ESHUTDOWN`: the module is being unloaded.
     pub fn spawn<F>(&self, name: &CStr, closure: F) -> Result
     where

@@ -80,7 +80,7 @@ unsafe impl Sync for Completion {}
 
 impl Completion {
     /// Creates an initialiser of a completion that is not completed. Can be
-    /// called in any context.
+    /// called in any context except NMI.
     pub fn new() -> impl PinInit<Self> {
         // INVARIANT: `inner` is initialised here.
         pin_init!(Self {

@@ -79,7 +79,7 @@ unsafe impl Sync for Semaphore {}
 
 impl Semaphore {
     /// Creates an initialiser of a semaphore with `permits` permits; more than
-    /// [`i32::MAX`] count as that many. Can be called in any context.
+    /// [`i32::MAX`] count as that many. Can be called in any context except NMI.
     pub fn new(permits: u32) -> impl PinInit<Self> {
         // C's `down_trylock()` counts with a sign.
         let permits = permits.min(i32::MAX as u32);

@@ -122,7 +122,7 @@ unsafe impl Sync for WaitQueue {}
 
 impl WaitQueue {
     /// Creates an initialiser; [`new_wait_queue!`](macro@crate::new_wait_queue)
-    /// supplies `name` and `key`. Can be called in any context.
+    /// supplies `name` and `key`. Can be called in any context except NMI.
     pub fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
             // SAFETY: `slot` can be written to; name and key are static.

@@ -21,6 +21,7 @@ use lkm::{
     file::{
         self,
         mode,
+        Argument,
         File,
         Offset,
         Opened,
@@ -108,12 +109,30 @@ impl Operations for Slow {
     }
 }
 
+/// Takes all of a write.
+struct All;
+
+#[vtable]
+impl Operations for All {
+    type Private = ();
+
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        Ok(file::take(src, usize::MAX)?.len())
+    }
+
+    fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
+        Ok(arg.read_string(cmd as usize)?.len() as u32)
+    }
+}
+
 #[pin_data(PinnedDrop)]
 struct ProcfsOps {
     #[pin]
     note: procfs::Entry<Note>,
     #[pin]
     slow: procfs::Entry<Slow>,
+    #[pin]
+    all: procfs::Entry<All>,
 }
 
 impl kernel::InPlaceModule for ProcfsOps {
@@ -131,6 +150,7 @@ impl kernel::InPlaceModule for ProcfsOps {
                 pin_init!(Note { text <- new_mutex!(KVec::new()) }),
             ),
             slow <- procfs::Entry::new(c"procfs-ops-slow", mode!(0o400), Slow),
+            all <- procfs::Entry::new(c"procfs-ops-all", mode!(0o200), All),
         })
     }
 }

@@ -10,12 +10,14 @@ pub const EXAMPLE: Example = Example {
         releases_at_the_last_close,
         releases_once_when_unloaded_while_open,
         unloading_waits_for_a_read,
+        too_much_at_once_is_an_error,
     ],
     ..Example::EMPTY
 };
 
 const NOTE: &str = "/proc/procfs-ops";
 const SLOW: &str = "/proc/procfs-ops-slow";
+const ALL: &str = "/proc/procfs-ops-all";
 
 fn bad_names_are_refused(vm: &mut Vm) -> Result {
     let _module = vm.load("procfs-ops")?;
@@ -100,5 +102,24 @@ fn unloading_waits_for_a_read(vm: &mut Vm) -> Result {
     let (mut file, read) = reader.end()??;
     assert_eq!(read, 5);
     assert_eq!(error_of(file.read(&mut [0; 8])), Some(Errno::IO));
+    Ok(())
+}
+
+/// And nothing for the log.
+fn too_much_at_once_is_an_error(vm: &mut Vm) -> Result {
+    const MIB: usize = 1 << 20;
+    let _module = vm.load("procfs-ops")?;
+    let mut file = OpenOptions::new().write(true).open(ALL)?;
+    assert_eq!(file.write(&[b'x'; 100])?, 100);
+    assert_eq!(
+        error_of(file.write(&vec![b'x'; 8 * MIB])),
+        Some(Errno::NOMEM)
+    );
+    let text = *b"a string\0";
+    let string = |limit| ioctl(&file, limit, Argument::Buffer(&mut text.clone()));
+    assert_eq!(string(100), Ok(8));
+    for limit in [8 * MIB as u32, u32::MAX] {
+        assert_eq!(string(limit), Err(Errno::NOMEM));
+    }
     Ok(())
 }

