@@ -84,20 +84,24 @@ pub(crate) unsafe trait Stop: Send + Sync + Sized + 'static {
     /// we wait for them.
     const OWNED: bool = false;
 
+    /// Whether one task or work item runs all code of the value: its
+    /// [`runner`](Self::runner).
+    const HAS_RUNNER: bool = false;
+
     /// Ends all use of the value by C, and waits for that. May sleep.
     fn stop(&self);
 
-    /// Asks what `stop` will wait for to end. Can be called in any context.
-    fn ask(&self) {}
-
-    /// The task or the work item that runs the value's code, if that is always the same.
+    /// The task or the work item that runs the value's code.
     fn runner(&self) -> Runner {
         ptr::null()
     }
 
+    /// Asks the runner to end. Can be called in any context.
+    fn ask(&self) {}
+
     /// Whether the caller runs in what [`stop`](Self::stop) waits for.
     fn is_within(&self) -> bool {
-        self.runner() == current_runner()
+        Self::HAS_RUNNER && self.runner() == current_runner()
     }
 
     /// Frees what belongs to C. Called once, after [`stop`](Self::stop), when nobody
@@ -181,11 +185,18 @@ enum State {
 struct Kind {
     name: Name,
     owned: bool,
-    ask: unsafe fn(NonNull<Node>),
-    runner: unsafe fn(NonNull<Node>) -> Runner,
+    runs: Option<&'static Runs>,
     stop: unsafe fn(NonNull<Node>),
     give_back: unsafe fn(NonNull<Node>),
     free: unsafe fn(NonNull<Node>),
+}
+
+/// What a thing has that has a runner. The others do not need this code.
+struct Runs {
+    ask: unsafe fn(NonNull<Node>),
+    runner: unsafe fn(NonNull<Node>) -> Runner,
+    begin_wait: fn(&List, &Node) -> bool,
+    end_wait: fn(&List, &Node),
 }
 
 /// A thing's place in the list. It changes under the list's lock.
@@ -218,8 +229,15 @@ impl<T: Stop> Slot<T> {
     const KIND: &'static Kind = &Kind {
         name: T::NAME,
         owned: T::OWNED,
-        ask: Self::ask,
-        runner: Self::runner,
+        runs: match T::HAS_RUNNER {
+            true => Some(&Runs {
+                ask: Self::ask,
+                runner: Self::runner,
+                begin_wait: List::begin_wait,
+                end_wait: List::end_wait,
+            }),
+            false => None,
+        },
         stop: Self::stop,
         give_back: Self::give_back,
         free: Self::free,
@@ -355,7 +373,7 @@ impl<T: Stop> Alive<T> {
         }
         // SAFETY: The handle keeps the slot.
         let node = unsafe { &self.0.as_ref().node };
-        if !locked(|list| list.begin_wait(node)) {
+        if !locked(|list| node.begin_wait(list)) {
             return Err(error(bindings::EDEADLK));
         }
         wait(self);
@@ -406,6 +424,13 @@ impl Node {
             next: Cell::new(ptr::null()),
         }
     }
+
+    /// As [`List::begin_wait`], for any thing.
+    fn begin_wait(&self, list: &List) -> bool {
+        self.kind
+            .runs
+            .is_none_or(|runs| (runs.begin_wait)(list, self))
+    }
 }
 
 /// Stops the thing for its handle, which stays.
@@ -448,7 +473,7 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
     let it = unsafe { node.as_ref() };
     let state = locked(|list| {
         match it.state.get() {
-            State::Alive if elsewhere || !list.begin_wait(it) => it.state.set(State::Orphan),
+            State::Alive if elsewhere || !it.begin_wait(list) => it.state.set(State::Orphan),
             State::New | State::Alive => it.state.set(State::Dropping),
             State::Stopping => it.abandoned.set(true),
             State::Stopped => it.abandoned.set(elsewhere),
@@ -470,7 +495,9 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
                     if it.kind.owned {
                         wait_while_init_runs();
                     }
-                    locked(|list| list.end_wait(it));
+                    if let Some(runs) = it.kind.runs {
+                        locked(|list| (runs.end_wait)(list, it));
+                    }
                 }
                 free(node);
             }
@@ -593,11 +620,9 @@ impl List {
         let me = current_runner();
         let mut it = node;
         loop {
+            let Some(runs) = it.kind.runs else { break };
             // SAFETY: A node that somebody waits for is not freed.
-            let runner = unsafe { (it.kind.runner)(NonNull::from(it)) };
-            if runner.is_null() {
-                break;
-            }
+            let runner = unsafe { (runs.runner)(NonNull::from(it)) };
             if runner == me {
                 return false;
             }
@@ -830,8 +855,9 @@ fn stop_all() {
             // SAFETY: What is on the list is not freed, and what is alive was not given
             // back.
             unsafe {
-                if node.as_ref().state.get() == State::Alive {
-                    (node.as_ref().kind.ask)(node);
+                match node.as_ref().kind.runs {
+                    Some(runs) if node.as_ref().state.get() == State::Alive => (runs.ask)(node),
+                    _ => {}
                 }
             }
         }

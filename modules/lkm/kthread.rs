@@ -140,6 +140,7 @@ unsafe impl Sync for Thread {}
 // that calls `main`, whether or not it called `main`. Nobody parks the thread then.
 unsafe impl Stop for Thread {
     const NAME: Name = Name::Threads;
+    const HAS_RUNNER: bool = true;
 
     fn stop(&self) {
         if self.task.is_null() {
@@ -465,7 +466,7 @@ impl Thread {
 ///
 /// # Invariants
 ///
-/// This belongs to the current thread, which [`Thread::main`] runs for this `Thread`.
+/// This belongs to the current thread, which `Thread::main` runs for this `Thread`.
 pub struct ThisThread(*const Thread, NotThreadSafe);
 
 impl ThisThread {

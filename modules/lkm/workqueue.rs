@@ -583,6 +583,7 @@ unsafe impl<T: WorkItem> Sync for Item<T> {}
 // queue and its timer is stopped. It stays disabled: to enqueue it does nothing.
 unsafe impl<T: WorkItem> Stop for Item<T> {
     const NAME: Name = Name::Works;
+    const HAS_RUNNER: bool = true;
 
     fn stop(&self) {
         // SAFETY: By the type invariants, and this may sleep.

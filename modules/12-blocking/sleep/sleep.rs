@@ -8,7 +8,6 @@
 use kernel::prelude::*;
 use lkm::{
     file::{
-        self,
         mode,
         File,
         Offset,
