@@ -49,6 +49,7 @@ use core::{
     cell::Cell,
     hint::black_box,
     marker::PhantomPinned,
+    mem::MaybeUninit,
     ops::Deref,
     ptr::{
         self,
@@ -188,6 +189,7 @@ struct Kind {
     runs: Option<&'static Runs>,
     stop: unsafe fn(NonNull<Node>),
     give_back: unsafe fn(NonNull<Node>),
+    drop: unsafe fn(NonNull<Node>),
     free: unsafe fn(NonNull<Node>),
 }
 
@@ -240,6 +242,7 @@ impl<T: Stop> Slot<T> {
         },
         stop: Self::stop,
         give_back: Self::give_back,
+        drop: Self::drop,
         free: Self::free,
     };
 
@@ -277,10 +280,19 @@ impl<T: Stop> Slot<T> {
 
     /// # Safety
     ///
-    /// `node` is the node of a `Self` that C does not have, and that nobody uses.
+    /// `node` is the node of a `Self` that C does not have, and whose value nobody uses
+    /// any more.
+    unsafe fn drop(node: NonNull<Node>) {
+        // SAFETY: By this function's contract.
+        unsafe { ptr::drop_in_place(&raw mut (*node.cast::<Self>().as_ptr()).value) };
+    }
+
+    /// # Safety
+    ///
+    /// `node` is the node of a `Self` whose value was dropped, and that nobody uses.
     unsafe fn free(node: NonNull<Node>) {
         // SAFETY: By this function's contract. All slots were made by a `KBox`.
-        drop(unsafe { KBox::from_raw(node.cast::<Self>().as_ptr()) });
+        drop(unsafe { KBox::from_raw(node.cast::<MaybeUninit<Self>>().as_ptr()) });
     }
 }
 
@@ -482,6 +494,9 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
         it.state.get()
     });
     match state {
+        // `end` stops it itself. To lock debugging a worker that begins then would be none
+        // of the module's.
+        State::Orphan if module_state() == bindings::module_state_MODULE_STATE_UNFORMED => {}
         // SAFETY: This can be called in any context.
         State::Orphan => unsafe { bindings::lkm_reaper_start() },
         State::Stopping => {}
@@ -794,6 +809,8 @@ unsafe fn free(node: NonNull<Node>) {
     unsafe {
         let it = node.as_ref();
         (it.kind.give_back)(node);
+        // On the list it stands for what it owns.
+        (it.kind.drop)(node);
         locked(|list| list.remove(it));
         (it.kind.free)(node);
     }
@@ -850,18 +867,6 @@ enum Next {
 /// Stops all things, and lets nobody make others.
 fn stop_all() {
     LIST.closed.store(1, Release);
-    locked(|list| {
-        for node in list.nodes() {
-            // SAFETY: What is on the list is not freed, and what is alive was not given
-            // back.
-            unsafe {
-                match node.as_ref().kind.runs {
-                    Some(runs) if node.as_ref().state.get() == State::Alive => (runs.ask)(node),
-                    _ => {}
-                }
-            }
-        }
-    });
     let mut said = false;
     loop {
         let next = locked(|list| {
@@ -882,6 +887,7 @@ fn stop_all() {
         match next {
             Next::Say => {
                 say_lost();
+                ask_all();
                 said = true;
             }
             // SAFETY: It was claimed.
@@ -890,6 +896,22 @@ fn stop_all() {
             Next::Nothing => break,
         }
     }
+}
+
+/// Asks all things that are lost to end, before one of them is waited for.
+fn ask_all() {
+    locked(|list| {
+        for node in list.nodes() {
+            // SAFETY: What is on the list is not freed, and what is alive was not given
+            // back.
+            unsafe {
+                match node.as_ref().kind.runs {
+                    Some(runs) if node.as_ref().state.get() == State::Alive => (runs.ask)(node),
+                    _ => {}
+                }
+            }
+        }
+    });
 }
 
 /// Takes on the stopping of `node`. The lock is held.

@@ -220,6 +220,7 @@ impl<T: Operations> Registration<T> {
     /// - `EINVAL`: `name` is no file name, or has more than 63 bytes;
     /// - `EEXIST`: a class of that name exists; the kernel also prints a warning;
     /// - `EBUSY`: there is no major number left;
+    /// - `EPERM`: a parameter is being set by who loads the module: init comes later;
     /// - `ENOMEM`;
     /// - `ESHUTDOWN`: the module is being unloaded;
     /// - the error of `data`.
@@ -341,6 +342,10 @@ impl<T: Operations> Chrdev<T> {
 
     /// Creates all of it. After an error `stop` takes back what there is.
     fn register(&mut self, major: u32, node: impl Fn(usize) -> Result<CString>) -> Result {
+        // SAFETY: This only reads the module's own data.
+        if !unsafe { bindings::lkm_has_kobject() } {
+            return Err(EPERM);
+        }
         self.register_major(major)?;
         self.add_cdev()?;
         // SAFETY: The name is a string that lives as long as the module.

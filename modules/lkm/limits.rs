@@ -31,7 +31,7 @@
 //! | parameters | *unregister waits*: the module core does |
 //! | threads | *unregister waits*: when the thread has left the module |
 //! | work items, closures, tasks, tasklets | *unregister waits*: when it does not run, and is in no queue |
-//! | wait queues that processes poll | *we wait*: when the last has gone |
+//! | wait queues that processes poll | *we wait*: when the last has gone. One that is lost stays in memory |
 //! | sockets that tasks wait for | *unregister waits*: its callback is taken out |
 //!
 //! # What safe code can still do
@@ -40,13 +40,17 @@
 //!
 //! - **Panic**: an index out of bounds, an overflow, `unwrap` of nothing. The kernel says
 //!   BUG, and the thread ends where it is. What it had locked stays so, and the module
-//!   can perhaps not be unloaded.
+//!   can perhaps not be unloaded. A queue that it was waiting in still has a pointer to its
+//!   stack: here the promise needs a kernel that stops then, by `panic_on_oops`.
 //! - **Wait or go on for ever**: a loop, a deadlock, an operation that nothing ends.
-//!   `rmmod` then waits, too, or is refused. What waits for itself by drops, stops and
-//!   joins alone is found, and does not wait. A file's operation that drops its own file
-//!   in `/proc`, sysfs or debugfs is not: it waits for ever.
+//!   `rmmod` then waits, too, or is refused. Threads and work items that would wait for
+//!   themselves, by drops, stops and joins of each other alone, are found, and do not
+//!   wait. Others are not: an operation that drops its own file in `/proc`, sysfs or
+//!   debugfs, or a task that drops the thread that drops its executor.
 //! - **Sleep where it must not**: in a tasklet, on a `BH` queue, with a spinlock held. The
-//!   documentation says what may sleep. A debug kernel finds it.
+//!   documentation says what may sleep. A debug kernel finds it. A function that
+//!   [`init::run`](crate::init::run()) calls must not sleep either: on a kernel without
+//!   `CONFIG_PREEMPT_RCU` the code that it goes on with may be gone then.
 //! - **Use up memory, threads or numbers.** That is an error to who asks for more,
 //!   which may be somebody else.
 //! - **Overflow the stack**: by recursion, or by variables of many KiB. The kernel stops

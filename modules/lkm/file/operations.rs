@@ -179,8 +179,9 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// operations that run. From now on none may wait long: waits have to end, with an
     /// error. Operations can still begin.
     ///
-    /// For a device it is called if init fails, which waits until the device's files are
-    /// closed. Otherwise an open file of a device keeps the module. May sleep.
+    /// For a device it is called when the device goes while init runs, as failing init
+    /// waits until its files are closed, and when the module is unloaded. In between an
+    /// open file of a device keeps the module. May sleep.
     fn hang_up(&self) {}
 }
 

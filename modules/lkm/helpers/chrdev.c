@@ -14,6 +14,12 @@ DEFINE_XARRAY(lkm_chrdevs);
 /* The kernel crate's. To lockdep the class of its lock is the kernel's. */
 void rust_helper_init_completion(struct completion *completion);
 
+/* Whether the module has its kobject: not yet when its parameters are set first. */
+bool lkm_has_kobject(void)
+{
+	return THIS_MODULE->mkobj.kobj.state_initialized;
+}
+
 /*
  * Deletes a character device, and has the module outlive it; see chrdev.rs.
  *
@@ -27,7 +33,8 @@ void lkm_cdev_del(struct cdev *cdev)
 	struct completion released;
 
 	if (!kobject_get_unless_zero(parent)) {
-		own = kzalloc(sizeof(*own), GFP_KERNEL | __GFP_NOFAIL);
+		/* What counts the module's allocations may be gone, too. */
+		own = kzalloc_noprof(sizeof(*own), GFP_KERNEL | __GFP_NOFAIL);
 		/* Lockdep does not know the module any more. */
 		rust_helper_init_completion(&released);
 		own->kobj_completion = &released;

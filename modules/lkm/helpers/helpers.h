@@ -18,6 +18,7 @@
 /* The character devices by device number; see chrdev.rs. */
 extern struct xarray lkm_chrdevs;
 void lkm_cdev_del(struct cdev *cdev);
+bool lkm_has_kobject(void);
 
 unsigned long lkm_alive_lock(void);
 void lkm_alive_unlock(unsigned long flags);

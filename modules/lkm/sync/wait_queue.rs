@@ -197,6 +197,9 @@ impl WaitQueue {
         mut ready: impl FnMut() -> Option<R>,
     ) -> Result<Option<R>> {
         might_sleep();
+        if self.is_closed() {
+            return Err(ENODEV);
+        }
         let mut entry = bindings::wait_queue_entry {
             private: current!().as_ptr().cast(),
             func: Some(bindings::woken_wake_function),

@@ -148,6 +148,61 @@ fn items() -> Result<Option<KThread>> {
     Ok(None)
 }
 
+/// An item that drops the thread that drops it.
+#[pin_data]
+struct Mixed {
+    #[pin]
+    thread: Mutex<Option<KThread>>,
+}
+
+impl WorkItem for Mixed {
+    fn run(work: &Work<Self>) {
+        let thread = work.thread.lock().take();
+        meet(2);
+        drop(thread);
+        pr_info!("dropped the other\n");
+    }
+}
+
+fn mixed() -> Result<Option<KThread>> {
+    let item = pin_init!(Mixed { thread <- new_mutex!(None) });
+    let work = Arc::init(new_work!(SystemQueue::Dfl, item), GFP_KERNEL)?;
+    let slot: Slot<Arc<Work<Mixed>>> = slot()?;
+    let owned = slot.clone();
+    let thread = KThread::spawn(c"deadlocks", move |_| {
+        let work = loop {
+            if let Some(work) = owned.lock().take() {
+                break work;
+            }
+            pause();
+        };
+        work.enqueue();
+        meet(2);
+        // This is the last reference.
+        drop(work);
+        pr_info!("dropped the other\n");
+        Ok(())
+    })?;
+    *work.thread.lock() = Some(thread);
+    *slot.lock() = Some(work);
+    Ok(None)
+}
+
+/// Threads that are lost, each of which waits until all are asked to stop.
+fn together() -> Result<Option<KThread>> {
+    const THREADS: u32 = 20;
+    for _ in 0..THREADS {
+        core::mem::forget(KThread::spawn(c"deadlocks", |this| {
+            meet(THREADS + 1);
+            this.sleep_until_stop();
+            meet(2 * THREADS + 1);
+            Ok(())
+        })?);
+    }
+    meet(THREADS + 1);
+    Ok(None)
+}
+
 /// A thread that waits until another one parks, which never does.
 fn parking_in_vain() -> Result<Option<KThread>> {
     let restless = KThread::spawn(c"deadlocks", |this| {
@@ -158,14 +213,10 @@ fn parking_in_vain() -> Result<Option<KThread>> {
     })?;
     let parking = KThread::spawn(c"deadlocks", move |this| {
         while !this.should_stop() {
-            HERE.fetch_add(1, Relaxed);
             say("park", restless.park());
         }
         Ok(())
     })?;
-    while HERE.load(Relaxed) == 0 {
-        pause();
-    }
     Ok(Some(parking))
 }
 
@@ -182,6 +233,7 @@ impl Drop for Again {
 fn refused_by_its_group() -> Result<Option<KThread>> {
     let group = Arc::new(Group::new()?, GFP_KERNEL)?;
     let thread = KThread::spawn(c"deadlocks", move |this| {
+        meet(2);
         this.sleep_until_stop();
         let again = Again(group.clone());
         let joined = group.spawn(c"deadlocks", move |_| {
@@ -191,7 +243,8 @@ fn refused_by_its_group() -> Result<Option<KThread>> {
         say("join", joined);
         Ok(())
     })?;
-    // What is lost is stopped when the module has no exit function any more.
+    meet(2);
+    // What is lost is stopped when nothing can be made any more.
     core::mem::forget(thread);
     Ok(None)
 }
@@ -306,6 +359,8 @@ impl kernel::Module for Deadlocks {
             b"join" => || threads(2, KThread::join),
             b"circle" => || threads(5, dropped),
             b"items" => items,
+            b"mixed" => mixed,
+            b"together" => together,
             b"park" => parking_in_vain,
             b"group" => refused_by_its_group,
             b"misc" => once,
@@ -324,7 +379,7 @@ impl kernel::Module for Deadlocks {
         });
         let thread = make()?;
         if fail.get() {
-            return Err(ENODEV);
+            return Err(ENOSPC);
         }
         Ok(Self { _thread: thread })
     }

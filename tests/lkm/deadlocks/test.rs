@@ -6,6 +6,7 @@ pub const EXAMPLE: Example = Example {
     tests: tests![
         threads_may_end_each_other,
         items_may_drop_each_other,
+        lost_threads_are_asked_together,
         who_parks_a_thread_in_vain_is_stopped,
         a_group_drops_a_closure_without_its_lock,
         a_misc_device_may_be_dropped_by_its_open,
@@ -22,45 +23,77 @@ fn load(vm: &mut Vm, kind: &str) -> Result<Module> {
     vm.load_with("deadlocks", &format!("kind={kind}"))
 }
 
+/// Unloads the module, in which all have met and nothing was lost.
+fn unload(vm: &mut Vm, module: Module) -> Result {
+    module.unload()?;
+    assert_eq!(vm.log().count("nobody came")?, 0);
+    assert_eq!(vm.log().count("not dropped")?, 0);
+    Ok(())
+}
+
+/// The end of an init that was to fail.
+fn has_failed(vm: &mut Vm, load: Waiter<Result>) -> Result {
+    let error = load.end()?.unwrap_err();
+    assert_eq!(errno(&error), Some(Errno::NOSPC), "{error:#}");
+    assert_eq!(vm.log().count("nobody came")?, 0);
+    Ok(())
+}
+
 fn threads_may_end_each_other(vm: &mut Vm) -> Result {
     for (kind, threads) in [("drop", 2), ("circle", 5), ("stop", 2), ("join", 2)] {
         vm.many_rounds(30, |vm| {
             let module = load(vm, kind)?;
+            let ended = "deadlocks: end: errno";
             eventually("the threads", || {
-                vm.log()
-                    .count("deadlocks: end: errno")
-                    .is_ok_and(|count| count == threads)
+                vm.log().count(ended).is_ok_and(|count| count == threads)
             })?;
-            module.unload()?;
+            unload(vm, module)?;
             // Who would have waited for itself was told.
             let refused: usize = matches!(kind, "stop" | "join").into();
             assert_eq!(vm.log().count("end: errno 35")?, refused, "{kind}"); // EDEADLK
-            assert_eq!(vm.log().count("not dropped")?, 0, "{kind}");
             Ok(())
         })?;
     }
     Ok(())
 }
 
+/// And so may an item and a thread.
 fn items_may_drop_each_other(vm: &mut Vm) -> Result {
-    vm.many_rounds(30, |vm| {
-        let module = load(vm, "items")?;
-        eventually("the items", || {
-            vm.log()
-                .count("dropped the other")
-                .is_ok_and(|count| count == 2)
+    for kind in ["items", "mixed"] {
+        vm.many_rounds(30, |vm| {
+            let module = load(vm, kind)?;
+            eventually("both", || {
+                vm.log()
+                    .count("dropped the other")
+                    .is_ok_and(|count| count == 2)
+            })?;
+            unload(vm, module)
         })?;
-        module.unload()?;
-        assert_eq!(vm.log().count("not dropped")?, 0);
-        Ok(())
-    })
+    }
+    Ok(())
+}
+
+/// Before one of them is waited for.
+fn lost_threads_are_asked_together(vm: &mut Vm) -> Result {
+    load(vm, "together")?.unload()?;
+    vm.log().expect("deadlocks: not dropped: 20 threads; ")?;
+    assert_eq!(vm.log().count("nobody came")?, 0);
+    vm.forgive_leaks();
+    Ok(())
 }
 
 /// The thread that it waits for would never park.
 fn who_parks_a_thread_in_vain_is_stopped(vm: &mut Vm) -> Result {
     vm.many_rounds(30, |vm| {
-        load(vm, "park")?.unload()?;
-        assert_eq!(vm.log().count("not dropped")?, 0);
+        let module = load(vm, "park")?;
+        // The other one waits uninterruptibly.
+        let waits = |task: &Task| task.field("State") == "S (sleeping)";
+        eventually("the wait", || {
+            live_tasks(|name| name == "deadlocks").iter().any(waits)
+        })?;
+        assert_eq!(vm.log().count("park: errno")?, 0);
+        unload(vm, module)?;
+        vm.log().expect("park: errno 512")?; // ERESTARTSYS
         Ok(())
     })
 }
@@ -79,30 +112,30 @@ fn a_misc_device_may_be_dropped_by_its_open(vm: &mut Vm) -> Result {
     vm.many_rounds(30, |vm| {
         let module = load(vm, "misc")?;
         let mut options = OpenOptions::new();
-        assert_eq!(
-            error_of(options.write(true).open(DEVICE)),
-            Some(Errno::DEADLK)
-        );
+        let opened = options.write(true).open(DEVICE);
+        assert_eq!(error_of(opened), Some(Errno::DEADLK));
         let file = File::open(DEVICE)?;
         eventually("the end of the device", || !Path::new(DEVICE).exists())?;
         drop(file);
-        module.unload()?;
-        assert_eq!(vm.log().count("not dropped")?, 0);
-        Ok(())
+        unload(vm, module)
     })
+}
+
+fn fails(kind: &str) -> Waiter<Result> {
+    let params = format!("kind={kind} fail");
+    Waiter::begin(move || Module::load("deadlocks", &params).map(drop))
 }
 
 /// That drop waits until init has ended, which waits for the file.
 fn a_failed_init_ends_when_a_write_drops_its_device(vm: &mut Vm) -> Result {
     vm.many_rounds(30, |vm| {
         vm.log().mark()?;
-        let load = Waiter::begin(|| Module::load("deadlocks", "kind=chrdev fail").map(drop));
+        let load = fails("chrdev");
         eventually("the device", || Path::new(DEVICE).exists())?;
         let mut file = OpenOptions::new().write(true).open(DEVICE)?;
         assert_eq!(file.write(b"x")?, 1);
         drop(file);
-        let error = load.end()?.unwrap_err();
-        assert_eq!(errno(&error), Some(Errno::NODEV), "{error:#}");
+        has_failed(vm, load)?;
         assert!(!Path::new(DEVICE).exists());
         Ok(())
     })
@@ -115,16 +148,13 @@ fn a_failed_init_ends_what_waits_in_its_files(vm: &mut Vm) -> Result {
         ("read-chrdev", DEVICE),
         ("read-misc", DEVICE),
     ] {
-        let params = format!("kind={kind} fail");
         vm.many_rounds(30, |vm| {
             vm.log().mark()?;
-            let params = params.clone();
-            let load = Waiter::begin(move || Module::load("deadlocks", &params).map(drop));
+            let load = fails(kind);
             eventually("the file", || Path::new(path).exists())?;
-            assert_eq!(error_of(fs::read(path)), Some(Errno::NODEV), "{kind}");
-            let error = load.end()?.unwrap_err();
-            assert_eq!(errno(&error), Some(Errno::NODEV), "{kind}: {error:#}");
-            Ok(())
+            let reader = Waiter::begin(move || error_of(fs::read(path)));
+            assert_eq!(reader.end()?, Some(Errno::NODEV), "{kind}");
+            has_failed(vm, load)
         })?;
     }
     Ok(())

@@ -44,6 +44,12 @@ module! {
 }
 
 lkm::params! {
+    early: bool {
+        default: false,
+        mode: 0,
+        description: "Makes a device before init",
+        set: make_early,
+    },
     fail: bool { default: false, mode: 0, description: "Whether init fails in the end" },
     lose: bool { default: false, mode: 0, description: "Whether init forgets the device" },
     major: u32 { default: 0, mode: 0, description: "The device's major number" },
@@ -91,6 +97,11 @@ impl Operations for Node {
     fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         dst.write_slice_file(self.0.to_bytes(), pos)
     }
+}
+
+/// The module is not yet what a device needs when the loader sets parameters.
+fn make_early(_: bool) -> Result {
+    chrdev::Registration::new(NAME, Node(c"early")).map(drop)
 }
 
 /// A directory with a file of each kind.

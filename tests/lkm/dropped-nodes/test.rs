@@ -24,8 +24,10 @@ pub const EXAMPLE: Example = Example {
         an_init_that_fails_waits_for_open_files,
         an_init_that_fails_waits_for_who_is_opening,
         a_node_made_by_hand_outlives_the_module,
+        a_node_made_by_hand_outlives_a_lost_device,
         what_is_there_already_stays,
         bad_names_are_refused,
+        no_device_is_made_before_init,
     ],
     ..Example::EMPTY
 };
@@ -146,6 +148,8 @@ const BY_HAND: &str = "/tmp/dropped-nodes";
 /// Makes a node of our own for the device.
 fn make_node() -> Result {
     fs::create_dir_all("/tmp")?;
+    // A test that failed may have left one.
+    let _ = fs::remove_file(BY_HAND);
     let mode = Mode::from(0o600);
     let device = makedev(MAJOR, 0);
     Ok(mknodat(
@@ -174,8 +178,9 @@ fn disturb(over: &AtomicBool) -> Result {
     ensure!(changed.success(), "chrt: {changed}");
     while !over.load(Ordering::Relaxed) {
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_millis(100) {}
-        thread::sleep(Duration::from_millis(3));
+        while begin.elapsed() < Duration::from_millis(50) {}
+        // The others need some of it, also where little is left of it.
+        thread::sleep(Duration::from_millis(10));
     }
     Ok(())
 }
@@ -186,7 +191,7 @@ fn disturb(over: &AtomicBool) -> Result {
 fn an_init_that_fails_waits_for_who_is_opening(vm: &mut Vm) -> Result {
     make_node()?;
     let over = Arc::new(AtomicBool::new(false));
-    let mut others: Vec<_> = (0..16)
+    let mut others: Vec<_> = (0..8)
         .map(|_| {
             let over = over.clone();
             Waiter::begin(move || {
@@ -202,7 +207,7 @@ fn an_init_that_fails_waits_for_who_is_opening(vm: &mut Vm) -> Result {
     others.push(Waiter::begin(move || disturb(&until)));
     let all = sched_getaffinity(None)?;
     run_on(1)?;
-    for _ in 0..vm.fewer(50) {
+    for _ in 0..vm.fewer(30) {
         vm.log().mark()?;
         let errno = vm.load_fails("dropped-nodes", &format!("major={MAJOR} taken"))?;
         // The kernel makes this of EEXIST, which says something else of a module.
@@ -222,31 +227,39 @@ fn an_init_that_fails_waits_for_who_is_opening(vm: &mut Vm) -> Result {
 
 /// A kernel that looks for faults keeps what the node leads to for another while.
 fn a_node_made_by_hand_outlives_the_module(vm: &mut Vm) -> Result {
+    outlives_the_module(vm, "", 6)?;
+    outlives_the_module(vm, "fail wait", 6)
+}
+
+fn a_node_made_by_hand_outlives_a_lost_device(vm: &mut Vm) -> Result {
+    outlives_the_module(vm, "fail wait lose", 2)?;
+    vm.forgive_leaks();
+    Ok(())
+}
+
+fn outlives_the_module(vm: &mut Vm, how: &str, rounds: u32) -> Result {
     make_node()?;
-    for how in ["", "fail wait", "fail wait lose"] {
-        let params = format!("major={MAJOR} {how}");
-        for _ in 0..3 {
-            vm.log().mark()?;
-            let params = params.clone();
-            let load = Waiter::begin(move || Module::load("dropped-nodes", &params));
-            eventually("the device", || File::open(BY_HAND).is_ok())?;
-            match load.end()? {
-                Ok(module) => {
-                    assert_eq!(how, "");
-                    module.unload()?;
-                }
-                Err(error) => assert_eq!(errno(&error), Some(Errno::NODEV), "{how}: {error:#}"),
+    let params = format!("major={MAJOR} {how}");
+    for _ in 0..rounds {
+        vm.log().mark()?;
+        let params = params.clone();
+        let load = Waiter::begin(move || Module::load("dropped-nodes", &params));
+        eventually("the device", || File::open(BY_HAND).is_ok())?;
+        match load.end()? {
+            Ok(module) => {
+                assert_eq!(how, "");
+                module.unload()?;
             }
-            for _ in 0..25 {
-                assert_eq!(error_of(File::open(BY_HAND)), Some(Errno::NXIO), "{how}");
-                thread::sleep(Duration::from_millis(20));
-            }
-            if how.ends_with("lose") {
-                vm.log().expect("not dropped: 1 character devices; ")?;
-            }
+            Err(error) => assert_eq!(errno(&error), Some(Errno::NODEV), "{how}: {error:#}"),
+        }
+        for _ in 0..25 {
+            assert_eq!(error_of(File::open(BY_HAND)), Some(Errno::NXIO), "{how}");
+            thread::sleep(Duration::from_millis(20));
+        }
+        if how.ends_with("lose") {
+            vm.log().expect("not dropped: 1 character devices; ")?;
         }
     }
-    vm.forgive_leaks();
     Ok(fs::remove_file(BY_HAND)?)
 }
 
@@ -263,4 +276,13 @@ fn bad_names_are_refused(vm: &mut Vm) -> Result {
     let _module = vm.load("dropped-nodes")?;
     fs::write(CONTROL, "bad")?;
     Ok(())
+}
+
+fn no_device_is_made_before_init(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| {
+        vm.log().mark()?;
+        assert_eq!(vm.load_fails("dropped-nodes", "early")?, Errno::PERM);
+        assert_eq!(texts(vm)?, ["early is gone"]);
+        Ok(())
+    })
 }

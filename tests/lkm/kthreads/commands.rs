@@ -48,7 +48,7 @@ pub(crate) const TAKE_TIME: usize = 5;
 pub(crate) const SLEEP_LONG: usize = 6;
 /// When it is to stop, waits until all [`TOGETHER`] others are to stop, too.
 pub(crate) const STOP_TOGETHER: usize = 7;
-/// Waits in a queue for half a second, and parks when it is asked to.
+/// Waits in a queue for half a second, parks when it is asked to, and begins again.
 pub(crate) const WAIT_IN_QUEUE: usize = 8;
 
 /// How many threads there are of those that stop together.

@@ -122,7 +122,7 @@ impl Shared {
                 this.sleep_until_stop();
                 self.to_stop.fetch_add(1, Relaxed);
                 // Not for ever.
-                for _ in 0..10_000 {
+                for _ in 0..30_000 {
                     if self.to_stop.load(Relaxed) == TOGETHER {
                         self.runs.fetch_add(1, Relaxed);
                         break;
@@ -131,13 +131,15 @@ impl Shared {
                 }
             }
             WAIT_IN_QUEUE => {
-                let in_vain = || {
-                    self.runs.fetch_add(1, Relaxed);
-                    None::<()>
-                };
-                let timeout = msecs_to_jiffies(500);
-                let _ = self.queue.wait_interruptible_timeout(timeout, in_vain);
-                this.park_if_asked();
+                while !this.should_stop() {
+                    let in_vain = || {
+                        self.runs.fetch_add(1, Relaxed);
+                        None::<()>
+                    };
+                    let timeout = msecs_to_jiffies(500);
+                    let _ = self.queue.wait_interruptible_timeout(timeout, in_vain);
+                    this.park_if_asked();
+                }
             }
             _ => return Err(EINVAL),
         }

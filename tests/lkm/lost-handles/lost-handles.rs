@@ -349,6 +349,7 @@ impl tasklet::Handler for Restless {
         let Some(itself) = itself else { return };
         itself.schedule();
         if self.drops {
+            drop(itself);
             pr_info!("dropped itself\n");
         }
     }
