@@ -36,7 +36,8 @@
 //!
 //! # What safe code can still do
 //!
-//! Some of this stops the machine. None of it runs code that is gone.
+//! Some of this stops the machine. None of it runs code that is gone, but for the points
+//! that say what the promise needs.
 //!
 //! - **Panic**: an index out of bounds, an overflow, `unwrap` of nothing. The kernel says
 //!   BUG, and the thread ends where it is. What it had locked stays so, and the module
@@ -51,6 +52,9 @@
 //!   documentation says what may sleep. A debug kernel finds it. A function that
 //!   [`init::run`](crate::init::run()) calls must not sleep either: on a kernel without
 //!   `CONFIG_PREEMPT_RCU` the code that it goes on with may be gone then.
+//! - **Lose a handle in an init that fails.** What it stands for is taken back after the
+//!   kernel has begun to take the module apart: here the promise needs a kernel that keeps
+//!   no code of its own for the module's calls (x86 does for the ITS mitigation).
 //! - **Use up memory, threads or numbers.** That is an error to who asks for more,
 //!   which may be somebody else.
 //! - **Overflow the stack**: by recursion, or by variables of many KiB. The kernel stops

@@ -149,11 +149,11 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// Called by `ioctl(2)`, which returns the result.
     ///
     /// Command numbers come from [`kernel::ioctl`]. 32-bit processes call this,
-    /// too, except for a file in debugfs: there they get `ENOTTY`. Their pointers are extended, but nothing else is translated. A command
-    /// number encodes the size of its argument. If that is the size of a pointer
-    /// or of a `long`, a 32-bit process uses another number, and `cmd` must be
-    /// compared with both. The layout of a structure with such a field differs as
-    /// well.
+    /// too, except for a file in debugfs: there they get `ENOTTY`. Their pointers are
+    /// extended, but nothing else is translated. A command number encodes the size of
+    /// its argument. If that is the size of a pointer or of a `long`, a 32-bit process
+    /// uses another number, and `cmd` must be compared with both. The layout of a
+    /// structure with such a field differs as well.
     ///
     /// # Errors
     ///
