@@ -322,22 +322,31 @@ fn gdb_is_told_how_to_connect() {
     let mut machine: Value = serde_json::from_slice(&machine).unwrap();
     machine["gdbinit"] = gdbinit.to_str().into();
     fs::write(vm.path().join("machine.json"), machine.to_string()).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
 
-    let option = format!("--gdb={port}");
-    let mut shell = lkmpg_in(vm.path(), &["shell", "warns", "--accel", "tcg", &option])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(shell.stderr.take().unwrap()).lines();
-    let told = lines
-        .map(Result::unwrap)
-        .find(|line| line.starts_with("gdb: in another terminal"));
-    let told = told.expect("the command is told");
+    // Any other process may take a free port before QEMU does.
+    let (mut shell, port, told) = loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let option = format!("--gdb={port}");
+        let mut shell = lkmpg_in(vm.path(), &["shell", "warns", "--accel", "tcg", &option])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let told = BufReader::new(shell.stderr.take().unwrap())
+            .lines()
+            .map(Result::unwrap)
+            .inspect(|line| said.push_str(line))
+            .find(|line| line.starts_with("gdb: in another terminal"));
+        if let Some(told) = told {
+            break (shell, port, told);
+        }
+        assert!(said.contains("Address already in use"), "{said}");
+        shell.wait().unwrap();
+    };
     assert!(told.contains(gdbinit.to_str().unwrap()), "{told}");
     TcpStream::connect(("127.0.0.1", port)).unwrap();
     shell.kill().unwrap();
