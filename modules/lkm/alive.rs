@@ -11,19 +11,13 @@
 //!
 //! # The end of the module
 //!
-//! Before the module is freed, what is still on the list is stopped, the newest
-//! first, as what depends on something is newer than it. The kernel calls two
-//! functions of ours for that:
-//!
-//! - [`leave`], in place of the module's exit function, which it calls. The module is
-//!   whole then;
-//! - [`end`], which frees a parameter that nobody can set. The module core calls it
-//!   last of all, after an init function that failed, too. Then no text of the module is
-//!   in use any more, and lost handles are lost for good: what C has allocated is freed,
-//!   but nothing is dropped, and the memory stays.
-//!
-//! From the first of them on the module is closed: a thing can no longer be made, and
-//! what makes its own successor ends.
+//! The module ends when its exit function has returned, or its init function with an
+//! error. Then, before the module core takes anything of the module away, it gets to
+//! [`finish`]. What is still on the list is stopped there, the newest first, as what
+//! depends on something is newer than it. From then on the module is closed: a thing can
+//! no longer be made, and what makes its own successor ends. When no code of the module
+//! runs any more, lost handles are lost for good: what C has allocated is freed, but
+//! nothing is dropped, and the memory stays.
 //!
 //! # States
 //!
@@ -41,6 +35,10 @@
 use crate::{
     bindings,
     context::Context,
+    entry::{
+        self,
+        Phase, //
+    },
     errno::error,
     params,
     workqueue::current_work, //
@@ -59,12 +57,7 @@ use core::{
 use kernel::{
     prelude::*,
     str::CStr,
-    sync::atomic::{
-        Acquire,
-        Atomic,
-        Release, //
-    },
-    task::Task,
+    task::Task, //
 };
 
 /// A thing that C has.
@@ -78,12 +71,6 @@ use kernel::{
 pub(crate) unsafe trait Stop: Send + Sync + Sized + 'static {
     /// What several of them are called.
     const NAME: Name;
-
-    /// Whether C takes a reference to the module where it calls the value's functions,
-    /// for an open file. The kernel gives them out while init runs, too, but frees the
-    /// module regardless of them when init fails. So then, after [`stop`](Self::stop),
-    /// we wait for them.
-    const OWNED: bool = false;
 
     /// Whether one task or work item runs all code of the value: its
     /// [`runner`](Self::runner).
@@ -185,7 +172,6 @@ enum State {
 /// What is the same for all things of a type.
 struct Kind {
     name: Name,
-    owned: bool,
     runs: Option<&'static Runs>,
     stop: unsafe fn(NonNull<Node>),
     give_back: unsafe fn(NonNull<Node>),
@@ -230,7 +216,6 @@ struct Slot<T> {
 impl<T: Stop> Slot<T> {
     const KIND: &'static Kind = &Kind {
         name: T::NAME,
-        owned: T::OWNED,
         runs: match T::HAS_RUNNER {
             true => Some(&Runs {
                 ask: Self::ask,
@@ -322,7 +307,7 @@ impl<T: Stop> Alive<T> {
     ///
     /// # Errors
     ///
-    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - `ENOMEM`;
     /// - those of `value` and of `register`. Then the thing was stopped and freed.
     pub(crate) fn new(
@@ -355,7 +340,7 @@ impl<T: Stop> Alive<T> {
     ///
     /// # Errors
     ///
-    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - those of `change`.
     pub(crate) fn change<R>(&mut self, change: impl FnOnce(Pin<&mut T>) -> Result<R>) -> Result<R> {
         let _call = Call::begin()?;
@@ -494,22 +479,16 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
         it.state.get()
     });
     match state {
-        // `end` stops it itself. To lock debugging a worker that begins then would be none
-        // of the module's.
-        State::Orphan if module_state() == bindings::module_state_MODULE_STATE_UNFORMED => {}
         // SAFETY: This can be called in any context.
         State::Orphan => unsafe { bindings::lkm_reaper_start() },
         State::Stopping => {}
-        // `end` frees it.
+        // `finish` frees it.
         State::Stopped if elsewhere => {}
         _ => {
             // SAFETY: Nobody else stops or frees a thing in this state.
             unsafe {
                 if state == State::Dropping {
                     (it.kind.stop)(node);
-                    if it.kind.owned {
-                        wait_while_init_runs();
-                    }
                     if let Some(runs) = it.kind.runs {
                         locked(|list| (runs.end_wait)(list, it));
                     }
@@ -527,45 +506,20 @@ struct List {
     awaited: Cell<*const Node>,
     /// How many are being made.
     making: Cell<usize>,
-    /// Whether anything was ever made.
-    used: Atomic<u32>,
-    /// Whether none can be made any more.
-    closed: Atomic<u32>,
-    /// The module's own exit function.
-    #[cfg(CONFIG_MODULE_UNLOAD)]
-    exit: Cell<Option<unsafe extern "C" fn()>>,
-    // Who has the list has the hook, though nobody reads this.
-    _hook: &'static params::Entry,
 }
 
 // SAFETY: Cells are only used under the lock.
 unsafe impl Sync for List {}
 
-#[used(compiler)]
 static LIST: List = List {
     newest: Cell::new(ptr::null()),
     awaited: Cell::new(ptr::null()),
     making: Cell::new(0),
-    used: Atomic::new(0),
-    closed: Atomic::new(0),
-    #[cfg(CONFIG_MODULE_UNLOAD)]
-    exit: Cell::new(None),
-    _hook: &HOOK,
 };
-
-/// The parameter that nobody can set: the name of none that is given has a `=`.
-#[used(compiler)]
-#[link_section = "__param"]
-static HOOK: params::Entry = params::Entry::hook(&bindings::kernel_param_ops {
-    flags: 0,
-    set: Some(refuse),
-    get: None,
-    free: Some(end),
-});
 
 /// Whether the module is at its end: nothing can be made any more.
 pub(crate) fn is_closed() -> bool {
-    LIST.closed.load(Acquire) != 0
+    Phase::current() == Phase::End
 }
 
 /// An initialiser of what `make` returns.
@@ -691,16 +645,13 @@ pub(crate) struct Call(());
 impl Call {
     /// # Errors
     ///
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub(crate) fn begin() -> Result<Self> {
         locked(|list| {
-            if list.closed.load(Acquire) != 0 {
-                return Err(error(bindings::ESHUTDOWN));
-            }
-            if list.used.load(Acquire) == 0 {
-                list.used.store(1, Release);
-                #[cfg(CONFIG_MODULE_UNLOAD)]
-                take_exit(list);
+            match entry::call_at_end(finish) {
+                Phase::Loading => return Err(EPERM),
+                Phase::End => return Err(error(bindings::ESHUTDOWN)),
+                Phase::Init | Phase::Live => {}
             }
             list.making.set(list.making.get().wrapping_add(1));
             Ok(Self(()))
@@ -727,57 +678,18 @@ impl Drop for Call {
     }
 }
 
-/// Puts [`leave`] in the place of the module's exit function.
-#[cfg(CONFIG_MODULE_UNLOAD)]
-fn take_exit(list: &List) {
-    // SAFETY: This is our own module. The module core reads the pointer once, and
-    // either function is good.
-    unsafe {
-        let exit = &raw mut bindings::__this_module.exit;
-        list.exit.set(exit.read());
-        exit.write_volatile(Some(leave));
-    }
-}
-
-/// The exit function of a module that has made anything.
+/// The end of a module that has made anything.
 ///
 /// # Safety
 ///
-/// The module core calls this, once.
-#[cfg(CONFIG_MODULE_UNLOAD)]
-unsafe extern "C" fn leave() {
-    if let Some(exit) = locked(|list| list.exit.get()) {
-        // SAFETY: By this function's contract.
-        unsafe { exit() };
-    }
-    stop_all();
-}
-
-/// Refuses to set the hidden parameter.
-///
-/// # Safety
-///
-/// None.
-unsafe extern "C" fn refuse(_: *const c_char, _: *const bindings::kernel_param) -> c_int {
-    EINVAL.to_errno()
-}
-
-/// Frees the hidden parameter: the end of the module.
-///
-/// # Safety
-///
-/// The module core calls this, once, right before it frees the module's memory.
-unsafe extern "C" fn end(_: *mut c_void) {
-    // Without the lock: lockdep does not know any more whose it is, and complains
-    // when it is taken for the first time.
-    if LIST.used.load(Acquire) == 0 {
-        return;
-    }
+/// The module's entry points call this, at the end. It may sleep.
+unsafe extern "C" fn finish() {
     stop_all();
     wait_for_files();
     // SAFETY: This may sleep.
     unsafe { bindings::lkm_reaper_end() };
-    // Unload rule, we wait: now no text of the module runs but this.
+    params::end();
+    // Unload rule, we wait: now no code of the module runs but this.
     // What was dropped by one who could not free it may own handles of others.
     let is_abandoned = |node: &NonNull<Node>| {
         // SAFETY: The lock is held.
@@ -819,39 +731,23 @@ unsafe fn free(node: NonNull<Node>) {
 /// Whether init has succeeded, and the module is not being unloaded: files of devices keep
 /// it.
 pub(crate) fn is_live() -> bool {
-    module_state() == bindings::module_state_MODULE_STATE_LIVE
-}
-
-fn module_state() -> bindings::module_state {
     // SAFETY: The module exists as long as this code.
-    unsafe { (&raw const bindings::__this_module.state).read_volatile() }
-}
-
-/// Whether files of the module are open, next to `others` who have a reference to it.
-fn has_files(others: c_int) -> bool {
-    // SAFETY: The module exists as long as this code.
-    unsafe { bindings::module_refcount(&raw mut bindings::__this_module) > others }
-}
-
-/// Waits as long as init runs and files are open. May sleep.
-///
-/// When init fails, `end` waits again: the caller may be in one of the files.
-#[inline(never)]
-fn wait_while_init_runs() {
-    // One reference belongs to the load itself.
-    while module_state() == bindings::module_state_MODULE_STATE_COMING && has_files(1) {
-        tick();
-    }
+    let state = unsafe { (&raw const bindings::__this_module.state).read_volatile() };
+    state == bindings::module_state_MODULE_STATE_LIVE
 }
 
 /// Waits until no file of the module is open. May sleep.
 ///
+/// An open file has a reference to the module. The kernel gives them out while init
+/// runs, too, but frees the module regardless of them when init fails.
+///
 /// Unload rule, we wait: the kernel drops the reference of an open file when the last
 /// call for that file has left the module's text.
 fn wait_for_files() {
-    // When a parameter was wrong, the load still has its reference.
-    let of_load = module_state() != bindings::module_state_MODULE_STATE_UNFORMED;
-    while has_files(of_load.into()) {
+    // One reference belongs to the load itself.
+    const OTHERS: c_int = 1;
+    // SAFETY: The module exists as long as this code.
+    while unsafe { bindings::module_refcount(&raw mut bindings::__this_module) } > OTHERS {
         tick();
     }
 }
@@ -864,9 +760,8 @@ enum Next {
     Nothing,
 }
 
-/// Stops all things, and lets nobody make others.
+/// Stops all things.
 fn stop_all() {
-    LIST.closed.store(1, Release);
     let mut said = false;
     loop {
         let next = locked(|list| {

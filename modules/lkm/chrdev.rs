@@ -81,10 +81,9 @@ use kernel::{
 /// nodes go away; open files still work, with their own reference to the data.
 ///
 /// The kernel gives out such references while init runs, too, but when init fails
-/// it frees the module regardless of them. *We wait* then: dropping the
-/// registration while init runs returns when no file of the module is open any
-/// more. So create the device last, when nothing else can fail. Otherwise a
-/// failing init waits until user space closes its files; for those that wait in an
+/// it frees the module regardless of them. *We wait* then, until no file of the module
+/// is open any more. So create the device last, when nothing else can fail. Otherwise
+/// a failing init waits until user space closes its files; for those that wait in an
 /// operation there is [`Operations::hang_up`].
 ///
 /// # Examples
@@ -179,7 +178,6 @@ unsafe impl<T: Operations> Sync for Chrdev<T> {}
 // classes and devices are the kernel's, not the module's.
 unsafe impl<T: Operations> Stop for Chrdev<T> {
     const NAME: Name = Name::Chrdevs;
-    const OWNED: bool = true;
 
     fn stop(&self) {
         // SAFETY: By the type invariants all of this is there. What leads to the
@@ -200,7 +198,10 @@ unsafe impl<T: Operations> Stop for Chrdev<T> {
                         device.data.hang_up();
                     }
                 }
-                bindings::lkm_cdev_del(self.cdev);
+                // The reference to the parent is the cdev's: its release puts it.
+                let kobject = &raw mut bindings::__this_module.mkobj.kobj;
+                bindings::cdev_set_parent(self.cdev, bindings::kobject_get(kobject));
+                bindings::cdev_del(self.cdev);
             }
             if self.major != 0 {
                 bindings::unregister_chrdev_region(self.dev(0), self.count());
@@ -220,9 +221,8 @@ impl<T: Operations> Registration<T> {
     /// - `EINVAL`: `name` is no file name, or has more than 63 bytes;
     /// - `EEXIST`: a class of that name exists; the kernel also prints a warning;
     /// - `EBUSY`: there is no major number left;
-    /// - `EPERM`: a parameter is being set by who loads the module: init comes later;
     /// - `ENOMEM`;
-    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `data`.
     pub fn new<E>(name: &'static CStr, data: impl PinInit<T, E>) -> Result<Self>
     where
@@ -342,10 +342,6 @@ impl<T: Operations> Chrdev<T> {
 
     /// Creates all of it. After an error `stop` takes back what there is.
     fn register(&mut self, major: u32, node: impl Fn(usize) -> Result<CString>) -> Result {
-        // SAFETY: This only reads the module's own data.
-        if !unsafe { bindings::lkm_has_kobject() } {
-            return Err(EPERM);
-        }
         self.register_major(major)?;
         self.add_cdev()?;
         // SAFETY: The name is a string that lives as long as the module.

@@ -67,9 +67,8 @@ use kernel::{
 /// forever.
 ///
 /// The kernel gives out references to the module while init runs, too, but when
-/// init fails it frees the module regardless of them. *We wait* then: dropping
-/// the directory while init runs returns when no file of the module is open any
-/// more.
+/// init fails it frees the module regardless of them. *We wait* then, until no file of
+/// the module is open any more.
 ///
 /// # Examples
 ///
@@ -118,7 +117,6 @@ unsafe impl Sync for Directory {}
 // reference to the data. For null and an error it does nothing.
 unsafe impl Stop for Directory {
     const NAME: Name = Name::DebugfsDirs;
-    const OWNED: bool = true;
 
     fn stop(&self) {
         for kept in &self.kept {
@@ -137,7 +135,7 @@ impl Dir {
     ///
     /// - `EINVAL`: no file can have that name;
     /// - `ENOMEM`: no memory for what the module has of the directory;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn new(name: &CStr) -> Result<Self> {
         check(name)?;
         let directory = try_init!(Directory {
@@ -161,7 +159,7 @@ impl Dir {
     /// # Errors
     ///
     /// - `EINVAL`: no file can have that name;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn u32(&self, name: &CStr, mode: Mode, value: &'static Atomic<u32>) -> Result {
         check(name)?;
         let _call = Call::begin()?;
@@ -186,7 +184,7 @@ impl Dir {
     /// # Errors
     ///
     /// - `EINVAL`: no file can have that name;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn bool(&self, name: &CStr, mode: Mode, value: &'static Atomic<bool>) -> Result {
         check(name)?;
         let _call = Call::begin()?;
@@ -212,7 +210,7 @@ impl Dir {
     ///
     /// - `EINVAL`: no file can have that name;
     /// - `ENOMEM`;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn blob(&mut self, name: &CStr, mode: Mode, bytes: &'static [u8]) -> Result {
         self.file(name, mode, Blob(bytes))
     }
@@ -223,7 +221,7 @@ impl Dir {
     ///
     /// - `EINVAL`: no file can have that name;
     /// - `ENOMEM`;
-    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `data`.
     pub fn file<T, E>(&mut self, name: &CStr, mode: Mode, data: impl PinInit<T, E>) -> Result
     where

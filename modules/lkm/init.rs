@@ -13,14 +13,25 @@
 //! Nothing is registered here, so nothing can be called when the module is
 //! unloaded. The code and data are gone long before that.
 
-use crate::bindings;
+use crate::{
+    alive,
+    entry::{
+        self,
+        Phase, //
+    },
+};
 use core::{
     cell::UnsafeCell,
     marker::PhantomData, //
 };
 use kernel::{
     prelude::*,
-    sync::rcu,
+    sync::atomic::{
+        Acquire,
+        Atomic,
+        Relaxed,
+        Release, //
+    },
     types::NotThreadSafe, //
 };
 
@@ -61,8 +72,8 @@ impl<T: Copy> Data<T> {
 
 /// Calls a function that [`init!`](crate::init!) has put into `.init.text`.
 ///
-/// `f` runs in an RCU read-side critical section, so it must not sleep. This
-/// function itself can be called in any context.
+/// Can be called in any context, and `f` may do what the caller may. Init does not
+/// return to the module core before `f` has returned, so `f` must not wait for that.
 ///
 /// # Errors
 ///
@@ -84,16 +95,28 @@ impl<T: Copy> Data<T> {
 #[link_section = ".ref.text"]
 #[inline(never)]
 pub fn run<R>(f: impl FnOnce(&Init<'_>) -> R) -> Result<R> {
-    let _rcu = rcu::read_lock();
-    // SAFETY: This is the module that this code is part of. Its state is an
-    // integer that the module core changes with one store.
-    let state = unsafe { (&raw const bindings::__this_module.state).read_volatile() };
-    if state != bindings::module_state_MODULE_STATE_COMING {
-        return Err(EPERM);
+    RUNNING.add(1, Relaxed);
+    let result = match entry::call_after_init(wait) {
+        // INVARIANT: `wait` returns before the module core frees the sections.
+        Phase::Loading | Phase::Init => Ok(f(&Init(PhantomData, NotThreadSafe))),
+        _ => Err(EPERM),
+    };
+    RUNNING.fetch_sub(1, Release);
+    result
+}
+
+/// How many calls of [`run`](run()) there are.
+static RUNNING: Atomic<i32> = Atomic::new(0);
+
+/// Waits until none of them runs what init has.
+///
+/// # Safety
+///
+/// The module's entry point calls this, which may sleep.
+unsafe extern "C" fn wait() {
+    while RUNNING.load(Acquire) != 0 {
+        alive::tick();
     }
-    // INVARIANT: The module core first changes the state, then waits for all RCU
-    // readers, and then frees the sections. We are such a reader.
-    Ok(f(&Init(PhantomData, NotThreadSafe)))
 }
 
 /// Puts variables into `.init.data` and functions into `.init.text`.

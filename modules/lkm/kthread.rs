@@ -229,6 +229,9 @@ impl KThread {
     /// `/proc/PID/comm` shows the name, cut after 63 bytes;
     /// [`CurrentName`](crate::context::CurrentName) gives 15 bytes of it.
     ///
+    /// A closure that captures more than 1 KiB does not compile: a kernel stack has room
+    /// for few such. What is big belongs into a `KBox` or a `KVec`.
+    ///
     /// # Errors
     ///
     /// In case of an error `closure` is dropped and does not run.
@@ -236,7 +239,7 @@ impl KThread {
     /// - `EINTR`: the caller is being killed;
     /// - `ENOMEM`: no memory;
     /// - `EAGAIN`: there are as many threads as the kernel allows;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn spawn<F>(name: &CStr, closure: F) -> Result<Self>
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
@@ -258,7 +261,7 @@ impl KThread {
     /// - `EINTR`: the caller is being killed;
     /// - `ENOMEM`: no memory;
     /// - `EAGAIN`: there are as many threads as the kernel allows;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn spawn_on<F>(cpu: CpuId, name: &CStr, closure: F) -> Result<Self>
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
@@ -276,6 +279,7 @@ impl KThread {
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,
     {
+        assert_small!(F);
         let closure: KBox<dyn Closure> = KBox::new(Some(closure), GFP_KERNEL)?;
         let (format, number) = match cpu {
             None => (c"%s", 0),

@@ -103,6 +103,20 @@ macro_rules! assert_pinned {
     };
 }
 
+/// Does not compile when the type has more than 1 KiB. It is for types whose values
+/// the compiler may copy to and fro on a kernel stack, of 16 KiB, before they are in
+/// memory of their own.
+macro_rules! assert_small {
+    ($type:ty) => {
+        const {
+            assert!(
+                size_of::<$type>() <= 1024,
+                "more than 1 KiB is too big to pass on a kernel stack: put it into a KBox or a KVec"
+            )
+        }
+    };
+}
+
 /// What a set of flags can do: `|`, and telling whether others are in it.
 macro_rules! impl_flag_set {
     ($flags:ident) => {
@@ -128,6 +142,7 @@ pub mod chrdev;
 pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]
 pub mod debugfs;
+mod entry;
 mod errno;
 pub mod file;
 pub mod init;

@@ -28,7 +28,7 @@
 //! | --- | --- |
 //! | devices, files in debugfs | *owner held*: an open file keeps the module. *We wait* when init fails |
 //! | files in `/proc` and sysfs | *unregister waits*: when no operation runs |
-//! | parameters | *unregister waits*: the module core does |
+//! | parameters | *unregister waits*: the module core does, and *we wait* for callbacks |
 //! | threads | *unregister waits*: when the thread has left the module |
 //! | work items, closures, tasks, tasklets | *unregister waits*: when it does not run, and is in no queue |
 //! | wait queues that processes poll | *we wait*: when the last has gone. One that is lost stays in memory |
@@ -49,12 +49,7 @@
 //!   wait. Others are not: an operation that drops its own file in `/proc`, sysfs or
 //!   debugfs, or a task that drops the thread that drops its executor.
 //! - **Sleep where it must not**: in a tasklet, on a `BH` queue, with a spinlock held. The
-//!   documentation says what may sleep. A debug kernel finds it. A function that
-//!   [`init::run`](crate::init::run()) calls must not sleep either: on a kernel without
-//!   `CONFIG_PREEMPT_RCU` the code that it goes on with may be gone then.
-//! - **Lose a handle in an init that fails.** What it stands for is taken back after the
-//!   kernel has begun to take the module apart: here the promise needs a kernel that keeps
-//!   no code of its own for the module's calls (x86 does for the ITS mitigation).
+//!   documentation says what may sleep. A debug kernel finds it.
 //! - **Use up memory, threads or numbers.** That is an error to who asks for more,
 //!   which may be somebody else.
 //! - **Overflow the stack**: by recursion, or by variables of many KiB. The kernel stops

@@ -112,7 +112,6 @@ unsafe impl<T: Operations> Sync for Device<T> {}
 // begin. Files that are open have the module, and their own reference to the data.
 unsafe impl<T: Operations> Stop for Device<T> {
     const NAME: Name = Name::MiscDevices;
-    const OWNED: bool = true;
 
     fn stop(&self) {
         if self.minor.is_some() {
@@ -176,7 +175,7 @@ impl<T: Operations> Registration<T> {
     /// - `EBUSY`: there is no minor number left;
     /// - `EDEADLK`: the caller is the `open` of such a device;
     /// - `ENOMEM`;
-    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `data`.
     pub fn new<E>(name: &'static CStr, data: impl PinInit<T, E>) -> impl Init<Self, Error>
     where

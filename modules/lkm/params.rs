@@ -21,8 +21,9 @@
 //! before the module's init function until after its exit function. That is why
 //! parameters are statics, which live longer than both, and why callbacks are
 //! functions, which can only reach statics. What a callback registers is unregistered
-//! with the rest of what nobody drops; when the module's end has begun, it gets
-//! `ESHUTDOWN`.
+//! with the rest of what nobody drops. Before init, a callback can register nothing, and
+//! gets `EPERM`; when the module's end has begun, it gets `ESHUTDOWN`. When all has been
+//! unregistered, callbacks are not called any more, and user space gets `ESHUTDOWN`.
 
 use crate::{
     bindings,
@@ -338,6 +339,29 @@ pub trait Callbacks: 'static {
     const GET: fn(Self::Value) = |_| ();
 }
 
+/// Whether the module is at its end, and callbacks are not called any more.
+static ENDED: Atomic<bool> = Atomic::new(false);
+
+/// When this has returned, no callback runs and none will be called. May sleep.
+pub(crate) fn end() {
+    ENDED.store(true, Relaxed);
+    let this_module = &raw mut bindings::__this_module;
+    // Unload rule, we wait: callbacks run with this lock.
+    // SAFETY: This is the module that this code is part of.
+    unsafe {
+        bindings::kernel_param_lock(this_module);
+        bindings::kernel_param_unlock(this_module);
+    }
+}
+
+/// Fails with `ESHUTDOWN` when the module is at its end.
+fn check_end() -> Result {
+    match ENDED.load(Relaxed) {
+        true => Err(errno::error(bindings::ESHUTDOWN)),
+        false => Ok(()),
+    }
+}
+
 /// C's table of the functions for `C`.
 struct Table<C>(PhantomData<C>);
 
@@ -391,7 +415,10 @@ impl<C: Callbacks> Table<C> {
         let param = unsafe { Self::redirect(param, &mut value) };
         // SAFETY: By this function's contract. `param` points to `value`.
         let result = to_result(unsafe { C::Value::set(text, &param) });
-        match result.and_then(|()| C::SET(value)) {
+        match result
+            .and_then(|()| check_end())
+            .and_then(|()| C::SET(value))
+        {
             Ok(()) => {
                 this.set(value);
                 0
@@ -414,6 +441,9 @@ impl<C: Callbacks> Table<C> {
         // SAFETY: By this function's contract. `param` points to `value`.
         let len = unsafe { C::Value::get(buffer, &param) };
         if len >= 0 {
+            if let Err(error) = check_end() {
+                return error.to_errno();
+            }
             C::GET(value);
         }
         len
@@ -456,13 +486,6 @@ impl Entry {
         let ops = &raw const bindings::param_array_ops;
         let info = core::ptr::from_ref(array).cast_mut();
         Self::new(name, mode, ops, info.cast())
-    }
-
-    /// The entry by which the module core tells us of the module's end. Nobody can
-    /// set it, as the name of no parameter that is given has a `=` in it, and it has
-    /// no file.
-    pub(crate) const fn hook(ops: &'static bindings::kernel_param_ops) -> Self {
-        Self::new("lkm=\0", Mode::new::<0>(), ops, core::ptr::null_mut())
     }
 
     /// `name` ends with a NUL. `arg` is what the functions in `ops` expect.

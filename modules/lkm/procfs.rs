@@ -127,7 +127,7 @@ impl<T: Contents> Entry<T> {
     ///   [attributes](Attributes) are not valid;
     /// - `ENOMEM`: also when the name is taken; the kernel then also prints a
     ///   warning;
-    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `data`.
     pub fn new<E>(
         name: &'static CStr,
@@ -334,7 +334,7 @@ impl Dir {
     /// - `EINVAL`: nothing in `/proc` can have that name;
     /// - `ENOMEM`: also when the name is taken; the kernel then also prints a
     ///   warning;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn new(name: &CStr) -> Result<Self> {
         Self::create(None, name)
     }

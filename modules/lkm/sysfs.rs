@@ -364,7 +364,7 @@ impl<T: Send + Sync + 'static> Dir<T> {
     ///   another module takes the name at the same moment, the kernel also prints
     ///   a warning;
     /// - `ENOMEM`;
-    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `data`.
     pub fn new<E>(
         name: &'static CStr,

@@ -113,7 +113,7 @@ impl<T: Handler> Tasklet<T> {
     /// # Errors
     ///
     /// - `ENOMEM`: no memory;
-    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `handler`.
     pub fn new<E>(handler: impl PinInit<T, E>) -> impl Init<Self, Error>
     where

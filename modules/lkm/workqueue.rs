@@ -192,7 +192,7 @@ impl OwnedQueue {
     ///   `max_active` is more than 2048, or `flags` has `BH` together with a flag
     ///   other than `PERCPU` and `HIGHPRI` or with a `max_active` other than 0;
     /// - `ENOMEM`: no memory, or `flags` has `SYSFS` and `name` is in use there;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn new(name: &CStr, flags: Flags, max_active: u32) -> Result<Arc<Self>> {
         let bh = flags.contains(Flags::BH);
         if flags.contains(Flags::PERCPU) == flags.contains(Flags::UNBOUND)
@@ -213,7 +213,7 @@ impl OwnedQueue {
     /// - `EINVAL`: `flags` has a flag other than `FREEZABLE`, `HIGHPRI` and
     ///   `MEM_RECLAIM`;
     /// - `ENOMEM`: no memory;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn new_ordered(name: &CStr, flags: Flags) -> Result<Arc<Self>> {
         if !Flags::WITH_ORDER.contains(flags) {
             return Err(EINVAL);
@@ -251,16 +251,20 @@ impl OwnedQueue {
     /// Enqueues `closure`, which runs once and is dropped then. Can be called in
     /// any context in which memory may be allocated with `flags`.
     ///
+    /// A closure that captures more than 1 KiB does not compile: a kernel stack has room
+    /// for few such. What is big belongs into a `KBox` or a `KVec`.
+    ///
     /// # Errors
     ///
     /// In case of an error `closure` is dropped and does not run.
     ///
     /// - `ENOMEM`: no memory;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `ESHUTDOWN`: the module ends.
     pub fn spawn<F>(&self, flags: alloc::Flags, closure: F) -> Result
     where
         F: FnOnce() + Send + 'static,
     {
+        assert_small!(F);
         // One lock class for each context, as for items.
         let class = match self.is_bh() {
             true => static_lock_class!(),
@@ -608,7 +612,7 @@ impl<T: WorkItem> Work<T> {
     /// # Errors
     ///
     /// - `ENOMEM`: no memory;
-    /// - `ESHUTDOWN`: the module is being unloaded;
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `item`.
     pub fn new<E>(
         queue: impl Into<Queue>,

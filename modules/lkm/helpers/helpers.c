@@ -7,6 +7,7 @@
 #include "alive.c"
 #include "chrdev.c"
 #include "completion.c"
+#include "entry.c"
 #include "kthread.c"
 #include "net.c"
 #include "preempt.c"

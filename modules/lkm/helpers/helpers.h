@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Inline functions and macros of C headers as functions that Rust can call. */
+#ifndef LKM_HELPERS_H
+#define LKM_HELPERS_H
+
 #include <linux/cdev.h>
 #include <linux/completion.h>
 #include <linux/interrupt.h>
@@ -17,8 +20,21 @@
 
 /* The character devices by device number; see chrdev.rs. */
 extern struct xarray lkm_chrdevs;
-void lkm_cdev_del(struct cdev *cdev);
-bool lkm_has_kobject(void);
+
+/* The module's entry points; see entry.rs. */
+enum lkm_phase {
+	LKM_LOADING,
+	LKM_INIT,
+	LKM_LIVE,
+	LKM_END,
+};
+extern unsigned int lkm_phase;
+extern void (*lkm_after_init)(void);
+extern void (*lkm_at_end)(void);
+int lkm_init(void);
+void lkm_exit(void);
+int __wrap_init_module(void);
+void __wrap_cleanup_module(void);
 
 unsigned long lkm_alive_lock(void);
 void lkm_alive_unlock(unsigned long flags);
@@ -55,3 +71,5 @@ void lkm_tasklet_schedule(struct tasklet_struct *tasklet);
 bool lkm_waitqueue_active(struct wait_queue_head *head);
 unsigned long lkm_write_lock_irqsave(rwlock_t *lock);
 void lkm_write_unlock_irqrestore(rwlock_t *lock, unsigned long flags);
+
+#endif

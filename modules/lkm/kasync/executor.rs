@@ -161,7 +161,7 @@ impl Executor {
     /// - `EINVAL`: `queue` has the flag [`BH`](crate::workqueue::Flags::BH): its
     ///   items must not sleep;
     /// - `ENOMEM`: no memory;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn new(queue: Arc<OwnedQueue>) -> Result<Self> {
         if queue.is_bh() {
             return Err(EINVAL);
@@ -199,7 +199,9 @@ pub struct Spawner(Arc<Shared>);
 impl Spawner {
     /// Creates a task: a worker polls `future` soon. May sleep.
     ///
-    /// Dropping the handle does not end the task.
+    /// Dropping the handle does not end the task. A future or an output of more than
+    /// 1 KiB does not compile: a kernel stack has room for few such. What is big belongs
+    /// into a `KBox` or a `KVec`.
     ///
     /// # Errors
     ///
@@ -212,6 +214,8 @@ impl Spawner {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        assert_small!(F);
+        assert_small!(F::Output);
         let task: Arc<Task<F>> = Arc::pin_init(Task::new(self.0.clone(), future), GFP_KERNEL)?;
         self.0.add(task.clone())?;
         // This does nothing if the task was aborted meanwhile.

@@ -354,7 +354,7 @@ impl TcpListener {
     /// # Errors
     ///
     /// - `ENOMEM`: no memory. The connection still waits to be accepted, or was closed;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub async fn accept(&self) -> Result<TcpStream> {
         let accept = || self.0.socket.accept(bindings::O_NONBLOCK);
         let socket = self.0.when(READABLE, accept).await?;

@@ -99,7 +99,7 @@ impl Group {
     /// - `EINTR`: the caller is being killed;
     /// - `ENOMEM`: no memory;
     /// - `EAGAIN`: there are as many threads as the kernel allows;
-    /// - `ESHUTDOWN`: the module is being unloaded.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn spawn<F>(&self, name: &CStr, closure: F) -> Result
     where
         F: FnOnce(&ThisThread) -> Result + Send + 'static,

@@ -332,7 +332,43 @@ impl Operations for Endless {
     }
 }
 
-/// Makes such a file, and drops it when somebody reads it.
+/// A lost device that who writes to it drops, when init has failed.
+#[pin_data]
+struct Late {
+    device: Slot<chrdev::Registration<Late>>,
+    #[pin]
+    queue: WaitQueue,
+}
+
+#[vtable]
+impl Operations for Late {
+    type Private = ();
+
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        meet(2);
+        say("hung up", self.queue.wait_interruptible(|| None));
+        drop(self.device.lock().take());
+        Ok(src.len())
+    }
+
+    fn hang_up(&self) {
+        self.queue.close();
+    }
+}
+
+fn late() -> Result<Option<KThread>> {
+    let slot_of_device = slot()?;
+    let device = slot_of_device.clone();
+    let data = pin_init!(Late {
+        device,
+        queue <- new_wait_queue!(),
+    });
+    *slot_of_device.lock() = Some(chrdev::Registration::new(c"deadlocks", data)?);
+    meet(2);
+    Ok(None)
+}
+
+/// Makes an endless file, and drops it when somebody reads it.
 fn read<T>(file: Result<T>) -> Result<Option<KThread>> {
     let file = file?;
     meet(2);
@@ -365,12 +401,18 @@ impl kernel::Module for Deadlocks {
             b"group" => refused_by_its_group,
             b"misc" => once,
             b"chrdev" => written,
+            b"late" => late,
             b"read-proc" => || {
                 let file = procfs::Entry::new(c"deadlocks", mode!(0o400), Endless::new());
                 read(init(file))
             },
             b"read-debugfs" => || read(debugfs_dir()),
             b"read-chrdev" => || read(chrdev::Registration::new(c"deadlocks", Endless::new())),
+            b"read-second" => || {
+                let first = chrdev::Registration::new(c"deadlocks-2", Endless::new())?;
+                let second = chrdev::Registration::new(c"deadlocks", Endless::new())?;
+                read(Ok((first, second)))
+            },
             b"read-misc" => || {
                 let device = miscdevice::Registration::new(c"deadlocks", Endless::new());
                 read(init(device))

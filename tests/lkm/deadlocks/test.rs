@@ -11,6 +11,7 @@ pub const EXAMPLE: Example = Example {
         a_group_drops_a_closure_without_its_lock,
         a_misc_device_may_be_dropped_by_its_open,
         a_failed_init_ends_when_a_write_drops_its_device,
+        a_failed_init_ends_when_a_write_drops_its_lost_device,
         a_failed_init_ends_what_waits_in_its_files,
     ],
     ..Example::EMPTY
@@ -126,17 +127,30 @@ fn fails(kind: &str) -> Waiter<Result> {
     Waiter::begin(move || Module::load("deadlocks", &params).map(drop))
 }
 
-/// That drop waits until init has ended, which waits for the file.
+/// A write that would wait for its own file.
+fn a_write_drops_its_device(vm: &mut Vm, kind: &str) -> Result {
+    vm.log().mark()?;
+    let load = fails(kind);
+    eventually("the device", || Path::new(DEVICE).exists())?;
+    let mut file = OpenOptions::new().write(true).open(DEVICE)?;
+    assert_eq!(file.write(b"x")?, 1);
+    drop(file);
+    has_failed(vm, load)?;
+    assert!(!Path::new(DEVICE).exists());
+    Ok(())
+}
+
 fn a_failed_init_ends_when_a_write_drops_its_device(vm: &mut Vm) -> Result {
+    vm.many_rounds(30, |vm| a_write_drops_its_device(vm, "chrdev"))
+}
+
+/// When init has failed already.
+fn a_failed_init_ends_when_a_write_drops_its_lost_device(vm: &mut Vm) -> Result {
     vm.many_rounds(30, |vm| {
-        vm.log().mark()?;
-        let load = fails("chrdev");
-        eventually("the device", || Path::new(DEVICE).exists())?;
-        let mut file = OpenOptions::new().write(true).open(DEVICE)?;
-        assert_eq!(file.write(b"x")?, 1);
-        drop(file);
-        has_failed(vm, load)?;
-        assert!(!Path::new(DEVICE).exists());
+        a_write_drops_its_device(vm, "late")?;
+        vm.log()
+            .expect("deadlocks: not dropped: 1 character devices; ")?;
+        vm.log().expect("deadlocks: hung up: errno 19")?; // ENODEV
         Ok(())
     })
 }
@@ -146,6 +160,8 @@ fn a_failed_init_ends_what_waits_in_its_files(vm: &mut Vm) -> Result {
         ("read-proc", "/proc/deadlocks"),
         ("read-debugfs", "/sys/kernel/debug/deadlocks/endless"),
         ("read-chrdev", DEVICE),
+        // The device that is dropped first is another one.
+        ("read-second", DEVICE),
         ("read-misc", DEVICE),
     ] {
         vm.many_rounds(30, |vm| {

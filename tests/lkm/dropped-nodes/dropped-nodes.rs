@@ -20,8 +20,7 @@ use kernel::{
     },
 };
 use lkm::{
-    chrdev,
-    debugfs,
+    chrdev, debugfs,
     file::{
         self,
         mode,
@@ -32,7 +31,12 @@ use lkm::{
         Reader,
         Writer, //
     },
-    procfs, //
+    kthread::KThread,
+    procfs,
+    workqueue::{
+        Flags,
+        OwnedQueue, //
+    },
 };
 
 module! {
@@ -101,6 +105,16 @@ impl Operations for Node {
 
 /// The module is not yet what a device needs when the loader sets parameters.
 fn make_early(_: bool) -> Result {
+    let results = [
+        debugfs::Dir::new(NAME).map(drop),
+        KThread::spawn(NAME, |_| Ok(())).map(drop),
+        OwnedQueue::new(NAME, Flags::UNBOUND, 0).map(drop),
+    ];
+    for refused in results {
+        if refused != Err(EPERM) {
+            return Ok(());
+        }
+    }
     chrdev::Registration::new(NAME, Node(c"early")).map(drop)
 }
 

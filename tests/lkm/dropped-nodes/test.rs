@@ -27,7 +27,7 @@ pub const EXAMPLE: Example = Example {
         a_node_made_by_hand_outlives_a_lost_device,
         what_is_there_already_stays,
         bad_names_are_refused,
-        no_device_is_made_before_init,
+        nothing_is_made_before_init,
     ],
     ..Example::EMPTY
 };
@@ -278,7 +278,7 @@ fn bad_names_are_refused(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-fn no_device_is_made_before_init(vm: &mut Vm) -> Result {
+fn nothing_is_made_before_init(vm: &mut Vm) -> Result {
     vm.rounds(|vm| {
         vm.log().mark()?;
         assert_eq!(vm.load_fails("dropped-nodes", "early")?, Errno::PERM);

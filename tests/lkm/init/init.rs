@@ -2,8 +2,21 @@
 
 //! Test only: `lkm::init`, and that it refuses once init has returned.
 
-use kernel::prelude::*;
-use lkm::init;
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+use lkm::{
+    init,
+    kthread::KThread, //
+};
 
 module! {
     type: InitSections,
@@ -32,7 +45,32 @@ lkm::params! {
     },
 }
 
-struct InitSections;
+lkm::params! {
+    late: bool { default: false, mode: 0, description: "Runs until init has ended, and longer" },
+    fail: bool { default: false, mode: 0, description: "Whether init fails in the end" },
+}
+
+/// Whether the thread is in a function of init.
+static LATE: Atomic<bool> = Atomic::new(false);
+
+/// A thread that is in a function of init when init ends.
+fn run_late() -> Result<KThread> {
+    let thread = KThread::spawn(c"init", |_| {
+        init::run(|init| {
+            LATE.store(true, Relaxed);
+            fsleep(Delta::from_millis(300));
+            pr_info!("late sum: {}\n", sum(init));
+        })
+    })?;
+    while !LATE.load(Relaxed) {
+        fsleep(Delta::from_millis(1));
+    }
+    Ok(thread)
+}
+
+struct InitSections {
+    _thread: Option<KThread>,
+}
 
 impl kernel::Module for InitSections {
     fn init(_module: &'static ThisModule) -> Result<Self> {
@@ -41,7 +79,13 @@ impl kernel::Module for InitSections {
         let one = 1;
         let both = init::run(|init| sum(init) + one + init::run(sum).unwrap_or(0))?;
         pr_info!("sum of both and one: {both}\n");
-        Ok(InitSections)
+        let thread = late.get().then(run_late).transpose()?;
+        if fail.get() {
+            // Nothing else waits for it then.
+            core::mem::forget(thread);
+            return Err(ENODEV);
+        }
+        Ok(InitSections { _thread: thread })
     }
 }
 

@@ -6,6 +6,7 @@ pub const EXAMPLE: Example = Example {
     tests: tests![
         runs_in_init,
         runs_for_a_parameter_that_is_given,
+        init_ends_when_nobody_is_in_its_functions,
         is_refused_after_init,
     ],
     ..Example::EMPTY
@@ -24,6 +25,17 @@ fn runs_in_init(vm: &mut Vm) -> Result {
 fn runs_for_a_parameter_that_is_given(vm: &mut Vm) -> Result {
     let _module = vm.load_with("init", "sum_now")?;
     vm.log().expect("init: sum for the parameter: 6")?;
+    Ok(())
+}
+
+/// A function may sleep, in a thread, too.
+fn init_ends_when_nobody_is_in_its_functions(vm: &mut Vm) -> Result {
+    vm.load_with("init", "late")?.unload()?;
+    vm.log().expect("init: late sum: 6")?;
+    vm.log().mark()?;
+    assert_eq!(vm.load_fails("init", "late fail")?, Errno::NODEV);
+    vm.log().expect("init: late sum: 6")?;
+    vm.forgive_leaks();
     Ok(())
 }
 

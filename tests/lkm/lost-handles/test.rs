@@ -23,7 +23,6 @@ pub const EXAMPLE: Example = Example {
         lost_files_are_removed,
         lost_files_are_removed_when_init_fails,
         an_open_file_keeps_the_module,
-        the_hook_cannot_be_set,
     ],
     ..Example::EMPTY
 };
@@ -331,23 +330,6 @@ fn an_open_file_keeps_the_module(vm: &mut Vm) -> Result {
                 assert!(file.read(&mut [0; 8]).is_err(), "{kind}");
             }
         }
-    }
-    vm.forgive_leaks();
-    Ok(())
-}
-
-/// The parameter by which the kernel tells of the module's end has a name that none
-/// can have.
-fn the_hook_cannot_be_set(vm: &mut Vm) -> Result {
-    for parameter in ["lkm=1", "lkm==1", "\"lkm= \"", "\"lkm=\"=1", "=", "lkm"] {
-        vm.log().mark()?;
-        let module = vm.load_with(
-            "lost-handles",
-            &format!("kind=thread way=forgotten {parameter}"),
-        )?;
-        vm.log().expect("lost_handles: unknown parameter")?;
-        assert!(!Path::new("/sys/module/lost_handles/parameters").exists());
-        module.unload()?;
     }
     vm.forgive_leaks();
     Ok(())
