@@ -17,6 +17,7 @@
       fmt-modules
       lacking-options
       make-modules
+      refused
       safe-examples
       ;
     sizes = modules.sizes-check;

@@ -242,6 +242,42 @@ in
     installPhase = "touch $out";
   };
 
+  # What lkm forbids does not compile, and the compiler says why: what is after //~ in
+  # a file in tests/refused.
+  refused = build {
+    pname = "refused";
+    inherit lkm;
+    postConfigure = ''
+      mv lkm/.module-common.o lkm/..module-common.o.cmd .
+      for file in ${../tests/refused}/*.rs; do
+        name=$(basename $file .rs)
+        mkdir -p refused/$name logs
+        cp $file refused/$name/
+        echo "RUSTFLAGS_refused/$name/$name.o += -Amissing_docs" >>Kbuild
+      done
+    '';
+    buildPhase = ''
+      for name in $(ls refused); do
+        if make $makeFlags W=e $name.ko >logs/$name 2>&1; then
+          echo "$name compiles"
+          bad=1
+        fi
+        sed -n 's|.*//~ ||p' refused/$name/$name.rs >reasons
+        [ -s reasons ]
+        while IFS= read -r reason; do
+          # The compiler shows the line, too.
+          grep -v '//~' logs/$name | grep -qF -- "$reason" || {
+            echo "$name: no error like this: $reason"
+            cat logs/$name
+            bad=1
+          }
+        done <reasons
+      done
+      [ -z "''${bad-}" ]
+    '';
+    installPhase = "touch $out";
+  };
+
   # The documentation of lkm: rustdoc has no complaint, the examples compile, and
   # there is none that need not.
   doc-lkm = build {
@@ -308,7 +344,7 @@ in
     src = sources;
     nativeBuildInputs = kernel.moduleBuildDependencies;
     buildPhase = ''
-      set -- . ${../tests/lkm} ${../tests/fixtures}
+      set -- . ${../tests/lkm} ${../tests/fixtures} ${../tests/refused}
       find "$@" -name '*.rs' ! -name test.rs ! -path '*/user/*' \
         -exec rustfmt --check --color never --config-path . {} +
       find "$@" -name '*.rs' '(' -name test.rs -o -path '*/user/*' ')' \
