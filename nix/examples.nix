@@ -29,7 +29,7 @@ let
     memory = 0;
     cpus = 0;
     # How many times as big as its twin in C it may be.
-    size_limit = 1.5;
+    size_limit = 1.75;
   };
 
   needs =

@@ -35,10 +35,7 @@
 use crate::{
     bindings,
     context::Context,
-    entry::{
-        self,
-        Phase, //
-    },
+    entry,
     errno::error,
     params,
     workqueue::current_work, //
@@ -519,7 +516,7 @@ static LIST: List = List {
 
 /// Whether the module is at its end: nothing can be made any more.
 pub(crate) fn is_closed() -> bool {
-    Phase::current() == Phase::End
+    entry::phase() == entry::END
 }
 
 /// An initialiser of what `make` returns.
@@ -649,9 +646,9 @@ impl Call {
     pub(crate) fn begin() -> Result<Self> {
         locked(|list| {
             match entry::call_at_end(finish) {
-                Phase::Loading => return Err(EPERM),
-                Phase::End => return Err(error(bindings::ESHUTDOWN)),
-                Phase::Init | Phase::Live => {}
+                entry::LOADING => return Err(EPERM),
+                entry::END => return Err(error(bindings::ESHUTDOWN)),
+                _ => {}
             }
             list.making.set(list.making.get().wrapping_add(1));
             Ok(Self(()))

@@ -13,25 +13,13 @@
 //! Nothing is registered here, so nothing can be called when the module is
 //! unloaded. The code and data are gone long before that.
 
-use crate::{
-    alive,
-    entry::{
-        self,
-        Phase, //
-    },
-};
+use crate::bindings;
 use core::{
     cell::UnsafeCell,
     marker::PhantomData, //
 };
 use kernel::{
     prelude::*,
-    sync::atomic::{
-        Acquire,
-        Atomic,
-        Relaxed,
-        Release, //
-    },
     types::NotThreadSafe, //
 };
 
@@ -95,28 +83,16 @@ impl<T: Copy> Data<T> {
 #[link_section = ".ref.text"]
 #[inline(never)]
 pub fn run<R>(f: impl FnOnce(&Init<'_>) -> R) -> Result<R> {
-    RUNNING.add(1, Relaxed);
-    let result = match entry::call_after_init(wait) {
-        // INVARIANT: `wait` returns before the module core frees the sections.
-        Phase::Loading | Phase::Init => Ok(f(&Init(PhantomData, NotThreadSafe))),
-        _ => Err(EPERM),
+    // SAFETY: `lkm_init_end()` follows.
+    let result = match unsafe { bindings::lkm_init_begin() } {
+        // INVARIANT: The module's entry point waits for `lkm_init_end()` before the module
+        // core frees the sections.
+        true => Ok(f(&Init(PhantomData, NotThreadSafe))),
+        false => Err(EPERM),
     };
-    RUNNING.fetch_sub(1, Release);
+    // SAFETY: `lkm_init_begin()` was called.
+    unsafe { bindings::lkm_init_end() };
     result
-}
-
-/// How many calls of [`run`](run()) there are.
-static RUNNING: Atomic<i32> = Atomic::new(0);
-
-/// Waits until none of them runs what init has.
-///
-/// # Safety
-///
-/// The module's entry point calls this, which may sleep.
-unsafe extern "C" fn wait() {
-    while RUNNING.load(Acquire) != 0 {
-        alive::tick();
-    }
 }
 
 /// Puts variables into `.init.data` and functions into `.init.text`.

@@ -10,7 +10,7 @@ use lkm::kthread::{
 
 pub fn misuse(this: &'static ThisThread) -> Result<KThread> {
     KThread::spawn(c"other", move |_| {
-        //~ `*const lkm::kthread::Thread` cannot be shared between threads safely
+        //~ cannot be shared between threads safely
         this.sleep_until_stop();
         Ok(())
     })

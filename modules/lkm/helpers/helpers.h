@@ -21,16 +21,17 @@
 /* The character devices by device number; see chrdev.rs. */
 extern struct xarray lkm_chrdevs;
 
-/* The module's entry points; see entry.rs. */
+/* The module's entry points; see entry.rs. Where a module is in its life: */
 enum lkm_phase {
-	LKM_LOADING,
-	LKM_INIT,
-	LKM_LIVE,
-	LKM_END,
+	LKM_LOADING,	/* Its init function has not begun. */
+	LKM_INIT,	/* Its init function runs. */
+	LKM_LIVE,	/* Its init function has returned. */
+	LKM_END,	/* So has its exit function, or init did with an error. */
 };
-extern unsigned int lkm_phase;
-extern void (*lkm_after_init)(void);
-extern void (*lkm_at_end)(void);
+unsigned int lkm_phase(void);
+unsigned int lkm_call_at_end(void (*function)(void));
+bool lkm_init_begin(void);
+void lkm_init_end(void);
 int lkm_init(void);
 void lkm_exit(void);
 int __wrap_init_module(void);

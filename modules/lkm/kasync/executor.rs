@@ -216,7 +216,7 @@ impl Spawner {
     {
         assert_small!(F);
         assert_small!(F::Output);
-        let task: Arc<Task<F>> = Arc::pin_init(Task::new(self.0.clone(), future), GFP_KERNEL)?;
+        let task = Task::create(self.0.clone(), future)?;
         self.0.add(task.clone())?;
         // This does nothing if the task was aborted meanwhile.
         task.head.enqueue();
@@ -380,7 +380,17 @@ where
     F: Send + 'static,
     F::Output: Send + 'static,
 {
-    fn new(shared: Arc<Shared>, future: F) -> impl PinInit<Self> {
+    /// Not inlined: the caller is often a task, which would then need the stack for this
+    /// whenever it runs.
+    #[inline(never)]
+    fn create(shared: Arc<Shared>, future: F) -> Result<Arc<Self>> {
+        let task = Arc::pin_init(Self::new(shared), GFP_KERNEL)?;
+        // SAFETY: Nothing uses the future yet.
+        unsafe { Self::set_future(&task, future) };
+        Ok(task)
+    }
+
+    fn new(shared: Arc<Shared>) -> impl PinInit<Self> {
         let class = task_class();
         // INVARIANT: The item is initialised here, and nothing uses the future
         // yet.
@@ -397,7 +407,7 @@ where
                 refs: Self::REFS,
                 alarm <- Alarm::new(),
             }),
-            future: UnsafeCell::new(Some(future)),
+            future: UnsafeCell::new(None),
             end <- new_irq_spinlock!(End {
                 output: None,
                 is_over: false,
@@ -444,6 +454,16 @@ where
             Some(future) => future.poll(&mut Context::from_waker(&waker)),
             None => Poll::Pending,
         }
+    }
+
+    /// Copies the future, once, from where the caller has it.
+    ///
+    /// # Safety
+    ///
+    /// There is none yet, and nothing uses it.
+    unsafe fn set_future(&self, future: F) {
+        // SAFETY: By this function's contract.
+        unsafe { self.future.get().write(Some(future)) };
     }
 
     /// Drops the future, if it is still there.
