@@ -16,7 +16,8 @@
 //!
 //! An [`Executor`] runs tasks. A task can wait for a connection or its data
 //! ([`net`]), for a time to pass ([`sleep`]), for another task to end
-//! ([`JoinHandle`]), or for the first of two such events ([`select`]).
+//! ([`JoinHandle`]), for a permit ([`Semaphore`]), for the first of two such events
+//! ([`select`], [`timeout`]) or for both ([`join`]).
 //!
 //! Between two waits a task runs in process context and may sleep. Other tasks
 //! may then have to wait for a thread.
@@ -38,9 +39,11 @@
 //!   code.
 
 mod executor;
+mod join;
 #[cfg(CONFIG_INET)]
 pub mod net;
 mod select;
+mod semaphore;
 mod timer;
 
 pub use executor::{
@@ -48,10 +51,23 @@ pub use executor::{
     JoinHandle,
     Spawner, //
 };
+pub use join::{
+    join,
+    yield_now,
+    Join,
+    Yield, //
+};
 pub use select::{
     select,
+    timeout,
     Either,
-    Select, //
+    Select,
+    Timeout, //
+};
+pub use semaphore::{
+    Acquire,
+    Permit,
+    Semaphore, //
 };
 pub use timer::{
     sleep,

@@ -52,7 +52,7 @@
 //! - Code that runs later, or in a thread of its own: [`workqueue`],
 //!   [`tasklet`], [`kthread`], and [`kasync`] for `async` functions.
 //! - Locks and waits: [`sync`].
-//! - Memory and network: [`slab`], [`net`].
+//! - Memory and network: [`memory`], [`slab`], [`net`].
 //! - The module itself: [`params`](mod@params), [`init`](mod@init) for what only
 //!   the init function needs, [`interop`] for the module's own C code, and
 //!   [`OnDrop`].
@@ -150,6 +150,7 @@ pub mod interop;
 pub mod kasync;
 pub mod kthread;
 pub mod limits;
+pub mod memory;
 pub mod message;
 pub mod miscdevice;
 #[cfg(CONFIG_INET)]

@@ -17,7 +17,8 @@
 //!   would wait for himself, leaves that to a worker.
 //! - What is still on the list when the module ends is taken back then, and the log names
 //!   it. If that takes for ever, so does `rmmod`: the module stays. The same holds when
-//!   init fails.
+//!   init fails. Then nothing of the module is gone yet: functions of this crate are around
+//!   its init and exit functions.
 //! - What a lost handle owned is not dropped, and its memory stays.
 //! - An operation gets a view of its file, not a reference that it could keep. A process
 //!   that polls waits only in queues that are there as long as the file.
@@ -52,8 +53,10 @@
 //!   documentation says what may sleep. A debug kernel finds it.
 //! - **Use up memory, threads or numbers.** That is an error to who asks for more,
 //!   which may be somebody else.
-//! - **Overflow the stack**: by recursion, or by variables of many KiB. The kernel stops
-//!   there if it was built with `CONFIG_VMAP_STACK`. Otherwise what lies beyond the stack
+//! - **Overflow the stack**: by recursion, or by variables of many KiB. The build
+//!   complains of functions that use more than 1 KiB, and what a thread, a task or a queue
+//!   is to run does not compile if it has more. The kernel stops when the stack is full if
+//!   it was built with `CONFIG_VMAP_STACK`. Otherwise what lies beyond the stack
 //!   is overwritten: here the promise needs a kernel option.
 //! - **Do the wrong thing**: lose data, say what is a secret, let anybody write.
 //!

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! TCP for the kernel itself: sockets that are not files of a process.
+//! TCP and UDP for the kernel itself: sockets that are not files of a process.
 //!
 //! C header: [`include/linux/net.h`](srctree/include/linux/net.h)
 //!
@@ -31,10 +31,12 @@ use core::{
         self,
         NonNull, //
     },
+    time::Duration,
 };
 use kernel::{
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    task::MAX_SCHEDULE_TIMEOUT, //
 };
 
 /// The direction that [`TcpStream::shutdown`] ends.
@@ -48,11 +50,11 @@ pub enum Shutdown {
     Both,
 }
 
-/// A TCP socket.
+/// A TCP or UDP socket.
 ///
 /// # Invariants
 ///
-/// The pointer is that of a TCP socket of the kernel, which only this value
+/// The pointer is that of such a socket of the kernel, which only this value
 /// releases.
 pub(crate) struct Socket(NonNull<bindings::socket>);
 
@@ -63,9 +65,8 @@ unsafe impl Send for Socket {}
 unsafe impl Sync for Socket {}
 
 impl Socket {
-    /// Creates a socket that listens at `addr`, for [`TcpListener::bind`] here
-    /// and in `kasync::net`.
-    pub(crate) fn listen(addr: SocketAddr, backlog: u32) -> Result<Self> {
+    /// Creates a socket of this kind for addresses like `addr`.
+    fn new(kind: bindings::sock_type, addr: SocketAddr) -> Result<Self> {
         let family = match addr {
             SocketAddr::V4(_) => bindings::AF_INET,
             SocketAddr::V6(_) => bindings::AF_INET6,
@@ -78,8 +79,8 @@ impl Socket {
             bindings::sock_create_kern(
                 &raw mut bindings::init_net,
                 family as c_int,
-                bindings::sock_type_SOCK_STREAM as c_int,
-                // The default protocol of such sockets: TCP.
+                kind as c_int,
+                // The default protocol of such sockets: TCP or UDP.
                 0,
                 &mut socket,
             )
@@ -95,20 +96,62 @@ impl Socket {
         // Unload rule, unregister waits: there is nothing to wait for. The timers
         // are TCP's own.
         unsafe { bindings::lkm_sock_hold_net(socket.as_ptr()) };
-        socket.set_option(bindings::SO_REUSEADDR, 1)?;
+        Ok(socket)
+    }
+
+    /// Gives the socket the address `addr`.
+    fn bind(&self, addr: SocketAddr) -> Result {
         let (mut addr, len) = to_c(addr);
-        // SAFETY: By the type invariants. The address has the length `len`, and
-        // is copied.
-        unsafe {
-            to_result(bindings::kernel_bind(
-                socket.as_ptr(),
+        // SAFETY: By the type invariants. The address has the length `len`, and is
+        // copied.
+        to_result(unsafe {
+            bindings::kernel_bind(self.as_ptr(), (&raw mut addr).cast(), len as c_int)
+        })
+    }
+
+    /// Creates a socket that listens at `addr`, for [`TcpListener::bind`] here
+    /// and in `kasync::net`.
+    pub(crate) fn listen(addr: SocketAddr, backlog: u32) -> Result<Self> {
+        let socket = Self::new(bindings::sock_type_SOCK_STREAM, addr)?;
+        socket.set_option(bindings::SO_REUSEADDR, 1)?;
+        socket.bind(addr)?;
+        let backlog = backlog.min(c_int::MAX as u32) as c_int;
+        // SAFETY: By the type invariants.
+        to_result(unsafe { bindings::kernel_listen(socket.as_ptr(), backlog) })?;
+        Ok(socket)
+    }
+
+    /// Creates a UDP socket with the address `addr`.
+    pub(crate) fn datagram(addr: SocketAddr) -> Result<Self> {
+        let socket = Self::new(bindings::sock_type_SOCK_DGRAM, addr)?;
+        socket.bind(addr)?;
+        Ok(socket)
+    }
+
+    /// Creates a TCP socket for a connection with `addr`.
+    pub(crate) fn stream(addr: SocketAddr) -> Result<Self> {
+        Self::new(bindings::sock_type_SOCK_STREAM, addr)
+    }
+
+    /// Connects the socket. With `O_NONBLOCK` in `flags` it does not wait, and fails with
+    /// `EINPROGRESS`.
+    pub(crate) fn connect(&self, addr: SocketAddr, flags: u32) -> Result {
+        let (mut addr, len) = to_c(addr);
+        // SAFETY: As in `bind`.
+        to_result(unsafe {
+            bindings::kernel_connect(
+                self.as_ptr(),
                 (&raw mut addr).cast(),
                 len as c_int,
-            ))?;
-            let backlog = backlog.min(c_int::MAX as u32) as c_int;
-            to_result(bindings::kernel_listen(socket.as_ptr(), backlog))?;
-        }
-        Ok(socket)
+                flags as c_int,
+            )
+        })
+    }
+
+    /// The error that waits to be told.
+    pub(crate) fn take_error(&self) -> Result {
+        // SAFETY: By the type invariants.
+        to_result(unsafe { bindings::lkm_sock_error(self.as_ptr()) })
     }
 
     pub(crate) fn as_ptr(&self) -> *mut bindings::socket {
@@ -117,12 +160,14 @@ impl Socket {
 
     /// Accepts a connection. With `O_NONBLOCK` in `flags` it does not wait for
     /// one.
-    pub(crate) fn accept(&self, flags: u32) -> Result<Self> {
+    pub(crate) fn accept(&self, flags: u32) -> Result<(Self, SocketAddr)> {
         let mut socket = ptr::null_mut();
         // SAFETY: By the type invariants; `socket` can be written to.
         to_result(unsafe { bindings::kernel_accept(self.as_ptr(), &mut socket, flags as c_int) })?;
         // INVARIANT: The socket was just created.
-        Ok(Self(NonNull::new(socket).ok_or(EAGAIN)?))
+        let socket = Self(NonNull::new(socket).ok_or(EAGAIN)?);
+        let addr = socket.addr(bindings::lkm_sock_accepted_from)?;
+        Ok((socket, addr))
     }
 
     /// Receives into `buffer`. With `MSG_DONTWAIT` in `flags` it does not wait.
@@ -131,14 +176,38 @@ impl Socket {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let mut message = bindings::msghdr::default();
+        self.receive_message(buffer, &mut bindings::msghdr::default(), flags)
+    }
+
+    /// As [`receive`](Self::receive), also if the buffer is empty, with who has sent it.
+    pub(crate) fn receive_from(
+        &self,
+        buffer: &mut [u8],
+        flags: u32,
+    ) -> Result<(usize, SocketAddr)> {
+        let mut addr = bindings::__kernel_sockaddr_storage::default();
+        let mut message = bindings::msghdr {
+            msg_name: (&raw mut addr).cast(),
+            msg_namelen: size_of_val(&addr) as c_int,
+            ..Default::default()
+        };
+        let received = self.receive_message(buffer, &mut message, flags)?;
+        Ok((received, from_c(&addr)?))
+    }
+
+    fn receive_message(
+        &self,
+        buffer: &mut [u8],
+        message: &mut bindings::msghdr,
+        flags: u32,
+    ) -> Result<usize> {
         let mut vec = vec(buffer.as_mut_ptr(), buffer.len());
         // SAFETY: By the type invariants. There is one buffer. It can be
-        // written to and has the length that `vec` says.
+        // written to and has the length that `vec` says. So has the name, if there is one.
         let received = unsafe {
             bindings::kernel_recvmsg(
                 self.as_ptr(),
-                &mut message,
+                message,
                 &mut vec,
                 1,
                 vec.iov_len,
@@ -151,18 +220,48 @@ impl Socket {
     /// Sends as much of `data` as fits. With `MSG_DONTWAIT` in `flags` it does
     /// not wait.
     pub(crate) fn send(&self, data: &[u8], flags: u32) -> Result<usize> {
-        let mut message = bindings::msghdr {
-            // No caller gets a signal.
-            msg_flags: flags | bindings::MSG_NOSIGNAL,
+        self.send_message(data, bindings::msghdr::default(), flags)
+    }
+
+    /// Sends `data` to `addr`, as one message.
+    pub(crate) fn send_to(&self, data: &[u8], addr: SocketAddr, flags: u32) -> Result<usize> {
+        let (mut addr, len) = to_c(addr);
+        let message = bindings::msghdr {
+            msg_name: (&raw mut addr).cast(),
+            msg_namelen: len as c_int,
             ..Default::default()
         };
+        self.send_message(data, message, flags)
+    }
+
+    fn send_message(
+        &self,
+        data: &[u8],
+        mut message: bindings::msghdr,
+        flags: u32,
+    ) -> Result<usize> {
+        // No caller gets a signal.
+        message.msg_flags = flags | bindings::MSG_NOSIGNAL;
         let mut vec = vec(data.as_ptr().cast_mut(), data.len());
         // SAFETY: By the type invariants. There is one buffer. It is only read
-        // and has the length that `vec` says.
+        // and has the length that `vec` says. So has the name, if there is one.
         let sent = unsafe {
             bindings::kernel_sendmsg(self.as_ptr(), &mut message, &mut vec, 1, vec.iov_len)
         };
         to_result(sent.min(0)).map(|()| sent as usize)
+    }
+
+    /// Lets waits of `receive` and `accept`, or of `send` and `connect`, end after
+    /// `timeout`.
+    fn set_timeout(&self, write: bool, timeout: Option<Duration>) -> Result {
+        let jiffies = match timeout {
+            Some(Duration::ZERO) => return Err(EINVAL),
+            Some(timeout) => jiffies(timeout),
+            None => MAX_SCHEDULE_TIMEOUT,
+        };
+        // SAFETY: By the type invariants.
+        unsafe { bindings::lkm_sock_set_timeout(self.as_ptr(), write, jiffies) };
+        Ok(())
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> Result {
@@ -226,6 +325,14 @@ impl Drop for Socket {
         // have pointers into the module, and each of them borrows the socket.
         unsafe { bindings::sock_release(self.as_ptr()) };
     }
+}
+
+/// At least as long as `duration`, and less than for ever. The first one has begun.
+fn jiffies(duration: Duration) -> c_long {
+    let hz = u64::from(bindings::HZ);
+    let parts = (u64::from(duration.subsec_nanos()) * hz).div_ceil(1_000_000_000) + 1;
+    let jiffies = duration.as_secs().saturating_mul(hz).saturating_add(parts);
+    jiffies.min(MAX_SCHEDULE_TIMEOUT as u64 - 1) as c_long
 }
 
 /// The one buffer of a message, cut so that an `int` can say how many bytes of it
@@ -373,6 +480,31 @@ macro_rules! stream_methods {
 }
 pub(crate) use stream_methods;
 
+/// The methods that a `TcpListener` here and one in `kasync::net` have in common.
+macro_rules! listener_methods {
+    ($($socket:tt)+) => {
+        /// Listens no more. This ends the waits of all who accept, with `EINVAL`, and
+        /// closes the connections that were not accepted. May sleep.
+        ///
+        /// # Errors
+        ///
+        /// - `ENOTCONN`: it does not listen any more.
+        pub fn shutdown(&self) -> ::kernel::error::Result {
+            self.$($socket).+.shutdown($crate::net::Shutdown::Both)
+        }
+
+        /// The address at which the socket listens. May sleep.
+        ///
+        /// # Errors
+        ///
+        /// None today: TCP always knows the local address.
+        pub fn local_addr(&self) -> ::kernel::error::Result<::core::net::SocketAddr> {
+            self.$($socket).+.local_addr()
+        }
+    };
+}
+pub(crate) use listener_methods;
+
 /// A socket that listens for connections.
 ///
 /// # Unloading
@@ -392,8 +524,9 @@ pub(crate) use stream_methods;
 /// use lkm::net::TcpListener;
 ///
 /// let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080).into(), 128)?;
-/// let stream = listener.accept()?;
-/// pr_info!("{:?} is here\n", stream.peer_addr()?);
+/// let (stream, addr) = listener.accept()?;
+/// stream.write_all(b"hello\n")?;
+/// pr_info!("{addr:?} was here\n");
 /// # Ok::<(), Error>(())
 /// ```
 pub struct TcpListener(Socket);
@@ -420,24 +553,20 @@ impl TcpListener {
         Socket::listen(addr, backlog).map(Self)
     }
 
-    /// Waits for a connection and accepts it. May sleep.
+    /// Waits for a connection and accepts it. Returns it with the address of the other
+    /// side. May sleep.
     ///
     /// # Errors
     ///
     /// - `ERESTARTSYS`: a signal arrived, or the kernel thread is asked to stop;
+    /// - `EINVAL`: the listener was [shut down](Self::shutdown);
     /// - `ENOMEM`: no memory; the connection still waits to be accepted.
-    pub fn accept(&self) -> Result<TcpStream> {
-        self.0.accept(0).map(TcpStream)
+    pub fn accept(&self) -> Result<(TcpStream, SocketAddr)> {
+        let (socket, addr) = self.0.accept(0)?;
+        Ok((TcpStream(socket), addr))
     }
 
-    /// The address at which the socket listens. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// None today: TCP always knows the local address.
-    pub fn local_addr(&self) -> Result<SocketAddr> {
-        self.0.local_addr()
-    }
+    listener_methods!(0);
 }
 
 /// A connection.
@@ -473,6 +602,73 @@ impl TcpListener {
 pub struct TcpStream(Socket);
 
 impl TcpStream {
+    /// Connects with `addr`. Waits until the other side has answered. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ECONNREFUSED`: nobody listens there;
+    /// - `ETIMEDOUT`: nobody answers; that takes about two minutes;
+    /// - `ENETUNREACH`, `EHOSTUNREACH`: there is no way there;
+    /// - `ERESTARTSYS`: a signal arrived, or the kernel thread is asked to stop;
+    /// - `EAFNOSUPPORT`: the kernel has no IPv6;
+    /// - `ENOMEM`: no memory;
+    /// - other errors of the network.
+    pub fn connect(addr: SocketAddr) -> Result<Self> {
+        let socket = Socket::stream(addr)?;
+        socket.connect(addr, 0)?;
+        Ok(Self(socket))
+    }
+
+    /// As [`connect`](Self::connect), but waits for `timeout`, at the longest. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect), and:
+    ///
+    /// - `ETIMEDOUT`: `timeout` is over;
+    /// - `EINVAL`: `timeout` is zero.
+    pub fn connect_timeout(addr: SocketAddr, timeout: Duration) -> Result<Self> {
+        let socket = Socket::stream(addr)?;
+        socket.set_timeout(true, Some(timeout))?;
+        match socket.connect(addr, 0) {
+            Err(failed) if failed == error(bindings::EINPROGRESS) => return Err(ETIMEDOUT),
+            result => result?,
+        }
+        socket.set_timeout(true, None)?;
+        Ok(Self(socket))
+    }
+
+    /// Has [`read`](Self::read) and [`peek`](Self::peek) fail with `EAGAIN` when there is
+    /// no data for `timeout`; with [`None`] they wait for ever. Can be called in any
+    /// context, and does not change waits that have begun.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: `timeout` is zero.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> Result {
+        self.0.set_timeout(false, timeout)
+    }
+
+    /// Has [`write`](Self::write) fail with `EAGAIN` when nothing fits for `timeout`; with
+    /// [`None`] it waits for ever. Can be called in any context, and does not change waits
+    /// that have begun.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: `timeout` is zero.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> Result {
+        self.0.set_timeout(true, timeout)
+    }
+
+    /// As [`read`](Self::read), but what it gives stays there to be read. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    pub fn peek(&self, buffer: &mut [u8]) -> Result<usize> {
+        self.0.receive(buffer, bindings::MSG_PEEK)
+    }
+
     /// Waits until there is data, and reads at least one byte of it into
     /// `buffer`. Returns the number of bytes. 0 means the end: the other side
     /// writes no more, or `buffer` is empty. May sleep.
@@ -480,6 +676,7 @@ impl TcpStream {
     /// # Errors
     ///
     /// - `ERESTARTSYS`: a signal arrived, or the kernel thread is asked to stop;
+    /// - `EAGAIN`: the time that was set for it is over;
     /// - `ECONNRESET`: the other side has reset the connection;
     /// - `ETIMEDOUT`: the other side does not answer any more;
     /// - other errors of the network.
@@ -516,4 +713,86 @@ impl TcpStream {
     }
 
     stream_methods!(0);
+}
+
+/// A UDP socket.
+///
+/// # Unloading
+///
+/// *Unregister waits*, as for a [`TcpListener`].
+///
+/// # Examples
+///
+/// ```
+/// # use kernel::prelude::*;
+/// use core::net::Ipv4Addr;
+/// use lkm::net::UdpSocket;
+///
+/// fn echo() -> Result {
+///     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 7).into())?;
+///     let mut buffer = KVec::from_elem(0, 1500, GFP_KERNEL)?;
+///     loop {
+///         let (n, addr) = socket.recv_from(&mut buffer)?;
+///         socket.send_to(&buffer[..n], addr)?;
+///     }
+/// }
+/// ```
+pub struct UdpSocket(Socket);
+
+impl UdpSocket {
+    /// Creates a socket with the address `addr`. May sleep.
+    ///
+    /// Port 0 stands for any free port, and the IP address `UNSPECIFIED` for all addresses
+    /// of the machine.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TcpListener::bind`].
+    pub fn bind(addr: SocketAddr) -> Result<Self> {
+        Socket::datagram(addr).map(Self)
+    }
+
+    /// Waits for a message and reads it into `buffer`; what does not fit is lost. Returns
+    /// the number of bytes, which can be 0, and who has sent it. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ERESTARTSYS`: a signal arrived, or the kernel thread is asked to stop;
+    /// - `EAGAIN`: the time that was set for it is over.
+    pub fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+        self.0.receive_from(buffer, 0)
+    }
+
+    /// Sends `data` to `addr` as one message. It may get lost. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EMSGSIZE`: it is too long for a message: more than 65,507 bytes with IPv4;
+    /// - `EACCES`: `addr` is a broadcast address;
+    /// - `EAFNOSUPPORT`: `addr` is IPv6, and the socket is not;
+    /// - `ENETUNREACH`, `EHOSTUNREACH`: there is no way there;
+    /// - `ENOMEM`: no memory;
+    /// - other errors of the network.
+    pub fn send_to(&self, data: &[u8], addr: SocketAddr) -> Result {
+        self.0.send_to(data, addr, 0).map(drop)
+    }
+
+    /// Has [`recv_from`](Self::recv_from) fail with `EAGAIN` when there is no message for
+    /// `timeout`; with [`None`] it waits for ever. Can be called in any context.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: `timeout` is zero.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> Result {
+        self.0.set_timeout(false, timeout)
+    }
+
+    /// The address of this side. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// None today: UDP always knows the local address.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        self.0.local_addr()
+    }
 }

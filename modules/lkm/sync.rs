@@ -43,6 +43,7 @@ pub use irq_spinlock::{
     IrqSpinLockGuard, //
 };
 pub use semaphore::{
+    OwnedPermit,
     Permit,
     Semaphore, //
 };

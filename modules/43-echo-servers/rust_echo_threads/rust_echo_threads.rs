@@ -5,9 +5,14 @@
 //!
 //! Write-up: rust_echo server
 
-use core::net::Ipv4Addr;
+use core::{
+    net::IpAddr,
+    time::Duration, //
+};
 use kernel::{
     prelude::*,
+    str::CStr,
+    sync::Arc,
     time::msecs_to_jiffies, //
 };
 use lkm::{
@@ -16,10 +21,12 @@ use lkm::{
         KThread,
         ThisThread, //
     },
+    memory,
     net::{
         TcpListener,
         TcpStream, //
     },
+    sync::Semaphore, //
 };
 
 module! {
@@ -31,35 +38,86 @@ module! {
 }
 
 lkm::params! {
+    bind: &CStr {
+        default: c"127.0.0.1", mode: 0o444,
+        description: "IP address to listen at: this machine's own programs only, 0.0.0.0: all"
+    },
     port: u16 { default: 8080, mode: 0o444, description: "Port to listen at" },
     backlog: u32 {
         default: 1024, mode: 0o444,
-        description: "How many connections may wait to be accepted"
+        description: "How many connections may wait to be accepted, less one"
+    },
+    max_connections: u32 {
+        default: 0, mode: 0o444,
+        description: "How many clients at a time, 0: one for each 128 KiB of memory"
+    },
+    idle_timeout: u32 {
+        default: 60, mode: 0o444,
+        description: "Seconds to wait for a client that sends or reads nothing, 0: for ever"
     },
 }
 
-fn echo_server(stream: TcpStream) -> Result {
-    stream.set_nodelay(true)?;
-    let mut buf = KVec::from_elem(0, 16384, GFP_KERNEL)?;
-    loop {
-        let n = stream.read(&mut buf)?;
-        if n == 0 {
-            return Ok(());
-        }
-        stream.write_all(&buf[..n])?;
+/// An address as a parameter gives it.
+fn ip(text: &CStr) -> Result<IpAddr> {
+    let text = text.to_str().map_err(|_| EINVAL)?;
+    text.parse().map_err(|_| EINVAL)
+}
+
+fn most_connections() -> u32 {
+    match max_connections.get() {
+        0 => (memory::total() / (128 << 10)) as u32,
+        most => most,
     }
 }
 
-/// When it ends nobody listens any more, and then the connections end, too.
-fn accept_loop(this: &ThisThread, connections: Group, listener: TcpListener) -> Result {
-    while !this.should_stop() {
-        // A connection that there is no memory for is closed, or waits.
-        let spawn = |stream| connections.spawn(c"rust_echo_threads", move |_| echo_server(stream));
-        if listener.accept().and_then(spawn).is_err() {
-            this.sleep(msecs_to_jiffies(100));
-        }
+fn patience() -> Option<Duration> {
+    match idle_timeout.get() {
+        0 => None,
+        seconds => Some(Duration::from_secs(seconds.into())),
+    }
+}
+
+/// A client that says nothing has no buffer.
+fn echo_server(stream: TcpStream) -> Result {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(patience())?;
+    stream.set_write_timeout(patience())?;
+    while stream.peek(&mut [0])? > 0 {
+        let mut buf = KVec::from_elem(0, 16384, GFP_KERNEL)?;
+        let n = stream.read(&mut buf)?;
+        stream.write_all(&buf[..n])?;
     }
     Ok(())
+}
+
+struct Server {
+    // When the server ends nobody listens any more, and then the connections end, too.
+    listener: TcpListener,
+    connections: Group,
+    clients: Arc<Semaphore>,
+}
+
+impl Server {
+    fn serve_next(&self) -> Result {
+        // Those that are too many wait to be accepted.
+        let permit = self.clients.clone().down_interruptible_owned()?;
+        let (stream, _) = self.listener.accept()?;
+        self.connections.spawn(c"rust_echo_threads", move |_| {
+            let result = echo_server(stream);
+            drop(permit);
+            result
+        })
+    }
+
+    fn run(&self, this: &ThisThread) -> Result {
+        while !this.should_stop() {
+            // A connection that there is no memory for is closed, or waits.
+            if self.serve_next().is_err() {
+                this.sleep(msecs_to_jiffies(100));
+            }
+        }
+        Ok(())
+    }
 }
 
 struct RustEchoThreads {
@@ -68,13 +126,15 @@ struct RustEchoThreads {
 
 impl kernel::Module for RustEchoThreads {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let addr = (Ipv4Addr::UNSPECIFIED, port.get()).into();
+        let addr = (bind.with(ip)?, port.get()).into();
         let listener = TcpListener::bind(addr, backlog.get())?;
-        let connections = Group::new()?;
-        let acceptor = KThread::spawn(c"rust_echo_accept", move |this| {
-            accept_loop(this, connections, listener)
-        })?;
-        pr_info!("Listening at port {}\n", port.get());
+        pr_info!("Listening at {:?}\n", listener.local_addr()?);
+        let server = Server {
+            listener,
+            connections: Group::new()?,
+            clients: Arc::pin_init(Semaphore::new(most_connections()), GFP_KERNEL)?,
+        };
+        let acceptor = KThread::spawn(c"rust_echo_accept", move |this| server.run(this))?;
         Ok(Self {
             _acceptor: acceptor,
         })

@@ -9,6 +9,7 @@
 #include "completion.c"
 #include "entry.c"
 #include "kthread.c"
+#include "memory.c"
 #include "net.c"
 #include "preempt.c"
 #include "proc_fs.c"

@@ -57,9 +57,12 @@ void lkm_rwlock_init(rwlock_t *lock, const char *name,
 		     struct lock_class_key *key);
 void lkm_sema_init(struct semaphore *sem, unsigned int permits);
 
+int lkm_sock_accepted_from(struct socket *sock, struct sockaddr *addr);
+int lkm_sock_error(struct socket *sock);
 void lkm_sock_hold_net(struct socket *sock);
 bool lkm_sock_keepalive(struct socket *sock);
 unsigned int lkm_sock_poll(struct socket *sock);
+void lkm_sock_set_timeout(struct socket *sock, bool write, long timeout);
 int lkm_sock_setsockopt(struct socket *sock, int level, int name, int value);
 bool lkm_tcp_nodelay(struct socket *sock);
 int lkm_tcp_set_nodelay(struct socket *sock, bool nodelay);
@@ -69,6 +72,7 @@ bool lkm_spin_trylock_irqsave(spinlock_t *lock, unsigned long *flags);
 void lkm_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags);
 void lkm_tasklet_close(struct tasklet_struct *tasklet);
 void lkm_tasklet_schedule(struct tasklet_struct *tasklet);
+u64 lkm_totalram(void);
 bool lkm_waitqueue_active(struct wait_queue_head *head);
 unsigned long lkm_write_lock_irqsave(rwlock_t *lock);
 void lkm_write_unlock_irqrestore(rwlock_t *lock, unsigned long flags);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! TCP for tasks.
+//! TCP and UDP for tasks.
 //!
 //! C headers: [`include/linux/net.h`](srctree/include/linux/net.h),
 //! [`include/net/sock.h`](srctree/include/net/sock.h)
@@ -23,7 +23,9 @@ use crate::{
         Stop, //
     },
     bindings,
+    errno::error,
     net::{
+        listener_methods,
         stream_methods,
         Socket, //
     },
@@ -331,7 +333,7 @@ impl Connection {
 ///
 /// async fn serve(listener: TcpListener, spawner: Spawner) -> Result {
 ///     loop {
-///         let stream = listener.accept().await?;
+///         let (stream, _) = listener.accept().await?;
 ///         spawner.spawn(greet(stream))?;
 ///     }
 /// }
@@ -344,31 +346,28 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// Those of [`net::TcpListener::bind`](crate::net::TcpListener::bind).
+    /// Those of [`net::TcpListener::bind`](crate::net::TcpListener::bind), and:
+    ///
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn bind(addr: SocketAddr, backlog: u32) -> Result<Self> {
         Ok(Self(Connection::new(Socket::listen(addr, backlog)?)?))
     }
 
-    /// Waits for a connection and accepts it. To be awaited in process context.
+    /// Waits for a connection and accepts it. Returns it with the address of the other
+    /// side. To be awaited in process context.
     ///
     /// # Errors
     ///
+    /// - `EINVAL`: the listener was [shut down](Self::shutdown);
     /// - `ENOMEM`: no memory. The connection still waits to be accepted, or was closed;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
-    pub async fn accept(&self) -> Result<TcpStream> {
+    pub async fn accept(&self) -> Result<(TcpStream, SocketAddr)> {
         let accept = || self.0.socket.accept(bindings::O_NONBLOCK);
-        let socket = self.0.when(READABLE, accept).await?;
-        Ok(TcpStream(Connection::new(socket)?))
+        let (socket, addr) = self.0.when(READABLE, accept).await?;
+        Ok((TcpStream(Connection::new(socket)?), addr))
     }
 
-    /// The address at which the socket listens. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// None today: TCP always knows the local address.
-    pub fn local_addr(&self) -> Result<SocketAddr> {
-        self.0.socket.local_addr()
-    }
+    listener_methods!(0 socket);
 }
 
 /// A connection.
@@ -402,6 +401,52 @@ impl TcpListener {
 pub struct TcpStream(Alive<Connection>);
 
 impl TcpStream {
+    /// Connects with `addr`. Waits until the other side has answered. To be awaited in
+    /// process context.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`net::TcpStream::connect`](crate::net::TcpStream::connect), and:
+    ///
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
+    pub async fn connect(addr: SocketAddr) -> Result<Self> {
+        let connection = Connection::new(Socket::stream(addr)?)?;
+        match connection.socket.connect(addr, bindings::O_NONBLOCK) {
+            Err(failed) if failed == error(bindings::EINPROGRESS) => {
+                let take_error = || connection.socket.take_error();
+                connection.when(WRITABLE, take_error).await?;
+            }
+            result => result?,
+        }
+        Ok(Self(connection))
+    }
+
+    /// Waits until [`read`](Self::read) has not to wait: there is data, or the end, or an
+    /// error. So a task needs no buffer before there is something for it. To be awaited in
+    /// process context.
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    pub async fn readable(&self) -> Result {
+        self.0.when(READABLE, || Ok(())).await
+    }
+
+    /// As [`read`](Self::read), but what it gives stays there to be read. To be awaited in
+    /// process context.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    pub async fn peek(&self, buffer: &mut [u8]) -> Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let flags = bindings::MSG_DONTWAIT | bindings::MSG_PEEK;
+        let receive = || self.0.socket.receive(buffer, flags);
+        self.0.when(READABLE, receive).await
+    }
+
     /// Waits until there is data, and reads at least one byte of it into
     /// `buffer`. Returns the number of bytes. 0 means the end: the other side
     /// writes no more, or `buffer` is empty. To be awaited in process context.
@@ -456,4 +501,60 @@ impl TcpStream {
     }
 
     stream_methods!(0 socket);
+}
+
+/// A UDP socket.
+///
+/// # Unloading
+///
+/// *Unregister waits*, as for a [`TcpListener`].
+pub struct UdpSocket(Alive<Connection>);
+
+impl UdpSocket {
+    /// Creates a socket with the address `addr`, as
+    /// [`net::UdpSocket::bind`](crate::net::UdpSocket::bind) does. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`net::UdpSocket::bind`](crate::net::UdpSocket::bind), and:
+    ///
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
+    pub fn bind(addr: SocketAddr) -> Result<Self> {
+        Ok(Self(Connection::new(Socket::datagram(addr)?)?))
+    }
+
+    /// Waits for a message and reads it into `buffer`; what does not fit is lost. Returns
+    /// the number of bytes, which can be 0, and who has sent it. To be awaited in process
+    /// context.
+    ///
+    /// If the future is dropped before it is ready, no message was read.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM`: no memory;
+    /// - other errors of the network.
+    pub async fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+        let receive = || self.0.socket.receive_from(buffer, bindings::MSG_DONTWAIT);
+        self.0.when(READABLE, receive).await
+    }
+
+    /// Sends `data` to `addr` as one message. It may get lost. To be awaited in process
+    /// context.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`net::UdpSocket::send_to`](crate::net::UdpSocket::send_to).
+    pub async fn send_to(&self, data: &[u8], addr: SocketAddr) -> Result {
+        let send = || self.0.socket.send_to(data, addr, bindings::MSG_DONTWAIT);
+        self.0.when(WRITABLE, send).await.map(drop)
+    }
+
+    /// The address of this side. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// None today: UDP always knows the local address.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        self.0.socket.local_addr()
+    }
 }

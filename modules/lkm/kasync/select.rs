@@ -2,6 +2,10 @@
 
 //! Waiting for the first of two futures.
 
+use super::{
+    sleep,
+    Sleep, //
+};
 use core::{
     future::Future,
     pin::Pin,
@@ -9,6 +13,7 @@ use core::{
         Context,
         Poll, //
     },
+    time::Duration,
 };
 use kernel::prelude::*;
 
@@ -30,15 +35,15 @@ pub enum Either<A, B> {
 ///
 /// ```
 /// # use kernel::prelude::*;
-/// use core::{future::Future, time::Duration};
-/// use lkm::kasync::{select, sleep, Either};
+/// use lkm::kasync::{net::TcpStream, select, Either};
 ///
-/// /// Fails with `ETIMEDOUT` when `future` takes more than ten seconds.
-/// async fn soon<T>(future: impl Future<Output = T>) -> Result<T> {
-///     match select(future, sleep(Duration::from_secs(10))).await {
-///         Either::Left(output) => Ok(output),
-///         Either::Right(()) => Err(ETIMEDOUT),
-///     }
+/// /// Reads from the stream that has data first.
+/// async fn either(one: &TcpStream, two: &TcpStream, buffer: &mut [u8]) -> Result<usize> {
+///     let from = match select(one.readable(), two.readable()).await {
+///         Either::Left(_) => one,
+///         Either::Right(_) => two,
+///     };
+///     from.read(buffer).await
 /// }
 /// ```
 pub fn select<A: Future, B: Future>(a: A, b: B) -> Select<A, B> {
@@ -64,5 +69,52 @@ impl<A: Future, B: Future> Future for Select<A, B> {
             return Poll::Ready(Either::Left(output));
         }
         this.b.poll(context).map(Either::Right)
+    }
+}
+
+/// Waits for `future`, but for `duration` at the longest, counted from this call. It must
+/// not be polled again when it was ready. Can be called in any context except NMI.
+///
+/// # Errors
+///
+/// - `ETIMEDOUT`: `duration` is over.
+///
+/// # Examples
+///
+/// ```
+/// # use kernel::prelude::*;
+/// use core::time::Duration;
+/// use lkm::kasync::{net::TcpStream, timeout};
+///
+/// async fn read(stream: &TcpStream, buffer: &mut [u8]) -> Result<usize> {
+///     timeout(Duration::from_secs(10), stream.read(buffer)).await?
+/// }
+/// ```
+pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
+    Timeout {
+        future,
+        end: sleep(duration),
+    }
+}
+
+/// The future that [`timeout`] returns.
+#[must_use = "a future does nothing unless it is awaited"]
+#[pin_data]
+pub struct Timeout<F> {
+    #[pin]
+    future: F,
+    #[pin]
+    end: Sleep,
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.future.poll(context) {
+            return Poll::Ready(Ok(output));
+        }
+        this.end.poll(context).map(|()| Err(ETIMEDOUT))
     }
 }

@@ -13,6 +13,7 @@ use core::{
 };
 use kernel::{
     prelude::*,
+    sync::Arc,
     task::MAX_SCHEDULE_TIMEOUT,
     time::Jiffies,
     types::Opaque, //
@@ -113,6 +114,25 @@ impl Semaphore {
         }
     }
 
+    /// As [`down_interruptible`](Self::down_interruptible), but the permit does not borrow
+    /// the semaphore: it can go to another thread, which keeps it as long as it lives.
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ERESTARTSYS`: a signal arrived, or the kernel thread is asked to stop.
+    pub fn down_interruptible_owned(self: Arc<Self>) -> Result<OwnedPermit> {
+        self.down_interruptible()?.forget();
+        Ok(OwnedPermit(self))
+    }
+
+    /// As [`try_down`](Self::try_down), but the permit does not borrow the semaphore. Can
+    /// be called in any context except NMI.
+    pub fn try_down_owned(self: Arc<Self>) -> Option<OwnedPermit> {
+        self.try_down()?.forget();
+        Some(OwnedPermit(self))
+    }
+
     /// Waits for a permit and takes it. Only a signal that kills the process
     /// ends the wait. May sleep.
     ///
@@ -172,6 +192,17 @@ impl Permit<'_> {
 }
 
 impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.up();
+    }
+}
+
+/// A permit of a [`Semaphore`] that it does not borrow. Dropping it gives the permit
+/// back, and is possible in any context except NMI.
+#[must_use = "a permit is given back when it is dropped"]
+pub struct OwnedPermit(Arc<Semaphore>);
+
+impl Drop for OwnedPermit {
     fn drop(&mut self) {
         self.0.up();
     }

@@ -38,3 +38,23 @@ pub(crate) const WRITE_NOTHING: u32 = command(16);
 pub(crate) const STOP_ACCEPT: u32 = command(17);
 pub(crate) const STOP_READ: u32 = command(18);
 pub(crate) const STOP_WRITE: u32 = command(19);
+/// The port of who was accepted last, also when that is gone.
+pub(crate) const FROM: u32 = command(20);
+/// Listens no more, and lets nobody wait for that.
+pub(crate) const SHUTDOWN_LISTENER: u32 = command(21);
+/// Connects with a port of this machine. It waits as long as it takes ...
+pub(crate) const CONNECT: u32 = command(22);
+/// ... or for 50 ms.
+pub(crate) const CONNECT_SOON: u32 = command(23);
+/// How many milliseconds reads and writes wait.
+pub(crate) const SET_TIMEOUTS: u32 = command(24);
+/// The next byte, which stays there.
+pub(crate) const PEEK: u32 = command(25);
+/// A UDP socket at any port, which is returned.
+pub(crate) const UDP_BIND: u32 = command(26);
+/// Waits for a message, and sends it back.
+pub(crate) const UDP_ECHO: u32 = command(27);
+/// How many milliseconds that waits.
+pub(crate) const UDP_SET_TIMEOUT: u32 = command(28);
+/// Sends a message of so many bytes to itself.
+pub(crate) const UDP_SEND: u32 = command(29);

@@ -3,16 +3,23 @@
 //! Test only: `lkm::net`. A file in /proc is a connection: what is written to it
 //! is sent, what is received is read from it.
 
-use core::net::{
-    IpAddr,
-    Ipv4Addr,
-    Ipv6Addr,
-    SocketAddr, //
+use core::{
+    net::{
+        IpAddr,
+        Ipv4Addr,
+        Ipv6Addr,
+        SocketAddr, //
+    },
+    time::Duration, //
 };
 use kernel::{
     new_mutex,
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         Mutex, //
     },
@@ -37,7 +44,8 @@ use lkm::{
     net::{
         Shutdown,
         TcpListener,
-        TcpStream, //
+        TcpStream,
+        UdpSocket, //
     },
     procfs,
     sync::Completion, //
@@ -64,6 +72,10 @@ struct Ends {
     listener: Mutex<Option<Arc<TcpListener>>>,
     #[pin]
     stream: Mutex<Option<Arc<TcpStream>>>,
+    /// The port of who was accepted last.
+    from: Atomic<u32>,
+    #[pin]
+    udp: Mutex<Option<Arc<UdpSocket>>>,
 }
 
 impl Ends {
@@ -76,6 +88,15 @@ impl Ends {
 
     fn listener(&self) -> Result<Arc<TcpListener>> {
         self.listener.lock().clone().ok_or(ENODEV)
+    }
+
+    fn connect(&self, stream: Result<TcpStream>) -> Result {
+        *self.stream.lock() = Some(Arc::new(stream?, GFP_KERNEL)?);
+        Ok(())
+    }
+
+    fn udp(&self) -> Result<Arc<UdpSocket>> {
+        self.udp.lock().clone().ok_or(ENODEV)
     }
 
     fn stream(&self) -> Result<Arc<TcpStream>> {
@@ -118,6 +139,8 @@ impl Operations for Machine {
         try_pin_init!(Ends {
             listener <- new_mutex!(None),
             stream <- new_mutex!(None),
+            from: Atomic::new(0),
+            udp <- new_mutex!(None),
         })
     }
 
@@ -138,6 +161,8 @@ impl Operations for Machine {
         let ends = file.private();
         let number = arg.number();
         let at = |ip: IpAddr| ends.listen((ip, number as u16).into());
+        let to = (Ipv4Addr::LOCALHOST, number as u16).into();
+        let milliseconds = Duration::from_millis(number as u64);
         match cmd {
             LISTEN => return at(Ipv4Addr::LOCALHOST.into()),
             LISTEN_V6 => return at(Ipv6Addr::LOCALHOST.into()),
@@ -145,8 +170,9 @@ impl Operations for Machine {
             LISTEN_ELSEWHERE => return at(Ipv4Addr::new(192, 0, 2, 1).into()),
             CLOSE_LISTENER => *ends.listener.lock() = None,
             ACCEPT => {
-                let stream = ends.listener()?.accept()?;
-                *ends.stream.lock() = Some(Arc::new(stream, GFP_KERNEL)?);
+                let (stream, from) = ends.listener()?.accept()?;
+                ends.from.store(local_port(from), Relaxed);
+                ends.connect(Ok(stream))?;
             }
             CLOSE => *ends.stream.lock() = None,
             SHUTDOWN => {
@@ -179,6 +205,39 @@ impl Operations for Machine {
                 // More than is ever under way: it cannot succeed.
                 let data = KVVec::from_elem(0, 16 << 20, GFP_KERNEL)?;
                 return stopped(move || stream.write_all(&data).and(Err(EFBIG)));
+            }
+            FROM => return Ok(ends.from.load(Relaxed)),
+            SHUTDOWN_LISTENER => ends.listener()?.shutdown()?,
+            CONNECT => ends.connect(TcpStream::connect(to))?,
+            CONNECT_SOON => {
+                let soon = Duration::from_millis(50);
+                ends.connect(TcpStream::connect_timeout(to, soon))?;
+            }
+            SET_TIMEOUTS => {
+                ends.stream()?.set_read_timeout(Some(milliseconds))?;
+                ends.stream()?.set_write_timeout(Some(milliseconds))?;
+            }
+            PEEK => {
+                let mut byte = [0];
+                ends.stream()?.peek(&mut byte)?;
+                return Ok(byte[0].into());
+            }
+            UDP_BIND => {
+                let socket = UdpSocket::bind(to)?;
+                let port = local_port(socket.local_addr()?);
+                *ends.udp.lock() = Some(Arc::new(socket, GFP_KERNEL)?);
+                return Ok(port);
+            }
+            UDP_ECHO => {
+                let mut text = [0; 64];
+                let (n, from) = ends.udp()?.recv_from(&mut text)?;
+                ends.udp()?.send_to(&text[..n], from)?;
+                return Ok(n as u32);
+            }
+            UDP_SET_TIMEOUT => ends.udp()?.set_read_timeout(Some(milliseconds))?,
+            UDP_SEND => {
+                let text = KVec::from_elem(0, number, GFP_KERNEL)?;
+                ends.udp()?.send_to(&text, ends.udp()?.local_addr()?)?;
             }
             _ => return Err(ENOTTY),
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpStream},
+    net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream, UdpSocket},
     process::Command,
 };
 
@@ -29,6 +29,13 @@ pub const EXAMPLE: Example = Example {
         threads_that_are_stopped_end_their_waits,
         only_so_many_wait_to_be_accepted,
         a_listener_that_goes_ends_what_nobody_accepted,
+        who_was_accepted_is_known,
+        a_listener_that_is_shut_down_ends_waits,
+        connects_with_others,
+        does_not_wait_for_ever_to_connect,
+        waits_end_after_the_time_that_was_set,
+        what_is_peeked_at_stays,
+        messages_come_back,
         nothing_is_left,
     ],
     ..Example::EMPTY
@@ -341,6 +348,155 @@ fn a_listener_that_goes_ends_what_nobody_accepted(vm: &mut Vm) -> Result {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     end.call(CLOSE_LISTENER, 0)?;
     assert_eq!(error_of(stream.read(&mut [0])), Some(Errno::CONNRESET));
+    Ok(())
+}
+
+/// Also when nobody is there any more.
+fn who_was_accepted_is_known(vm: &mut Vm) -> Result {
+    let _module = vm.load("sockets")?;
+    let (end, port) = listening()?;
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    let from = usize::from(stream.local_addr()?.port());
+    end.call(ACCEPT, 0)?;
+    assert_eq!(end.get(FROM), from);
+
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    let from = usize::from(stream.local_addr()?.port());
+    // What comes after it is closed is answered with a reset.
+    stream.write_all(b"x")?;
+    drop(stream);
+    end.call(ACCEPT, 0)?;
+    assert_eq!(end.get(FROM), from);
+    Ok(())
+}
+
+fn a_listener_that_is_shut_down_ends_waits(vm: &mut Vm) -> Result {
+    let _module = vm.load("sockets")?;
+    vm.rounds(|_| {
+        let (end, port) = listening()?;
+        let waiting = end.clone();
+        let waiter = Waiter::begin_in(CALLS, move || waiting.call(ACCEPT, 0))?;
+        end.call(SHUTDOWN_LISTENER, 0)?;
+        assert_eq!(waiter.end()?, Err(Errno::INVAL));
+        assert_eq!(end.call(ACCEPT, 0), Err(Errno::INVAL));
+        assert_eq!(end.call(SHUTDOWN_LISTENER, 0), Err(Errno::NOTCONN));
+        let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+        assert_eq!(error_of(refused), Some(Errno::CONNREFUSED));
+        Ok(())
+    })
+}
+
+fn connects_with_others(vm: &mut Vm) -> Result {
+    let _module = vm.load("sockets")?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = usize::from(listener.local_addr()?.port());
+    for connect in [CONNECT, CONNECT_SOON] {
+        let end = open()?;
+        // A machine that is busy may need longer.
+        while let Err(error) = end.call(connect, port) {
+            assert_eq!((connect, error), (CONNECT_SOON, Errno::TIMEDOUT));
+            listener.accept()?;
+        }
+        let (mut stream, from) = listener.accept()?;
+        assert_eq!(end.get(LOCAL_PORT), usize::from(from.port()));
+        assert_eq!(end.get(PEER_PORT), port);
+        // It waits as long as it takes then.
+        let reader = end.clone();
+        let waiter = Waiter::begin_in(CALLS, move || read(&reader, 10))?;
+        waiter.sleeps()?;
+        stream.write_all(b"hello")?;
+        assert_eq!(waiter.end()??, b"hello");
+        write(&end, b"answer")?;
+        let mut text = [0; 6];
+        stream.read_exact(&mut text)?;
+        assert_eq!(&text, b"answer");
+    }
+    drop(listener);
+    let end = open()?;
+    for connect in [CONNECT, CONNECT_SOON] {
+        assert_eq!(end.call(connect, port), Err(Errno::CONNREFUSED));
+    }
+    Ok(())
+}
+
+/// Where as many wait to be accepted as may.
+fn does_not_wait_for_ever_to_connect(vm: &mut Vm) -> Result {
+    let _module = vm.load("sockets")?;
+    let (_end, port) = listening()?;
+    let mut ends = Vec::new();
+    let error = loop {
+        let end = open()?;
+        match end.call(CONNECT_SOON, port.into()) {
+            Ok(_) => ends.push(end),
+            Err(error) => break error,
+        }
+        assert!(ends.len() < 100);
+    };
+    assert_eq!(error, Errno::TIMEDOUT);
+    Ok(())
+}
+
+fn waits_end_after_the_time_that_was_set(vm: &mut Vm) -> Result {
+    let _module = vm.load("sockets")?;
+    let (end, mut stream) = connected()?;
+    assert_eq!(end.call(SET_TIMEOUTS, 0), Err(Errno::INVAL));
+    for milliseconds in [1, 30] {
+        end.call(SET_TIMEOUTS, milliseconds)?;
+        assert_eq!(error_of(read(&end, 1)), Some(Errno::AGAIN));
+        assert_eq!(end.call(PEEK, 0), Err(Errno::AGAIN));
+    }
+    // More than fits on the way.
+    assert_eq!(error_of(write(&end, &[1; 20_000_000])), Some(Errno::AGAIN));
+    // The most that there can be: it does not begin anew at 0.
+    end.call(SET_TIMEOUTS, usize::MAX)?;
+    let reader = end.clone();
+    let waiter = Waiter::begin_in(CALLS, move || read(&reader, 1))?;
+    waiter.sleeps()?;
+    stream.write_all(b"x")?;
+    assert_eq!(waiter.end()??, b"x");
+    Ok(())
+}
+
+fn what_is_peeked_at_stays(vm: &mut Vm) -> Result {
+    let _module = vm.load("sockets")?;
+    let (end, mut stream) = connected()?;
+    let peeking = end.clone();
+    let waiter = Waiter::begin_in(CALLS, move || peeking.call(PEEK, 0))?;
+    waiter.sleeps()?;
+    stream.write_all(b"xyz")?;
+    assert_eq!(waiter.end()?, Ok(usize::from(b'x')));
+    assert_eq!(end.get(PEEK), usize::from(b'x'));
+    assert_eq!(read(&end, 1)?, b"x");
+    assert_eq!(end.get(PEEK), usize::from(b'y'));
+    assert_eq!(read(&end, 10)?, b"yz");
+    Ok(())
+}
+
+fn messages_come_back(vm: &mut Vm) -> Result {
+    let _module = vm.load("sockets")?;
+    let end = open()?;
+    let port = end.get(UDP_BIND);
+    let taken = open()?.call(UDP_BIND, port);
+    assert_eq!(taken, Err(Errno::ADDRINUSE));
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect((Ipv4Addr::LOCALHOST, port as u16))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    let long = [7; 100];
+    for (sent, back) in [(&b"hello"[..], 5), (b"", 0), (&long, 64)] {
+        let waiting = end.clone();
+        let waiter = Waiter::begin_in(CALLS, move || waiting.call(UDP_ECHO, 0))?;
+        waiter.sleeps()?;
+        socket.send(sent)?;
+        assert_eq!(waiter.end()?, Ok(back));
+        let mut text = [0; 200];
+        let n = socket.recv(&mut text)?;
+        assert_eq!(&text[..n], &sent[..back]);
+    }
+    end.call(UDP_SET_TIMEOUT, 1)?;
+    assert_eq!(end.call(UDP_ECHO, 0), Err(Errno::AGAIN));
+    // The most that fits into a packet, and one byte more.
+    end.call(UDP_SEND, 65_507)?;
+    assert_eq!(end.call(UDP_SEND, 65_508), Err(Errno::MSGSIZE));
     Ok(())
 }
 

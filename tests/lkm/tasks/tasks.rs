@@ -297,7 +297,7 @@ async fn serve(kind: usize, stream: TcpStream, executor: Spawner) -> Result {
 
 async fn listen(kind: usize, listener: TcpListener, executor: Spawner) -> Result {
     loop {
-        let stream = listener.accept().await?;
+        let (stream, _) = listener.accept().await?;
         executor.spawn(serve(kind, stream, executor.clone()))?;
     }
 }

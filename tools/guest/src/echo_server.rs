@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use std::{
-    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    collections::VecDeque,
+    net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream},
     process::Command,
 };
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    net::{self, AddressFamily, SocketFlags, SocketType},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 
 use crate::prelude::*;
 
@@ -35,6 +39,11 @@ macro_rules! echo_server_tests {
                 parameters,
                 connections_leave_nothing,
                 does_nothing_while_nothing_happens,
+                listens_where_it_is_told,
+                clients_that_are_too_many_wait,
+                clients_that_say_nothing_go,
+                clients_that_read_nothing_go,
+                attackers_do_not_keep_others_away,
             ]
             $($own),*
         ]
@@ -42,9 +51,14 @@ macro_rules! echo_server_tests {
 }
 
 impl EchoServer {
+    /// Loads it so that it waits for its clients, however slow the machine is.
+    fn load(&self, vm: &mut Vm) -> Result<Module> {
+        vm.load_with(self.module, "idle_timeout=0")
+    }
+
     /// Every byte comes back, whatever it is and however many there are.
     pub fn sends_back_every_byte(&self, vm: &mut Vm) -> Result {
-        let _module = vm.load(self.module)?;
+        let _module = self.load(vm)?;
         let mut stream = connect()?;
         let (small, large) = (
             [1, 2, 3, 7, 64, 255, 4095, 4096, 4097],
@@ -69,7 +83,7 @@ impl EchoServer {
 
     /// A client that writes no more is sent what it has not got yet.
     pub fn goes_on_after_half_a_close(&self, vm: &mut Vm) -> Result {
-        let _module = vm.load(self.module)?;
+        let _module = self.load(vm)?;
         for len in [0, 1, 100_000] {
             let mut stream = connect()?;
             let text: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
@@ -85,7 +99,7 @@ impl EchoServer {
     /// From a client that reads nothing the server takes no more than fits on the
     /// way, and others do not notice.
     pub fn a_client_that_never_reads_is_waited_for(&self, vm: &mut Vm) -> Result {
-        let _module = vm.load(self.module)?;
+        let _module = self.load(vm)?;
         let (mut stream, sent) = clog()?;
         let mut other = connect()?;
         assert_eq!(exchange(&mut other, b"and I?")?, b"and I?");
@@ -105,7 +119,7 @@ impl EchoServer {
 
     /// Clients that are gone without a word, whatever the server does then.
     pub fn clients_disappear(&self, vm: &mut Vm) -> Result {
-        let _module = vm.load(self.module)?;
+        let _module = self.load(vm)?;
         for _ in 0..100 {
             // Closed with something that was not read: the server is told that
             // there is nobody any more, while it waits for more to read ...
@@ -125,7 +139,7 @@ impl EchoServer {
 
     /// A thousand clients talk at once.
     pub fn serves_a_thousand_at_once(&self, vm: &mut Vm) -> Result {
-        let _module = vm.load(self.module)?;
+        let _module = self.load(vm)?;
         client(&format!("connections {} count 20", vm.fewer(1000)))?;
         let few = vm.fewer(100);
         client(&format!("connections {few} size 10000 count 20 bulk"))?;
@@ -155,8 +169,21 @@ impl EchoServer {
         let module = vm.load(self.module)?;
         assert_eq!(module.param("port")?, "8080");
         assert_eq!(module.param("backlog")?, "1024");
+        assert_eq!(module.param("bind")?, "127.0.0.1");
+        assert_eq!(module.param("max_connections")?, "0");
+        assert_eq!(module.param("idle_timeout")?, "60");
         module.unload()?;
-        for bad in ["port=", "port=-1", "port=http", "backlog=x"] {
+        for bad in [
+            "port=",
+            "port=-1",
+            "port=http",
+            "backlog=x",
+            "bind=",
+            "bind=localhost",
+            "bind=127.0.0.1:80",
+            "max_connections=-1",
+            "idle_timeout=1.5",
+        ] {
             assert_eq!(vm.load_fails(self.module, bad)?, Errno::INVAL, "{bad}");
         }
         assert_eq!(vm.load_fails(self.module, "port=65536")?, Errno::RANGE);
@@ -170,7 +197,7 @@ impl EchoServer {
     /// 5,000 connections that come and go leave nothing.
     pub fn connections_leave_nothing(&self, vm: &mut Vm) -> Result {
         forget_connections_at_once()?;
-        let _module = vm.load(self.module)?;
+        let _module = self.load(vm)?;
         vm.rounds(|_| {
             for _ in 0..50 {
                 assert_eq!(exchange(&mut connect()?, b"x")?, b"x");
@@ -190,7 +217,7 @@ impl EchoServer {
         let (rounds, clients) = (vm.fewer(rounds).max(2), vm.fewer(1000));
         let mut times = Vec::new();
         for _ in 0..rounds {
-            let module = vm.load(self.module)?;
+            let module = self.load(vm)?;
             let mut streams = Vec::new();
             for _ in 0..clients {
                 let mut stream = connect()?;
@@ -227,7 +254,7 @@ impl EchoServer {
     pub fn does_nothing_while_nothing_happens(&self, vm: &mut Vm) -> Result {
         allow_files()?;
         let without = Used::in_five_seconds()?;
-        let _module = vm.load(self.module)?;
+        let _module = self.load(vm)?;
         let mut streams = Vec::new();
         for _ in 0..vm.fewer(1000) {
             let mut stream = connect()?;
@@ -247,6 +274,111 @@ impl EchoServer {
             with.push(Used::in_five_seconds()?);
         }
         Ok(())
+    }
+
+    /// Programs on other machines reach it only when it is told so.
+    pub fn listens_where_it_is_told(&self, vm: &mut Vm) -> Result {
+        let other = (Ipv4Addr::new(127, 0, 0, 2), PORT);
+        let say = self.module;
+        for (bind, at, reaches_other) in [
+            ("", "127.0.0.1:8080", false),
+            ("bind=0.0.0.0", "0.0.0.0:8080", true),
+            ("bind=127.0.0.2", "127.0.0.2:8080", true),
+            ("bind=::", "[::]:8080", true),
+            ("bind=::1", "[::1]:8080", false),
+        ] {
+            vm.log().mark()?;
+            let _module = vm.load_with(self.module, bind)?;
+            vm.log().expect(&format!("{say}: Listening at {at}"))?;
+            let reached = TcpStream::connect(other);
+            assert_eq!(reached.is_ok(), reaches_other, "{bind}: {reached:?}");
+        }
+        // Nobody has that address.
+        let errno = vm.load_fails(self.module, "bind=192.0.2.1")?;
+        assert_eq!(errno, Errno::ADDRNOTAVAIL);
+        Ok(())
+    }
+
+    /// Until another one goes.
+    pub fn clients_that_are_too_many_wait(&self, vm: &mut Vm) -> Result {
+        let _module = vm.load_with(self.module, "max_connections=2 idle_timeout=0")?;
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            let mut client = connect()?;
+            assert_eq!(exchange(&mut client, b"x")?, b"x");
+            clients.push(client);
+        }
+        for _ in 0..3 {
+            let mut next = connect()?;
+            let waiter = Waiter::begin(move || exchange(&mut next, b"y").map(|text| (next, text)));
+            thread::sleep(Duration::from_millis(100));
+            assert!(!waiter.has_ended());
+            // The one that came first.
+            drop(clients.remove(0));
+            let (next, text) = waiter.end()??;
+            assert_eq!(text, b"y");
+            clients.push(next);
+        }
+        Ok(())
+    }
+
+    /// The others are served meanwhile.
+    pub fn clients_that_say_nothing_go(&self, vm: &mut Vm) -> Result {
+        let _module = vm.load_with(self.module, "max_connections=3 idle_timeout=1")?;
+        // At most three of them at a time.
+        let mut silent = Vec::new();
+        for _ in 0..7 {
+            silent.push(connect()?);
+        }
+        assert_eq!(exchange(&mut connect()?, b"and I?")?, b"and I?");
+        for stream in &mut silent {
+            assert_eq!(stream.read(&mut [0])?, 0);
+        }
+        Ok(())
+    }
+
+    /// The server does not wait for ever until it can send something back.
+    pub fn clients_that_read_nothing_go(&self, vm: &mut Vm) -> Result {
+        let _module = vm.load_with(self.module, "idle_timeout=1")?;
+        let (mut stream, _) = clog()?;
+        eventually("the end of the connection", || {
+            stream
+                .write(&[0])
+                .is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
+        })
+    }
+
+    /// 50,000 connections, of which the server is to wait for each: for its first byte, for
+    /// more of its bytes, or until it reads. They take a part of the memory only, and a
+    /// client that behaves is served. (If all were served, 3,000 at a time would take half
+    /// of it.)
+    ///
+    /// On the debug kernel they are fewer.
+    pub fn attackers_do_not_keep_others_away(&self, vm: &mut Vm) -> Result {
+        forget_connections_at_once()?;
+        allow_files()?;
+        let parameters = "max_connections=100 backlog=50 idle_timeout=1";
+        let module = vm.load_with(self.module, parameters)?;
+        let available = meminfo("MemAvailable")?;
+        let attack = vm.fewer(50_000);
+        let attackers: Vec<_> = (0..2)
+            .map(|_| Waiter::begin(move || attacks(attack / 2)))
+            .collect();
+        let mut served = 0;
+        let mut over = false;
+        while !over {
+            over = attackers.iter().all(Waiter::has_ended);
+            // It may have to wait, first to be accepted and then for its turn.
+            assert_eq!(exchange(&mut connect()?, b"and I?")?, b"and I?");
+            served += 1;
+            let used = available.saturating_sub(meminfo("MemAvailable")?);
+            assert!(used < available / 4, "{used} of {available} KiB");
+        }
+        for attacker in attackers {
+            attacker.end()??;
+        }
+        vm.note(&format!("{served} served"));
+        module.unload()
     }
 }
 
@@ -300,6 +432,48 @@ fn clog() -> Result<(TcpStream, usize)> {
         );
     }
     Ok((stream, sent))
+}
+
+/// Makes so many connections, and holds the last 1,500 of them. A third says nothing,
+/// a third sends something, and a third sends much. Nobody reads, nor waits.
+fn attacks(count: u32) -> Result {
+    let mut held = VecDeque::new();
+    let much = vec![1; 100_000];
+    for i in 0..count {
+        let socket = net::socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            SocketFlags::NONBLOCK,
+            None,
+        )?;
+        let addr = SocketAddrV4::new(Ipv4Addr::LOCALHOST, PORT);
+        match net::connect(&socket, &addr) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            // So many have no port left.
+            Err(Errno::ADDRNOTAVAIL) => thread::sleep(Duration::from_millis(1)),
+            Err(error) => return Err(error.into()),
+        }
+        let mut stream = TcpStream::from(socket);
+        // What cannot be sent, or not all of it, is no matter.
+        let _ = match i % 3 {
+            0 => Ok(0),
+            1 => stream.write(b"x"),
+            _ => stream.write(&much),
+        };
+        held.push_back(stream);
+        if held.len() > 1500 {
+            held.pop_front();
+        }
+    }
+    Ok(())
+}
+
+/// A figure of `/proc/meminfo`, in KiB.
+fn meminfo(name: &str) -> Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(number.context("a line of /proc/meminfo")?.parse()?)
 }
 
 /// Runs the client program with `options`.
