@@ -238,12 +238,16 @@ impl<T: Operations> Registration<T> {
     ///
     /// Those of [`new`](Self::new), and:
     ///
-    /// - `EINVAL`: `major` is above 511; the kernel also prints an error.
+    /// - `EINVAL`: `major` is above 511.
     pub fn with_major<E>(major: u32, name: &'static CStr, data: impl PinInit<T, E>) -> Result<Self>
     where
         Error: From<E>,
     {
         check(name, 1)?;
+        // C takes only 12 bits of it.
+        if major >= bindings::CHRDEV_MAJOR_MAX {
+            return Err(EINVAL);
+        }
         let mut devices = KVec::with_capacity(1, GFP_KERNEL)?;
         devices.push(Device::new(data)?, GFP_KERNEL)?;
         Self::create(major, name, devices, |_| Ok(CString::try_from(name)?))

@@ -28,6 +28,7 @@ pub const EXAMPLE: Example = Example {
         what_is_there_already_stays,
         bad_names_are_refused,
         nothing_is_made_before_init,
+        majors_are_those_that_there_can_be,
     ],
     ..Example::EMPTY
 };
@@ -285,4 +286,21 @@ fn nothing_is_made_before_init(vm: &mut Vm) -> Result {
         assert_eq!(texts(vm)?, ["early is gone"]);
         Ok(())
     })
+}
+
+fn majors_are_those_that_there_can_be(vm: &mut Vm) -> Result {
+    for major in [MAJOR, 511] {
+        let _module = vm.load_with("dropped-nodes", &format!("major={major}"))?;
+        let devices = fs::read_to_string("/proc/devices")?;
+        assert!(
+            devices.contains(&format!("{major} dropped-nodes\n")),
+            "{devices}"
+        );
+    }
+    // For C the number 4096 + 100 is 100.
+    for major in [512, 4096, 4096 + MAJOR, u32::MAX - 1, u32::MAX] {
+        let errno = vm.load_fails("dropped-nodes", &format!("major={major}"))?;
+        assert_eq!(errno, Errno::INVAL, "{major}");
+    }
+    Ok(())
 }

@@ -221,6 +221,33 @@ async fn messages() -> Result {
     }
 }
 
+/// The least and the most that can be given.
+async fn numbers() -> Result {
+    sleep(Duration::ZERO).await;
+    let most = Duration::from_nanos(i64::MAX as u64);
+    let nanosecond = Duration::from_nanos(1);
+    for duration in [
+        most - nanosecond,
+        most,
+        most + nanosecond,
+        Duration::MAX - nanosecond,
+        Duration::MAX,
+    ] {
+        check(timeout(SOON, sleep(duration)).await.is_err())?;
+    }
+    for permits in [1, usize::MAX - 1, usize::MAX] {
+        let semaphore = Semaphore::new(permits)?;
+        drop(semaphore.acquire().await?);
+        drop(semaphore.try_acquire().ok_or(EIO)?);
+    }
+    for backlog in [0, 1, u32::MAX - 1, u32::MAX] {
+        let listener = TcpListener::bind(ANY_PORT, backlog)?;
+        TcpStream::connect(listener.local_addr()?).await?;
+        listener.accept().await?;
+    }
+    Ok(())
+}
+
 /// Runs each in a task of its own, one after the other, and says what came of it.
 async fn all(spawner: Spawner) -> Result {
     let say = |name: &str, result: Result| pr_info!("{name}: {result:?}\n");
@@ -231,6 +258,7 @@ async fn all(spawner: Spawner) -> Result {
     say("permits", spawner.spawn(permits(spawner.clone()))?.await?);
     say("connections", spawner.spawn(connections())?.await?);
     say("messages", spawner.spawn(messages())?.await?);
+    say("numbers", spawner.spawn(numbers())?.await?);
     pr_info!("all\n");
     Ok(())
 }

@@ -19,6 +19,7 @@ fn all_hold(vm: &mut Vm) -> Result {
         "permits",
         "connections",
         "messages",
+        "numbers",
     ] {
         vm.log().expect(&format!("futures: {name}: Ok(())"))?;
     }
