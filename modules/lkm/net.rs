@@ -626,6 +626,7 @@ impl TcpStream {
     /// Those of [`connect`](Self::connect), and:
     ///
     /// - `ETIMEDOUT`: `timeout` is over;
+    /// - `EINTR`, in place of `ERESTARTSYS`;
     /// - `EINVAL`: `timeout` is zero.
     pub fn connect_timeout(addr: SocketAddr, timeout: Duration) -> Result<Self> {
         let socket = Socket::stream(addr)?;
@@ -640,7 +641,8 @@ impl TcpStream {
 
     /// Has [`read`](Self::read) and [`peek`](Self::peek) fail with `EAGAIN` when there is
     /// no data for `timeout`; with [`None`] they wait for ever. Can be called in any
-    /// context, and does not change waits that have begun.
+    /// context, and does not change waits that have begun. With a `timeout`, a signal or
+    /// a stop gives `EINTR`, not `ERESTARTSYS`.
     ///
     /// # Errors
     ///
@@ -651,7 +653,8 @@ impl TcpStream {
 
     /// Has [`write`](Self::write) fail with `EAGAIN` when nothing fits for `timeout`; with
     /// [`None`] it waits for ever. Can be called in any context, and does not change waits
-    /// that have begun.
+    /// that have begun. With a `timeout`, a signal or
+    /// a stop gives `EINTR`, not `ERESTARTSYS`.
     ///
     /// # Errors
     ///
@@ -778,7 +781,8 @@ impl UdpSocket {
     }
 
     /// Has [`recv_from`](Self::recv_from) fail with `EAGAIN` when there is no message for
-    /// `timeout`; with [`None`] it waits for ever. Can be called in any context.
+    /// `timeout`; with [`None`] it waits for ever. Can be called in any context. With
+    /// a `timeout`, a signal or a stop gives `EINTR`, not `ERESTARTSYS`.
     ///
     /// # Errors
     ///

@@ -406,7 +406,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// Those of [`net::TcpStream::connect`](crate::net::TcpStream::connect), and:
+    /// Those of [`net::TcpStream::connect`](crate::net::TcpStream::connect) but
+    /// `ERESTARTSYS`, and:
     ///
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub async fn connect(addr: SocketAddr) -> Result<Self> {
