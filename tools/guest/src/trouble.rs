@@ -4,8 +4,9 @@
 
 use crate::Line;
 
-/// How many lines of the log an error quotes.
-const QUOTED: usize = 80;
+/// How many lines of the log an error quotes from a complaint on, and how many of
+/// those that are logged last.
+const QUOTED: (usize, usize) = (100, 200);
 
 /// Signs of trouble in the kernel log.
 const TROUBLE: [&str; 29] = [
@@ -71,15 +72,18 @@ pub fn find(lines: &[Line]) -> Option<Trouble> {
     fault.or_else(|| from(is_slowness).map(Trouble::Slowness))
 }
 
+/// What is logged while a lock of the scheduler's or the console's is held makes
+/// lockdep complain of the lock first, at length. The cause comes after that.
 fn quote(lines: &[Line]) -> String {
-    let quoted = lines.iter().take(QUOTED).map(|line| line.text.as_str());
-    let mut text: Vec<_> = quoted.collect();
-    let left = lines.len().saturating_sub(QUOTED);
-    let more = format!("... and {left} more lines");
-    if left > 0 {
-        text.push(&more);
+    let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+    let (first, last) = QUOTED;
+    let left = texts.len().saturating_sub(first + last);
+    if left == 0 {
+        return texts.join("\n");
     }
-    text.join("\n")
+    let more = format!("... {left} more lines ...");
+    let (begin, rest) = texts.split_at(first);
+    [begin, &[&more], &rest[left..]].concat().join("\n")
 }
 
 fn is_slowness(line: &Line) -> bool {
@@ -142,7 +146,11 @@ mod tests {
         let log = lines(&["hello", "BUG: x", "Call Trace:", " f+0x1/0x2"]);
         let report = "BUG: x\nCall Trace:\n f+0x1/0x2".to_owned();
         assert_eq!(find(&log), Some(Trouble::Fault(report)));
-        let many = quote(&lines(&["BUG: x"; QUOTED + 2]));
-        assert!(many.ends_with("BUG: x\n... and 2 more lines"), "{many}");
+        let count = QUOTED.0 + QUOTED.1;
+        let many = [&["BUG: x"], vec!["y"; count].as_slice(), &["the cause"]].concat();
+        let many = quote(&lines(&many));
+        assert!(many.contains("\ny\n... 2 more lines ...\ny\n"), "{many}");
+        assert!(many.ends_with("\ny\nthe cause"), "{many}");
+        assert_eq!(many.lines().count(), count + 1);
     }
 }
