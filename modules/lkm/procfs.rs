@@ -461,6 +461,7 @@ unsafe impl<T: Operations> Contents for T {
         parent: *mut bindings::proc_dir_entry,
         data: *const T,
     ) -> *mut bindings::proc_dir_entry {
+        let () = Callbacks::<T, InEntry>::ANYWHERE;
         let data = data.cast_mut().cast();
         // SAFETY: By this function's contract.
         unsafe { bindings::proc_create_data(name, mode, parent, Table::<T>::OPS, data) }

@@ -204,13 +204,36 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
     unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
         // SAFETY: By this function's contract the file is open.
         let (data, file) = unsafe { Self::opened(file) };
-        match data.ioctl(file, cmd, Argument(arg)) {
+        match data.ioctl(file, cmd, Argument::new(arg)) {
             // C makes an `int` of it on the way.
             Ok(value) if value > i32::MAX as u32 => EOVERFLOW.to_errno() as c_long,
             Ok(value) => value as c_long,
             Err(error) => errno::to_user(error) as c_long,
         }
     }
+
+    unsafe extern "C" fn flush(file: *mut bindings::file, _owner: bindings::fl_owner_t) -> c_int {
+        // SAFETY: By this function's contract the file is open.
+        let (data, file) = unsafe { Self::opened(file) };
+        done(data.flush(file))
+    }
+
+    unsafe extern "C" fn fsync(
+        file: *mut bindings::file,
+        _start: bindings::loff_t,
+        _end: bindings::loff_t,
+        data_only: c_int,
+    ) -> c_int {
+        // SAFETY: By this function's contract the file is open.
+        let (data, file) = unsafe { Self::opened(file) };
+        done(data.fsync(file, data_only != 0))
+    }
+
+    /// Does not build for operations that C has only for devices.
+    pub(crate) const ANYWHERE: () = assert!(
+        !T::HAS_FLUSH && !T::HAS_FSYNC,
+        "files in /proc and debugfs have no `flush` and no `fsync`"
+    );
 
     /// The functions that only some files have.
     pub(crate) const READ: Option<ReadFn> = if T::HAS_READ { Some(Self::read) } else { None };
@@ -247,6 +270,16 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: Self::COMPAT_IOCTL,
         poll: Self::POLL,
+        flush: if T::HAS_FLUSH {
+            Some(Self::flush)
+        } else {
+            None
+        },
+        fsync: if T::HAS_FSYNC {
+            Some(Self::fsync)
+        } else {
+            None
+        },
         ..EMPTY
     };
 }
@@ -269,6 +302,14 @@ fn nothing<P: 'static>() -> P {
 /// No operations.
 // SAFETY: All-zero is a valid `struct file_operations`: no owner, no functions.
 const EMPTY: bindings::file_operations = unsafe { core::mem::zeroed() };
+
+/// The return value of a function of C's that returns nothing but an error.
+fn done(result: Result) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(error) => errno::to_user(error),
+    }
+}
 
 /// The return value of C's `read` or `write` of `len` bytes. The caller relies on
 /// a result of at most `len`.

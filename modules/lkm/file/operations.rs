@@ -175,6 +175,28 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Called by each `close(2)` of one of the file's descriptors, and when a process ends
+    /// that has one. [`release`](Self::release) follows the last. For devices only: with
+    /// this, a file in `/proc` or debugfs does not build.
+    ///
+    /// # Errors
+    ///
+    /// `close(2)` fails with the error returned. The descriptor is closed all the same.
+    fn flush(&self, _file: &Opened<Self>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called by `fsync(2)`, and by `fdatasync(2)` with `data_only`: returns when what was
+    /// written has got to where it stays. For devices only, as [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// `fsync(2)` fails with the error returned, and with `EINVAL` for a file without this
+    /// operation.
+    fn fsync(&self, _file: &Opened<Self>, _data_only: bool) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Called before a file in `/proc` or debugfs is removed, which waits for all
     /// operations that run. From now on none may wait long: waits have to end, with an
     /// error. Operations can still begin.

@@ -32,6 +32,10 @@ pub mod events {
     pub const EPOLLIN: u32 = bindings::POLLIN | bindings::POLLRDNORM;
     /// A write does not wait. It contains `EPOLLWRNORM`, too.
     pub const EPOLLOUT: u32 = bindings::POLLOUT | bindings::POLLWRNORM;
+    /// There is something urgent to read. To `select(2)` it is an exception.
+    pub const EPOLLPRI: u32 = bindings::POLLPRI;
+    /// The other side writes no more: after what is there to read comes the end.
+    pub const EPOLLRDHUP: u32 = bindings::POLLRDHUP;
     /// Something failed. User space is told even if it did not ask.
     pub const EPOLLERR: u32 = bindings::POLLERR;
     /// The other side is gone. User space is told even if it did not ask.

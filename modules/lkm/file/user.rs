@@ -21,6 +21,7 @@ use kernel::{
         AsBytes,
         FromBytes, //
     },
+    types::NotThreadSafe,
     uaccess::{
         UserPtr,
         UserSlice,
@@ -145,10 +146,17 @@ pub fn fill(dst: &mut Writer, byte: u8) -> Result<usize> {
 ///     }
 /// }
 /// ```
+///
+/// It stays with the thread that runs the operation: to others the address means nothing,
+/// or the memory of some other process.
 #[derive(Clone, Copy)]
-pub struct Argument(pub(super) usize);
+pub struct Argument(usize, NotThreadSafe);
 
 impl Argument {
+    pub(super) fn new(argument: usize) -> Self {
+        Self(argument, NotThreadSafe)
+    }
+
     /// The argument as a number. Can be called in any context.
     pub fn number(self) -> usize {
         self.0

@@ -19,7 +19,11 @@ use lkm::{
     chrdev,
     file::{
         self,
-        events::EPOLLIN,
+        events::{
+            EPOLLIN,
+            EPOLLPRI,
+            EPOLLRDHUP, //
+        },
         mode,
         File,
         Offset,
@@ -79,6 +83,12 @@ impl Drop for Heard {
     }
 }
 
+impl Drum {
+    fn has_news(&self, file: &Opened<Self>) -> bool {
+        self.beats.load(Relaxed) != file.private().0.load(Relaxed)
+    }
+}
+
 #[vtable]
 impl Operations for Drum {
     type Private = Heard;
@@ -92,6 +102,22 @@ impl Operations for Drum {
 
     fn release(&self, file: &Opened<Self>) {
         pr_info!("closed after {}\n", file.private().0.load(Relaxed));
+    }
+
+    fn flush(&self, file: &Opened<Self>) -> Result {
+        pr_info!("flushed\n");
+        match self.has_news(file) {
+            true => Err(EDOM),
+            false => Ok(()),
+        }
+    }
+
+    fn fsync(&self, file: &Opened<Self>, data_only: bool) -> Result {
+        pr_info!("synced, data only: {data_only}\n");
+        match self.has_news(file) {
+            true => Err(ERESTARTSYS),
+            false => Ok(()),
+        }
     }
 
     /// As many bytes as there are beats not yet heard.
@@ -114,11 +140,14 @@ impl Operations for Drum {
         100
     }
 
+    /// The third beat is urgent, and the fourth the last.
     fn poll<'a>(&'a self, file: &'a Opened<Self>, table: &PollTable<'a>) -> u32 {
         table.wait(&self.beaten);
-        match self.beats.load(Relaxed) == file.private().0.load(Relaxed) {
-            true => 0,
-            false => EPOLLIN,
+        match self.beats.load(Relaxed) {
+            3 => EPOLLPRI,
+            4 => EPOLLRDHUP,
+            _ if self.has_news(file) => EPOLLIN,
+            _ => 0,
         }
     }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use crate::{polling::*, prelude::*};
 use rustix::event::PollFlags;
+
+use crate::{polling::*, prelude::*};
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
@@ -12,6 +13,7 @@ pub const EXAMPLE: Example = Example {
         a_node_that_is_there_stays,
         a_misc_device_has_private_data,
         a_misc_device_is_waited_for,
+        a_misc_device_is_flushed_and_synced,
         a_misc_device_is_sought_in,
         an_open_misc_device_outlives_its_node,
         a_misc_device_keeps_the_module,
@@ -129,7 +131,8 @@ fn a_misc_device_has_private_data(vm: &mut Vm) -> Result {
     nonblocking.read(true).custom_flags(libc::O_NONBLOCK);
     assert_eq!(error_of(nonblocking.open(DRUM)), Some(Errno::BUSY));
     module.unload()?;
-    let texts = vm.log().texts("devices")?;
+    let mut texts = vm.log().texts("devices")?;
+    texts.retain(|text| text != "flushed");
     let expected = [
         "closed after 3",
         "heard 3",
@@ -152,6 +155,38 @@ fn a_misc_device_is_waited_for(vm: &mut Vm) -> Result {
     assert_eq!(polled(&listener)?, READABLE);
     assert_eq!(listener.read(&mut [0; 8])?, 1);
     assert_eq!(polled(&listener)?, PollFlags::empty());
+    let asked = PollFlags::IN | PollFlags::PRI | PollFlags::RDHUP;
+    for events in [PollFlags::IN, PollFlags::PRI, PollFlags::RDHUP] {
+        drummer.write_all(b"beat")?;
+        assert_eq!(poll_for(&listener, asked)?, events);
+    }
+    Ok(())
+}
+
+/// Each descriptor is flushed when it is closed, and the file is released with the last.
+fn a_misc_device_is_flushed_and_synced(vm: &mut Vm) -> Result {
+    let _module = vm.load("devices")?;
+    let mut file = drum()?;
+    rustix::fs::fsync(&file)?;
+    vm.log().expect("synced, data only: false")?;
+    rustix::fs::fdatasync(&file)?;
+    vm.log().expect("synced, data only: true")?;
+    drop(file.try_clone()?);
+    vm.log().expect("flushed")?;
+    assert_eq!(vm.log().count("closed after")?, 0);
+
+    // One who has not heard all beats. Without a signal nothing begins again.
+    file.write_all(b"beat")?;
+    assert_eq!(rustix::fs::fsync(&file), Err(Errno::INTR));
+    let closing = vm.sh(&format!("dd if=/dev/zero of={DRUM} bs=1 count=1"));
+    let error = closing.unwrap_err().to_string();
+    assert!(error.contains("out of domain"), "{error}");
+    vm.log().expect("closed after 0")?;
+    // A shell and `dd` have more than one descriptor of it.
+    assert!(vm.log().count("flushed")? > 1);
+
+    let numbered = File::open("/dev/devices-first")?;
+    assert_eq!(rustix::fs::fsync(&numbered), Err(Errno::INVAL));
     Ok(())
 }
 
