@@ -14,6 +14,7 @@
 
 use crate::{
     alive::{
+        tick,
         Alive,
         Call,
         Name,
@@ -70,6 +71,9 @@ use kernel::{
 /// init fails it frees the module regardless of them. *We wait* then, until no file of
 /// the module is open any more.
 ///
+/// Whoever has a path to a file that was removed, as an `O_PATH` descriptor has, gets
+/// `ENOENT` when he opens it.
+///
 /// # Examples
 ///
 /// ```
@@ -122,6 +126,13 @@ unsafe impl Stop for Directory {
         for kept in &self.kept {
             // SAFETY: By its type invariants.
             unsafe { (kept.hang_up)(kept.data) };
+        }
+        for kept in &self.kept {
+            // From then on nobody reads the table of operations of a removed file.
+            // SAFETY: By its type invariants. The file is there until it is removed below.
+            while !unsafe { bindings::lkm_debugfs_note(kept.file) } {
+                tick();
+            }
         }
         // SAFETY: By the type invariants.
         unsafe { bindings::debugfs_remove(self.dir) };
@@ -228,21 +239,23 @@ impl Dir {
         T: Operations,
         Error: From<E>,
     {
+        let () = Callbacks::<T, Referenced<Files>>::ANYWHERE;
         check(name)?;
         let data = Arc::<T>::pin_init(data, GFP_KERNEL)?;
         self.0.change(|directory| {
             let directory = directory.get_mut();
-            let data = directory.keep(data)?;
+            let dir = directory.dir;
+            let kept = directory.keep(data)?;
             // SAFETY: The name is a string, and copied. The data is kept until the
             // file is gone, and is what the functions for `T` and `Files` expect.
             // Unload rule, owner held: the kernel takes a reference to the owner
             // of the table before it calls any of its functions.
-            unsafe {
+            kept.file = unsafe {
                 bindings::debugfs_create_file_full(
                     name.as_char_ptr(),
                     mode.bits(),
-                    directory.dir,
-                    data.cast_mut().cast(),
+                    dir,
+                    kept.data.cast_mut(),
                     ptr::null(),
                     Callbacks::<T, Referenced<Files>>::OPS,
                 )
@@ -253,21 +266,22 @@ impl Dir {
 }
 
 impl Directory {
-    /// Keeps `data` until the files are gone. Returns its address.
-    fn keep<T: Operations>(&mut self, data: Arc<T>) -> Result<*const T> {
-        let pointer = Arc::as_ptr(&data);
+    /// Keeps `data` until the files are gone.
+    fn keep<T: Operations>(&mut self, data: Arc<T>) -> Result<&mut Kept> {
         self.kept.push(Kept::new(data), GFP_KERNEL)?;
-        Ok(pointer)
+        self.kept.last_mut().ok_or(ENOMEM)
     }
 }
 
-/// A reference to the data of a file, of any type, that a directory keeps.
+/// A file, and the reference to its data, of any type, that its directory keeps.
 ///
 /// # Invariants
 ///
-/// `data` is from `Arc::into_raw`, and `release` drops an `Arc` of that type. `hang_up` is
-/// that type's, too.
+/// - `data` is from `Arc::into_raw`, and `release` drops an `Arc` of that type. `hang_up` is
+///   that type's, too;
+/// - `file` is null, an error, or a file in the directory, which goes with it.
 struct Kept {
+    file: *mut bindings::dentry,
     data: *const c_void,
     hang_up: unsafe fn(*const c_void),
     release: unsafe fn(*const c_void),
@@ -297,6 +311,7 @@ impl Kept {
         }
         // INVARIANT: Both are for the type `T`.
         Self {
+            file: ptr::null_mut(),
             data: Arc::into_raw(data).cast(),
             hang_up: hang_up::<T>,
             release: release::<T>,
@@ -331,7 +346,12 @@ struct Files;
 // data is kept until the file is gone, and before that debugfs waits for calls of
 // `open` that are running.
 unsafe impl<T: Operations> Source<T> for Files {
-    unsafe fn find(inode: *mut bindings::inode, _file: *mut bindings::file) -> Result<Arc<T>> {
+    unsafe fn find(inode: *mut bindings::inode, file: *mut bindings::file) -> Result<Arc<T>> {
+        // SAFETY: The file is valid, but for that of `lkm_debugfs_note()`, which has nothing
+        // but its path.
+        if unsafe { (*file).f_inode }.is_null() {
+            return Err(ENODEV);
+        }
         // SAFETY: The inode is valid by this function's contract, and points to
         // the data of an `Arc` that exists during this call.
         let data = unsafe { Arc::from_raw((*inode).i_private.cast_const().cast::<T>()) };

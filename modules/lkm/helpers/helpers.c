@@ -7,6 +7,7 @@
 #include "alive.c"
 #include "chrdev.c"
 #include "completion.c"
+#include "debugfs.c"
 #include "entry.c"
 #include "kthread.c"
 #include "memory.c"
@@ -19,3 +20,4 @@
 #include "task.c"
 #include "tasklet.c"
 #include "wait.c"
+#include "workqueue.c"

@@ -5,6 +5,7 @@
 
 #include <linux/cdev.h>
 #include <linux/completion.h>
+#include <linux/dcache.h>
 #include <linux/interrupt.h>
 #include <linux/kthread.h>
 #include <linux/net.h>
@@ -45,6 +46,7 @@ void lkm_reaper_end(void);
 void lkm_reaper_start(void);
 
 void lkm_current_comm(char *into);
+bool lkm_debugfs_note(struct dentry *dentry);
 unsigned char lkm_interrupt_context_level(void);
 void lkm_kthread_interrupt(struct task_struct *task);
 long lkm_kthread_sleep(long timeout, const u32 *state, u32 until);
@@ -74,6 +76,7 @@ void lkm_tasklet_close(struct tasklet_struct *tasklet);
 void lkm_tasklet_schedule(struct tasklet_struct *tasklet);
 u64 lkm_totalram(void);
 bool lkm_waitqueue_active(struct wait_queue_head *head);
+bool lkm_work_is_pending(const struct delayed_work *work);
 unsigned long lkm_write_lock_irqsave(rwlock_t *lock);
 void lkm_write_unlock_irqrestore(rwlock_t *lock, unsigned long flags);
 

@@ -6,14 +6,17 @@ use std::{
     cell::OnceCell,
     fs::{File, OpenOptions},
     io::{self, Read},
-    os::unix::fs::OpenOptionsExt,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
+    },
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::OFlags,
+    fs::{Mode, OFlags},
     io::Errno,
 };
 
@@ -154,14 +157,31 @@ fn nothing_left(before: &Snapshot) -> Result<()> {
     Ok(())
 }
 
+/// In each round somebody has paths to the nodes, which do not keep the module, and opens
+/// what they lead to when it is gone.
 fn reload(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
     let rounds = reloads();
+    let nodes = subject.nodes()?;
     for round in 1..=rounds {
         let again = || format!("round {round} of {rounds}");
         let module = subject.load().with_context(again)?;
+        let paths: Vec<_> = nodes.iter().map(|node| path(node)).collect();
         module.unload_soon().with_context(again)?;
+        for path in paths {
+            let path = path?;
+            let node = format!("/proc/self/fd/{}", path.as_raw_fd());
+            if let Ok(Some(file)) = open(Path::new(&node)) {
+                touch(&file);
+            }
+        }
     }
     Ok(String::new())
+}
+
+/// A path to `node`, which is not opened.
+fn path(node: &Path) -> Result<OwnedFd> {
+    let path = rustix::fs::open(node, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    path.with_context(|| node.display().to_string())
 }
 
 /// Unloading while a node is open is either refused or safe.
