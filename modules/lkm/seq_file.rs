@@ -6,8 +6,10 @@
 //!
 //! Reference: <https://docs.kernel.org/filesystems/seq_file.html>
 //!
-//! The `kernel` crate has [`SeqFile`] and [`seq_print!`], with which such a text
-//! is written. It has no `struct seq_operations`, and so no sequences.
+//! The `kernel` crate has [`seq_print!`] and a `SeqFile`, with which such a text is
+//! written. It has no `struct seq_operations`, and so no sequences. What is being printed to
+//! its `SeqFile` can print to it, too: then bytes of the text are never written, and user
+//! space gets what was in that memory.
 
 use crate::{
     bindings,
@@ -15,6 +17,7 @@ use crate::{
     procfs::Contents, //
 };
 use core::{
+    fmt::Arguments,
     marker::PhantomData,
     mem::MaybeUninit,
     ops::Deref, //
@@ -25,10 +28,30 @@ use kernel::{
 };
 
 #[doc(inline)]
-pub use kernel::seq_file::{
-    seq_print,
-    SeqFile, //
-};
+pub use kernel::seq_file::seq_print;
+
+/// The text of an item that is being shown. [`seq_print!`] appends to it.
+///
+/// # Invariants
+///
+/// The pointer is that of a `seq_file` whose `show` runs in this thread.
+pub struct SeqFile(*mut bindings::seq_file);
+
+impl SeqFile {
+    /// For [`seq_print!`].
+    #[doc(hidden)]
+    pub fn call_printf(&mut self, text: Arguments<'_>) {
+        // SAFETY: By the type invariants. `%pA` takes a pointer to what is to be printed,
+        // which does not print to the same text: that is borrowed.
+        unsafe {
+            bindings::seq_printf(
+                self.0,
+                c"%pA".as_char_ptr(),
+                core::ptr::from_ref(&text).cast::<c_void>(),
+            )
+        };
+    }
+}
 
 /// A sequence of items, and how each of them is shown.
 ///
@@ -71,7 +94,7 @@ pub use kernel::seq_file::{
 ///         *n < 10
 ///     }
 ///
-///     fn show(n: &Offset, text: &SeqFile) -> Result {
+///     fn show(n: &Offset, text: &mut SeqFile) -> Result {
 ///         seq_print!(text, "{}\n", n * n);
 ///         Ok(())
 ///     }
@@ -107,7 +130,7 @@ pub trait Sequence: Send + Sync + Sized + 'static {
     /// `read(2)` fails with the error returned, as for [`start`](Self::start), but only
     /// after the text before the item was read. `lseek(2)` to a position behind the item
     /// fails, too.
-    fn show(cursor: &Self::Cursor<'_>, text: &SeqFile) -> Result;
+    fn show(cursor: &Self::Cursor<'_>, text: &mut SeqFile) -> Result;
 }
 
 /// The contents of a file in `/proc` whose text is that of a [`Sequence`]. The
@@ -138,7 +161,7 @@ pub trait Sequence: Send + Sync + Sized + 'static {
 /// #         *n += 1;
 /// #         *n < 10
 /// #     }
-/// #     fn show(_: &Offset, _: &SeqFile) -> Result {
+/// #     fn show(_: &Offset, _: &mut SeqFile) -> Result {
 /// #         Ok(())
 /// #     }
 /// # }
@@ -276,8 +299,10 @@ impl<T: Sequence> Table<T> {
     }
 
     unsafe extern "C" fn show(m: *mut bindings::seq_file, v: *mut c_void) -> c_int {
-        // SAFETY: As in `next`. Only this thread uses the `seq_file`.
-        match T::show(unsafe { &*v.cast() }, unsafe { SeqFile::from_raw(m) }) {
+        // INVARIANT: The kernel calls this for `m`, and only this thread uses it meanwhile.
+        let mut text = SeqFile(m);
+        // SAFETY: As in `next`.
+        match T::show(unsafe { &*v.cast() }, &mut text) {
             Ok(()) => 0,
             Err(error) => errno::to_seq_reader(error),
         }

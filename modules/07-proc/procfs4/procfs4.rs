@@ -49,7 +49,7 @@ impl Sequence for Counter {
         false
     }
 
-    fn show(count: &u64, text: &SeqFile) -> Result {
+    fn show(count: &u64, text: &mut SeqFile) -> Result {
         seq_print!(text, "{count}\n");
         Ok(())
     }

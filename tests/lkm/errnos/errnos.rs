@@ -4,7 +4,6 @@
 
 use kernel::{
     prelude::*,
-    seq_file::SeqFile,
     sync::atomic::{
         Atomic,
         Relaxed, //
@@ -25,6 +24,7 @@ use lkm::{
     miscdevice, procfs,
     seq_file::{
         Seq,
+        SeqFile,
         Sequence, //
     },
     sysfs,
@@ -100,7 +100,7 @@ impl Sequence for Items {
         false
     }
 
-    fn show((): &(), text: &SeqFile) -> Result {
+    fn show((): &(), text: &mut SeqFile) -> Result {
         lkm::seq_file::seq_print!(text, "item\n");
         fail("show")
     }

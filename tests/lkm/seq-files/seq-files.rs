@@ -90,7 +90,7 @@ impl Sequence for Lines {
         cursor.at < cursor.numbers.len()
     }
 
-    fn show(cursor: &LinesCursor<'_>, text: &SeqFile) -> Result {
+    fn show(cursor: &LinesCursor<'_>, text: &mut SeqFile) -> Result {
         seq_print!(text, "line {}\n", cursor.numbers[cursor.at]);
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Sequence for Odd {
         cursor.at < cursor.len()
     }
 
-    fn show(cursor: &OddCursor, text: &SeqFile) -> Result {
+    fn show(cursor: &OddCursor, text: &mut SeqFile) -> Result {
         let at = cursor.at;
         match cursor.what {
             Oddity::Long => {
