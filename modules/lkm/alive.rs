@@ -759,13 +759,16 @@ enum Next {
 
 /// Stops all things.
 fn stop_all() {
-    let mut said = false;
+    while locked(|list| list.making.get() > 0) {
+        tick();
+    }
+    // Nothing is made any more.
+    let (mut said, mut asked) = (false, false);
     loop {
         let next = locked(|list| {
             // SAFETY: The lock is held.
             let mut nodes = list.nodes().map(|node| (node, unsafe { node.as_ref() }));
             match nodes.find(|(_, it)| it.state.get() != State::Stopped) {
-                _ if list.making.get() > 0 => Next::Wait,
                 None => Next::Nothing,
                 // What is newer than it was dropped, and owns nothing any more.
                 Some((_, it)) if it.state.get() == State::Alive && !said => Next::Say,
@@ -776,10 +779,15 @@ fn stop_all() {
                 Some(_) => Next::Wait,
             }
         });
+        if matches!(next, Next::Stop(_) | Next::Wait) && !asked {
+            // Who stops a thing may wait for another one. Those that nobody stops yet go
+            // on until they are asked.
+            ask_all();
+            asked = true;
+        }
         match next {
             Next::Say => {
                 say_lost();
-                ask_all();
                 said = true;
             }
             // SAFETY: It was claimed.
@@ -790,15 +798,18 @@ fn stop_all() {
     }
 }
 
-/// Asks all things that are lost to end, before one of them is waited for.
+/// Asks all things to end that nobody stops yet.
 fn ask_all() {
     locked(|list| {
         for node in list.nodes() {
-            // SAFETY: What is on the list is not freed, and what is alive was not given
-            // back.
+            // SAFETY: What is on the list is not freed, and was not given back in these
+            // states.
             unsafe {
-                match node.as_ref().kind.runs {
-                    Some(runs) if node.as_ref().state.get() == State::Alive => (runs.ask)(node),
+                let it = node.as_ref();
+                match it.kind.runs {
+                    Some(runs) if matches!(it.state.get(), State::Alive | State::Orphan) => {
+                        (runs.ask)(node)
+                    }
                     _ => {}
                 }
             }

@@ -115,11 +115,12 @@ unsafe impl<T: Operations> Stop for Device<T> {
 
     fn stop(&self) {
         if self.minor.is_some() {
-            // SAFETY: By the type invariants.
-            unsafe { bindings::misc_deregister(self.device.get()) };
+            // This comes first: what runs an `open` has the lock.
             if !alive::is_live() {
                 self.data.hang_up();
             }
+            // SAFETY: By the type invariants.
+            unsafe { bindings::misc_deregister(self.device.get()) };
         }
     }
 

@@ -9,6 +9,7 @@
 
 use crate::{
     bindings,
+    file::is_name,
     print::Hashed,
     sysfs, //
 };
@@ -26,7 +27,8 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     str::CStr,
-    sync::Arc, //
+    sync::Arc,
+    task::might_sleep, //
 };
 use pin_init::Init;
 
@@ -103,7 +105,7 @@ impl<T> KmemCache<T> {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: `name` is empty or contains a space;
+    /// - `EINVAL`: `name` is no file name, or contains a space;
     /// - `EEXIST`: there is a cache with that name;
     /// - `ENOMEM`: no memory.
     pub fn new(name: &CStr, flags: Flags) -> Result<Self> {
@@ -111,7 +113,7 @@ impl<T> KmemCache<T> {
         const_assert!(size_of::<T>() <= bindings::KMALLOC_MAX_SIZE as usize);
         const_assert!(align_of::<T>() <= PAGE_SIZE);
 
-        if name.is_empty() || name.to_bytes().contains(&b' ') {
+        if !is_name(name) || name.to_bytes().contains(&b' ') {
             return Err(EINVAL);
         }
         if sysfs::exists(&[c"slab", name]) {
@@ -246,6 +248,7 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
+        might_sleep();
         // SAFETY: By the type invariants the cache exists. All objects have been
         // freed, as each has a reference to this value.
         unsafe { bindings::kmem_cache_destroy(self.as_ptr()) };

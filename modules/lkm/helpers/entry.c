@@ -38,9 +38,10 @@ int __init __wrap_init_module(void)
 	WRITE_ONCE(lkm_entry.phase, LKM_INIT);
 	result = lkm_init();
 	enter(result < 0 ? LKM_END : LKM_LIVE);
-	call(&lkm_entry.after_init);
+	/* It asks what uses init's functions to end. */
 	if (result < 0)
 		call(&lkm_entry.at_end);
+	call(&lkm_entry.after_init);
 	return result;
 }
 

@@ -94,8 +94,9 @@ impl Semaphore {
     }
 
     /// Waits for a permit and takes it. The permit does not borrow the semaphore. If the
-    /// future is dropped before it is ready, no permit was taken. Can be called in any
-    /// context, and awaited in process context.
+    /// future is dropped before it is ready, no permit was taken. One that is forgotten
+    /// keeps its place among those that wait, and the permit that it is given. Can be
+    /// called in any context, and awaited in process context.
     ///
     /// # Errors
     ///

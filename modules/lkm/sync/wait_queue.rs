@@ -66,7 +66,8 @@ macro_rules! new_wait_queue {
 /// has an entry in it. So a queue may be part of the data of a file in `/proc`:
 /// such callers outlive the file. A process that waits in a system call of the
 /// module borrows the queue; unregistering the file waits for that process.
-/// Dropping may sleep.
+/// Dropping may sleep. A debug kernel complains where it must not, also of a queue that
+/// nobody has polled.
 ///
 /// Both waits can take forever. So call [`close`](Self::close) before the file
 /// goes, in [`Operations::hang_up`](crate::file::Operations::hang_up): this ends them.
@@ -301,6 +302,7 @@ impl WaitQueue {
 #[pinned_drop]
 impl PinnedDrop for WaitQueue {
     fn drop(self: Pin<&mut Self>) {
+        might_sleep();
         if !self.polled.load(Relaxed) {
             return;
         }

@@ -332,6 +332,33 @@ impl Operations for Endless {
     }
 }
 
+/// A file with an open that never ends.
+#[pin_data]
+struct Unopened {
+    #[pin]
+    queue: WaitQueue,
+}
+
+impl Unopened {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self { queue <- new_wait_queue!() })
+    }
+}
+
+#[vtable]
+impl Operations for Unopened {
+    type Private = ();
+
+    fn open(&self, _file: &File) -> impl PinInit<(), Error> {
+        meet(2);
+        self.queue.wait_interruptible(|| None::<()>)
+    }
+
+    fn hang_up(&self) {
+        self.queue.close();
+    }
+}
+
 /// A lost device that who writes to it drops, when init has failed.
 #[pin_data]
 struct Late {
@@ -368,7 +395,7 @@ fn late() -> Result<Option<KThread>> {
     Ok(None)
 }
 
-/// Makes an endless file, and drops it when somebody reads it.
+/// Makes an endless file, and drops it when somebody reads or opens it.
 fn read<T>(file: Result<T>) -> Result<Option<KThread>> {
     let file = file?;
     meet(2);
@@ -376,9 +403,9 @@ fn read<T>(file: Result<T>) -> Result<Option<KThread>> {
     Ok(None)
 }
 
-fn debugfs_dir() -> Result<debugfs::Dir> {
+fn debugfs_dir<T: Operations>(file: impl PinInit<T>) -> Result<debugfs::Dir> {
     let mut dir = debugfs::Dir::new(c"deadlocks")?;
-    dir.file(c"endless", mode!(0o400), Endless::new())?;
+    dir.file(c"endless", mode!(0o400), file)?;
     Ok(dir)
 }
 
@@ -406,7 +433,7 @@ impl kernel::Module for Deadlocks {
                 let file = procfs::Entry::new(c"deadlocks", mode!(0o400), Endless::new());
                 read(init(file))
             },
-            b"read-debugfs" => || read(debugfs_dir()),
+            b"read-debugfs" => || read(debugfs_dir(Endless::new())),
             b"read-chrdev" => || read(chrdev::Registration::new(c"deadlocks", Endless::new())),
             b"read-second" => || {
                 let first = chrdev::Registration::new(c"deadlocks-2", Endless::new())?;
@@ -415,6 +442,16 @@ impl kernel::Module for Deadlocks {
             },
             b"read-misc" => || {
                 let device = miscdevice::Registration::new(c"deadlocks", Endless::new());
+                read(init(device))
+            },
+            b"open-proc" => || {
+                let file = procfs::Entry::new(c"deadlocks", mode!(0o400), Unopened::new());
+                read(init(file))
+            },
+            b"open-debugfs" => || read(debugfs_dir(Unopened::new())),
+            b"open-chrdev" => || read(chrdev::Registration::new(c"deadlocks", Unopened::new())),
+            b"open-misc" => || {
+                let device = miscdevice::Registration::new(c"deadlocks", Unopened::new());
                 read(init(device))
             },
             _ => || Err(EINVAL),

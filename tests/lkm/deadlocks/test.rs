@@ -163,6 +163,10 @@ fn a_failed_init_ends_what_waits_in_its_files(vm: &mut Vm) -> Result {
         // The device that is dropped first is another one.
         ("read-second", DEVICE),
         ("read-misc", DEVICE),
+        ("open-proc", "/proc/deadlocks"),
+        ("open-debugfs", "/sys/kernel/debug/deadlocks/endless"),
+        ("open-chrdev", DEVICE),
+        ("open-misc", DEVICE),
     ] {
         vm.many_rounds(30, |vm| {
             vm.log().mark()?;

@@ -55,10 +55,14 @@ static LATE: Atomic<bool> = Atomic::new(false);
 
 /// A thread that is in a function of init when init ends.
 fn run_late() -> Result<KThread> {
-    let thread = KThread::spawn(c"init", |_| {
+    let thread = KThread::spawn(c"init", |this| {
         init::run(|init| {
             LATE.store(true, Relaxed);
             fsleep(Delta::from_millis(300));
+            // Until the end asks it to.
+            while fail.get() && !this.should_stop() {
+                fsleep(Delta::from_millis(1));
+            }
             pr_info!("late sum: {}\n", sum(init));
         })
     })?;

@@ -45,6 +45,7 @@ pub const EXAMPLE: Example = Example {
 };
 
 const ERESTARTSYS: usize = 512;
+const EINTR: usize = 4;
 
 /// Waits end with these calls, in one of which a thread is meanwhile.
 const CALLS: &[libc::c_long] = &[SYS_ioctl, libc::SYS_read, libc::SYS_write];
@@ -461,6 +462,8 @@ fn waits_end_after_the_time_that_was_set(vm: &mut Vm) -> Result {
     assert_eq!(error_of(write(&end, &[1; 20_000_000])), Some(Errno::AGAIN));
     // The most that there can be: it does not begin anew at 0.
     end.call(SET_TIMEOUTS, usize::MAX)?;
+    assert_eq!(end.call(STOP_READ, 0)?, EINTR);
+    assert_eq!(end.call(STOP_WRITE, 0)?, EINTR);
     let reader = end.clone();
     let waiter = Waiter::begin_in(CALLS, move || read(&reader, 1))?;
     waiter.sleeps()?;

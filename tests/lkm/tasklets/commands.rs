@@ -20,3 +20,5 @@ pub(crate) const DELAY: u32 = command(4);
 pub(crate) const DROP: u32 = command(5);
 /// The same, but does not schedule it.
 pub(crate) const DROP_UNUSED: u32 = command(6);
+/// Gives the tasklet a wait queue, which it drops when it runs.
+pub(crate) const GIVE_QUEUE: u32 = command(7);

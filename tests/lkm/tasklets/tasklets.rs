@@ -25,6 +25,12 @@ use lkm::{
         Operations, //
     },
     procfs,
+    sync::{
+        new_irq_spinlock,
+        new_wait_queue,
+        IrqSpinLock,
+        WaitQueue, //
+    },
     tasklet::{
         Handler,
         Tasklet, //
@@ -51,7 +57,11 @@ struct Counts {
     delay: Atomic<u32>,
 }
 
-struct Counter(Arc<Counts>);
+struct Counter {
+    counts: Arc<Counts>,
+    /// What it drops when it runs.
+    queue: Arc<IrqSpinLock<Option<Pin<KBox<WaitQueue>>>>>,
+}
 
 impl Counter {
     fn new() -> Result<Self> {
@@ -63,13 +73,16 @@ impl Counter {
             elsewhere: zero(),
             delay: zero(),
         };
-        Ok(Self(Arc::new(counts, GFP_KERNEL)?))
+        Ok(Self {
+            counts: Arc::new(counts, GFP_KERNEL)?,
+            queue: Arc::pin_init(new_irq_spinlock!(None), GFP_KERNEL)?,
+        })
     }
 }
 
 impl Handler for Counter {
     fn run(&self) {
-        let counts = &self.0;
+        let counts = &self.counts;
         let running = counts.running.fetch_add(1, Relaxed) + 1;
         if running > counts.most.load(Relaxed) {
             counts.most.store(running, Relaxed);
@@ -78,6 +91,8 @@ impl Handler for Counter {
             counts.elsewhere.fetch_add(1, Relaxed);
         }
         udelay(Delta::from_micros(counts.delay.load(Relaxed).into()));
+        let queue = self.queue.lock().take();
+        drop(queue);
         counts.runs.fetch_add(1, Relaxed);
         counts.running.fetch_add(u32::MAX, Relaxed);
     }
@@ -86,7 +101,7 @@ impl Handler for Counter {
 /// Makes a tasklet, and drops it. Returns how often it has run.
 fn make_and_drop(schedule: bool, delay: usize) -> Result<u32> {
     let counter = Counter::new()?;
-    let counts = counter.0.clone();
+    let counts = counter.counts.clone();
     counts.delay.store(delay as u32, Relaxed);
     let tasklet = KBox::pin_init(Tasklet::new(counter), GFP_KERNEL)?;
     if schedule {
@@ -107,13 +122,18 @@ impl Operations for Control {
     type Private = ();
 
     fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
-        let counts = &self.tasklet.0;
+        let counts = &self.tasklet.counts;
         match cmd {
             SCHEDULE => self.tasklet.schedule(),
             RUNS => return Ok(counts.runs.load(Relaxed)),
             MOST => return Ok(counts.most.load(Relaxed)),
             ELSEWHERE => return Ok(counts.elsewhere.load(Relaxed)),
             DELAY => counts.delay.store(arg.number() as u32, Relaxed),
+            GIVE_QUEUE => {
+                let queue = KBox::pin_init(new_wait_queue!(), GFP_KERNEL)?;
+                let before = self.tasklet.queue.lock().replace(queue);
+                drop(before);
+            }
             DROP => return make_and_drop(true, arg.number()),
             DROP_UNUSED => return make_and_drop(false, arg.number()),
             _ => return Err(ENOTTY),

@@ -12,6 +12,7 @@ pub const EXAMPLE: Example = Example {
         never_twice_at_the_same_time,
         dropping_it_waits,
         unloading_while_it_is_scheduled,
+        the_kernel_complains_of_drops_that_may_sleep,
     ],
     ..Example::EMPTY
 };
@@ -83,4 +84,18 @@ fn unloading_while_it_is_scheduled(vm: &mut Vm) -> Result {
         on_threads(2, |_| Ok(tasklet.call(SCHEDULE, 0)?))?;
         module.unload()
     })
+}
+
+/// Nobody has waited in the queue: it is dropped without sleeping. The kernel complains
+/// once in a while only.
+fn the_kernel_complains_of_drops_that_may_sleep(vm: &mut Vm) -> Result {
+    let (_module, tasklet) = load(vm)?;
+    eventually("the kernel to complain", || {
+        tasklet.call(GIVE_QUEUE, 0).unwrap();
+        tasklet.call(SCHEDULE, 0).unwrap();
+        vm.log()
+            .count("sleeping function called")
+            .is_ok_and(|n| n > 0)
+    })?;
+    vm.log().expect_trouble("sleeping function called")
 }

@@ -468,8 +468,8 @@ fn attacks(count: u32, most_held: u32) -> Result {
         let addr = SocketAddrV4::new(Ipv4Addr::LOCALHOST, PORT);
         match net::connect(&socket, &addr) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
-            // So many have no port left.
-            Err(Errno::ADDRNOTAVAIL) => thread::sleep(Duration::from_millis(1)),
+            // So many have no port left, or no memory.
+            Err(Errno::ADDRNOTAVAIL | Errno::NOBUFS) => thread::sleep(Duration::from_millis(1)),
             Err(error) => return Err(error.into()),
         }
         let mut stream = TcpStream::from(socket);
