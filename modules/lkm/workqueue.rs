@@ -667,9 +667,6 @@ impl<T: WorkItem> Work<T> {
     /// what the kernel's timers hold, 12 days or more, is over then. Can be called in any
     /// context except NMI.
     pub fn enqueue_delayed(&self, delay: Jiffies) -> bool {
-        // As C's `MAX_JIFFY_OFFSET`: beyond half of all numbers a time is in the past.
-        const MOST: Jiffies = (c_long::MAX as Jiffies >> 1) - 1;
-        let delay = delay.min(MOST);
         // SAFETY: By the type invariants. The queue exists as long as the item.
         // Unload rule, unregister waits: `stop` takes the item out of the queue.
         unsafe {
@@ -677,9 +674,35 @@ impl<T: WorkItem> Work<T> {
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
                 self.0.wq,
                 self.0.work.get(),
-                delay,
+                longest(delay),
             )
         }
+    }
+
+    /// Enqueues the item when `delay` is over, also if it is in the queue already or has
+    /// another delay, which no longer counts. Returns whether there was one. This is C's
+    /// `mod_delayed_work()`.
+    ///
+    /// Otherwise does what [`enqueue_delayed`](Self::enqueue_delayed) does. Can be called
+    /// in any context except NMI.
+    pub fn modify_delayed(&self, delay: Jiffies) -> bool {
+        // SAFETY: As in `enqueue_delayed`. It leaves alone what is being dropped.
+        // Unload rule, unregister waits: as there.
+        unsafe {
+            bindings::mod_delayed_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
+                self.0.wq,
+                self.0.work.get(),
+                longest(delay),
+            )
+        }
+    }
+
+    /// Whether the item is in the queue or has a delay that is not over. One that runs is
+    /// not pending, unless it was enqueued again. Can be called in any context.
+    pub fn is_pending(&self) -> bool {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::lkm_work_is_pending(self.0.work.get()) }
     }
 
     /// Waits until the item has run, if it is in the queue or running. An item
@@ -702,6 +725,13 @@ impl<T: WorkItem> Work<T> {
         // SAFETY: By the type invariants.
         unsafe { bindings::cancel_delayed_work_sync(self.0.work.get()) }
     }
+}
+
+/// `delay`, or the longest that the kernel's timers hold, as C's `MAX_JIFFY_OFFSET`:
+/// beyond half of all numbers a time is in the past.
+fn longest(delay: Jiffies) -> Jiffies {
+    const MOST: Jiffies = (c_long::MAX as Jiffies >> 1) - 1;
+    delay.min(MOST)
 }
 
 impl<T: WorkItem> Item<T> {

@@ -29,6 +29,9 @@ pub(crate) const RELEASE: u32 = command(10);
 pub(crate) const NAP: u32 = command(11);
 /// Enqueues the item after the delay in `FAR` with this index.
 pub(crate) const ENQUEUE_FAR: u32 = command(12);
+/// Gives it another delay: as many jiffies as the value says.
+pub(crate) const MODIFY: u32 = command(13);
+pub(crate) const IS_PENDING: u32 = command(14);
 
 // About closures.
 /// Enqueues one that owns memory and counts.

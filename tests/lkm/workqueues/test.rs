@@ -16,6 +16,7 @@ pub const EXAMPLE: Example = Example {
         an_item_enqueues_itself,
         delays,
         no_delay_is_too_long,
+        delays_are_modified,
         flushing_ends_a_delay,
         flushing_waits,
         cancelling_takes_out,
@@ -219,6 +220,28 @@ fn no_delay_is_too_long(vm: &mut Vm) -> Result {
         }
     }
     Ok(())
+}
+
+fn delays_are_modified(vm: &mut Vm) -> Result {
+    let (module, queues) = Queues::load(vm)?;
+    let pending = |item| queues.item(IS_PENDING, item) == 1;
+    for item in [ORDERED[0], SYSTEM, BH] {
+        assert!(!pending(item));
+        assert_eq!(queues.with(MODIFY, item, LONG), 0, "there was none");
+        assert!(pending(item));
+        assert_eq!(queues.with(MODIFY, item, 2 * LONG), 1);
+        assert_eq!(queues.item(RUNS, item), 0);
+        assert_eq!(queues.with(MODIFY, item, 1), 1);
+        eventually("the item to run", || queues.item(RUNS, item) == 1)?;
+        assert!(!pending(item));
+    }
+    // One that runs is not pending, and can be by being enqueued.
+    queues.hold(SYSTEM)?;
+    assert!(!pending(SYSTEM));
+    assert_eq!(queues.with(MODIFY, SYSTEM, LONG), 0);
+    assert!(pending(SYSTEM));
+    queues.item(RELEASE, SYSTEM);
+    module.unload()
 }
 
 fn flushing_ends_a_delay(vm: &mut Vm) -> Result {

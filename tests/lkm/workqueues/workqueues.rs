@@ -272,6 +272,8 @@ impl Operations for Control {
             ENQUEUE => item.enqueue(),
             ENQUEUE_DELAYED => item.enqueue_delayed(value as Jiffies),
             ENQUEUE_FAR => item.enqueue_delayed(FAR[value as usize] as Jiffies),
+            MODIFY => item.modify_delayed(value as Jiffies),
+            IS_PENDING => item.is_pending(),
             FLUSH => item.flush(),
             CANCEL => item.cancel(),
             RUNS => return Ok(item.runs.load(Relaxed)),
