@@ -23,7 +23,8 @@
 //! functions, which can only reach statics. What a callback registers is unregistered
 //! with the rest of what nobody drops. Before init, a callback can register nothing, and
 //! gets `EPERM`; when the module's end has begun, it gets `ESHUTDOWN`. When all has been
-//! unregistered, callbacks are not called any more, and user space gets `ESHUTDOWN`.
+//! unregistered, callbacks are not called any more, and user space gets `ESHUTDOWN`. In a
+//! module that has registered nothing, they are called until the files are gone.
 
 use crate::{
     bindings,
@@ -59,7 +60,7 @@ use kernel::{
 ///   store, and use it only while they run.
 /// - `OPS` consists of `set` and `get`, with the flags `FLAGS`.
 pub unsafe trait Value: Copy + 'static {
-    /// The name of the type in C's `module_param()` and in modinfo.
+    /// The name of the type in C's `module_param()` and in modinfo, or that of Rust.
     const TYPE: &'static str;
 
     /// C's table of the functions `set` and `get`.
@@ -98,17 +99,37 @@ pub unsafe trait Value: Copy + 'static {
     unsafe fn store(this: *mut Self, value: Self);
 }
 
-/// Implements [`Value`]: `type: C's name, atomic type of the same size`. The
-/// `kernel` crate has no atomic `u8` and `u16`, so the signed types hold their
-/// bits.
+/// `load` and `store` of [`Value`], by an atomic type of the same size. The `kernel` crate
+/// has no atomic `u8` and `u16`, so the signed types hold their bits.
+macro_rules! impl_accesses {
+    ($atomic:ident) => {
+        #[inline]
+        unsafe fn load(this: *mut Self) -> Self {
+            const {
+                assert!(
+                    size_of::<Self>() == size_of::<$atomic>()
+                        && align_of::<Self>() == align_of::<$atomic>()
+                )
+            };
+            // CAST: Both have the same size, alignment and values.
+            // SAFETY: By this function's contract. C's plain stores are single stores: the
+            // kernel relies on that everywhere, and assumes it of the compiler.
+            unsafe { Atomic::from_ptr(this.cast::<$atomic>()) }.load(Relaxed) as Self
+        }
+
+        #[inline]
+        unsafe fn store(this: *mut Self, value: Self) {
+            // CAST: As in `load`.
+            // SAFETY: As in `load`.
+            unsafe { Atomic::from_ptr(this.cast::<$atomic>()) }.store(value as $atomic, Relaxed)
+        }
+    };
+}
+
+/// Implements [`Value`]: `type: C's name, atomic type of the same size`.
 macro_rules! impl_value {
     ($($type:ident: $c_name:ident, $atomic:ident $(, flags: $flags:expr)?;)*) => {
         kernel::macros::paste! {$(
-            const _: () = assert!(
-                size_of::<$type>() == size_of::<$atomic>()
-                    && align_of::<$type>() == align_of::<$atomic>()
-            );
-
             // SAFETY: These are the functions and the table for C's name of the
             // same type. `param_set_*` stores the value if it was parsed without
             // an error, and `param_get_*` loads and prints it.
@@ -131,22 +152,7 @@ macro_rules! impl_value {
                     unsafe { bindings::[<param_get_ $c_name>](buffer, param) }
                 }
 
-                #[inline]
-                unsafe fn load(this: *mut Self) -> Self {
-                    // CAST: Both have the same size, alignment and values.
-                    // SAFETY: By this function's contract. C's plain stores are
-                    // single stores: the kernel relies on that everywhere, and
-                    // assumes it of the compiler.
-                    unsafe { Atomic::from_ptr(this.cast::<$atomic>()) }.load(Relaxed) as Self
-                }
-
-                #[inline]
-                unsafe fn store(this: *mut Self, value: Self) {
-                    // CAST: As in `load`.
-                    // SAFETY: As in `load`.
-                    unsafe { Atomic::from_ptr(this.cast::<$atomic>()) }
-                        .store(value as $atomic, Relaxed)
-                }
+                impl_accesses!($atomic);
             }
         )*}
     };
@@ -162,6 +168,81 @@ impl_value! {
     isize: long, isize;
     usize: ulong, usize;
     u64: ullong, u64;
+}
+
+/// Implements [`Value`] for a type that C has no table for: `type: C's function that parses
+/// it, format and type that C prints it with`.
+macro_rules! impl_parsed_value {
+    ($($type:ident: $parse:ident, $format:literal, $printed:ident;)*) => {$(
+        // SAFETY: `set` stores what was parsed without an error, with one store, and `get`
+        // loads and prints it. The table has them, and no flags.
+        unsafe impl Value for $type {
+            const TYPE: &'static str = stringify!($type);
+            const OPS: *const bindings::kernel_param_ops = {
+                /// # Safety
+                ///
+                /// As `Value::set`, with a pointer.
+                unsafe extern "C" fn set(
+                    text: *const c_char,
+                    param: *const bindings::kernel_param,
+                ) -> c_int {
+                    // SAFETY: By this function's contract.
+                    unsafe { $type::set(text, &*param) }
+                }
+
+                /// # Safety
+                ///
+                /// As `Value::get`, with a pointer.
+                unsafe extern "C" fn get(
+                    buffer: *mut c_char,
+                    param: *const bindings::kernel_param,
+                ) -> c_int {
+                    // SAFETY: By this function's contract.
+                    unsafe { $type::get(buffer, &*param) }
+                }
+
+                // Unload rule, unregister waits: as for the functions of a `Table`.
+                &bindings::kernel_param_ops {
+                    flags: 0,
+                    set: Some(set),
+                    get: Some(get),
+                    free: None,
+                }
+            };
+
+            unsafe fn set(text: *const c_char, param: &bindings::kernel_param) -> c_int {
+                let mut value = 0;
+                // SAFETY: By this function's contract `text` is a string, as there are no
+                // flags.
+                let result = unsafe { bindings::$parse(text, 0, &mut value) };
+                if result == 0 {
+                    // SAFETY: By this function's contract.
+                    unsafe { Self::store(param.__bindgen_anon_1.arg.cast(), value) };
+                }
+                result
+            }
+
+            unsafe fn get(buffer: *mut c_char, param: &bindings::kernel_param) -> c_int {
+                // SAFETY: By this function's contract. The argument matches the format.
+                unsafe {
+                    let value = Self::load(param.__bindgen_anon_1.arg.cast());
+                    bindings::scnprintf(
+                        buffer,
+                        PAGE_SIZE,
+                        $format.as_char_ptr(),
+                        $printed::from(value),
+                    )
+                }
+            }
+
+            impl_accesses!($type);
+        }
+    )*};
+}
+
+impl_parsed_value! {
+    i8: kstrtos8, c"%d\n", c_int;
+    i64: kstrtoll, c"%lld\n", c_longlong;
 }
 
 /// A parameter that is a number or a `bool`, declared by
@@ -580,6 +661,7 @@ pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
 /// | --- | --- | --- |
 /// | `bool` | `bool` | [`Param<bool>`](crate::params::Param) |
 /// | `u8` | `byte` | [`Param<u8>`](crate::params::Param) |
+/// | `i8`, `i64` | none | [`Param<i8>`](crate::params::Param), ... |
 /// | `i16`, `u16` | `short`, `ushort` | [`Param<i16>`](crate::params::Param), ... |
 /// | `i32`, `u32` | `int`, `uint` | [`Param<i32>`](crate::params::Param), ... |
 /// | `isize`, `usize` | `long`, `ulong` | [`Param<isize>`](crate::params::Param), ... |

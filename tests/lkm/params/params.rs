@@ -48,12 +48,15 @@ lkm::params! {
     long: isize { default: isize::MIN, mode: 0o600, description: "long" },
     ulong: usize { default: usize::MAX, mode: 0o600, description: "ulong" },
     ullong: u64 { default: u64::MAX, mode: 0o600, description: "ullong" },
+    tiny: i8 { default: i8::MIN, mode: 0o600, description: "i8" },
+    huge: i64 { default: i64::MIN, mode: 0o600, description: "i64" },
 
     /// An attribute and a doc comment are taken.
     #[allow(dead_code)]
     text: &CStr { default: c"default", mode: 0o644, description: "charp" },
     bytes: [u8; 3] { default: [7; 3], mode: 0o600, description: "array of byte" },
     flags: [bool; 2] { default: [true, false], mode: 0o600, description: "array of bool" },
+    tinies: [i8; 4] { default: [0; 4], mode: 0o600, description: "array of i8" },
     /// As many as there may be, of the longest that there are.
     longs: [isize; 195] { default: [0; 195], mode: 0o600, description: "array of long" },
 
@@ -112,7 +115,7 @@ impl Operations for Values {
 
     fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let numbers = CString::try_from_fmt(fmt!(
-            "{} {} {} {} {} {} {} {} {}\n",
+            "{} {} {} {} {} {} {} {} {} {} {}\n",
             flag.get(),
             byte.get(),
             short.get(),
@@ -121,7 +124,9 @@ impl Operations for Values {
             uint.get(),
             long.get(),
             ulong.get(),
-            ullong.get()
+            ullong.get(),
+            tiny.get(),
+            huge.get()
         ))?;
         dst.write_slice_file(numbers.to_bytes(), pos)
     }
@@ -137,6 +142,8 @@ impl Operations for Values {
         long.set(isize::MAX);
         ulong.set(usize::MIN);
         ullong.set(u64::MIN);
+        tiny.set(i8::MAX);
+        huge.as_atomic().xchg(i64::MAX, Relaxed);
         *pos += src.len() as Offset;
         Ok(src.len())
     }

@@ -34,7 +34,7 @@ type Number = (
     &'static [(&'static str, Errno)],
 );
 
-const NUMBERS: [Number; 9] = [
+const NUMBERS: [Number; 11] = [
     (
         "flag",
         "Y",
@@ -92,6 +92,22 @@ const NUMBERS: [Number; 9] = [
             ("1 1", Errno::INVAL),
         ],
     ),
+    (
+        "tiny",
+        "-128",
+        &[("127", "127"), ("-0x7f", "-127"), ("010", "8")],
+        &[
+            ("128", Errno::RANGE),
+            ("-129", Errno::RANGE),
+            ("", Errno::INVAL),
+        ],
+    ),
+    (
+        "huge",
+        "-9223372036854775808",
+        &[("9223372036854775807", "9223372036854775807"), ("-1", "-1")],
+        &[("9223372036854775808", Errno::RANGE), ("0x", Errno::INVAL)],
+    ),
 ];
 
 fn path(name: &str) -> String {
@@ -114,13 +130,14 @@ fn shows_the_defaults(vm: &mut Vm) -> Result {
 
     // As Rust sees them: the same bits.
     let expected = format!(
-        "true 255 {} 65535 {} {} {} {} {}\n",
+        "true 255 {} 65535 {} {} {} {} {} -128 {}\n",
         i16::MIN,
         i32::MIN,
         u32::MAX,
         i64::MIN,
         u64::MAX,
-        u64::MAX
+        u64::MAX,
+        i64::MIN
     );
     assert_eq!(fs::read_to_string(VALUES)?, expected);
     Ok(())
@@ -141,7 +158,7 @@ fn takes_each_type_at_load(vm: &mut Vm) -> Result {
     }
     assert_eq!(
         fs::read_to_string(VALUES)?,
-        "true 8 -16 65535 1 4294967294 9223372036854775807 18446744073709551614 8\n"
+        "true 8 -16 65535 1 4294967294 9223372036854775807 18446744073709551614 8 8 -1\n"
     );
     Ok(())
 }
@@ -190,6 +207,8 @@ fn the_module_can_set_what_user_space_sees(vm: &mut Vm) -> Result {
         ("long", "9223372036854775807"),
         ("ulong", "0"),
         ("ullong", "0"),
+        ("tiny", "127"),
+        ("huge", "9223372036854775807"),
     ] {
         assert_eq!(module.param(name)?, value, "{name}");
     }
@@ -209,6 +228,10 @@ fn arrays_count_what_is_given(vm: &mut Vm) -> Result {
     assert_eq!(module.param("flags")?, "N,Y");
     let expected = "2 Some(16) Some(8) Some(7)\n2 Some(false) Some(true)\n0 195\n";
     assert_eq!(fs::read_to_string(ARRAYS)?, expected);
+
+    fs::write(path("tinies"), "-128,0x7f,-1")?;
+    assert_eq!(module.param("tinies")?, "-128,127,-1");
+    assert_eq!(refused("tinies", "128"), Some(Errno::RANGE));
 
     // The elements before a bad one are taken.
     assert_eq!(refused("bytes", "1,2,256"), Some(Errno::RANGE));
@@ -356,6 +379,9 @@ fn modinfo_is_that_of_c(_: &mut Vm) -> Result {
         "array of byte",
         "array of bool",
         "array of long",
+        "i8",
+        "i64",
+        "array of i8",
     ] {
         // What the module says of these is the name of the type.
         let described = descriptions.iter().find_map(|it| it.strip_suffix(name));
