@@ -31,6 +31,10 @@
 //! `CONFIG_DEBUG_KOBJECT_RELEASE` the kernel frees a `cdev` seconds late. So when its
 //! registration ends, a `cdev` gets the module's own kobject as its parent. Before it
 //! frees a module, the kernel waits until that kobject has no children any more.
+//!
+//! A class that is freed late has only a pointer to its name in the module. Debug messages
+//! of the driver core print it then, if somebody has turned them on
+//! (`CONFIG_DYNAMIC_DEBUG`): such a kernel should not have `DEBUG_KOBJECT_RELEASE`, too.
 
 use crate::{
     alive::{

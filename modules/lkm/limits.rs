@@ -66,5 +66,8 @@
 //!   miscellaneous devices and debugfs files name no owner, its work items do not keep the
 //!   module, its timers are not stopped when their handle is lost. This crate has its own
 //!   in their place. A module that uses those has no promise.
+//! - The `kernel` crate's `uaccess` takes any address in any thread. In a thread of the
+//!   kernel that is the memory of some process. This crate's
+//!   [`Argument`](crate::file::Argument) stays where it means something.
 //! - C code of the module, and the `unsafe` lines that declare it.
 //! - `rmmod -f`, live patches and debuggers ask nobody.
