@@ -189,7 +189,7 @@ impl OwnedQueue {
     /// # Errors
     ///
     /// - `EINVAL`: `flags` has neither or both of `PERCPU` and `UNBOUND`,
-    ///   `max_active` is more than 2048, or `flags` has `BH` together with a flag
+    ///   `max_active` is more than 2048, `flags` has `SYSFS` and `name` is empty, or `flags` has `BH` together with a flag
     ///   other than `PERCPU` and `HIGHPRI` or with a `max_active` other than 0;
     /// - `ENOMEM`: no memory, or `flags` has `SYSFS` and `name` is in use there;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
@@ -197,6 +197,7 @@ impl OwnedQueue {
         let bh = flags.contains(Flags::BH);
         if flags.contains(Flags::PERCPU) == flags.contains(Flags::UNBOUND)
             || max_active > bindings::wq_consts_WQ_MAX_ACTIVE
+            || flags.contains(Flags::SYSFS) && name.is_empty()
             || bh && (!Flags::WITH_BH.contains(flags) || max_active != 0)
         {
             return Err(EINVAL);
@@ -336,7 +337,7 @@ pub(crate) unsafe fn init_work(
 struct Spawned<F> {
     #[pin]
     work: Opaque<bindings::work_struct>,
-    closure: F,
+    closure: Option<F>,
 }
 
 impl<F: FnOnce()> Spawned<F> {
@@ -347,7 +348,7 @@ impl<F: FnOnce()> Spawned<F> {
             work <- Opaque::ffi_init(|slot| unsafe {
                 init_work(slot, Self::run, c"OwnedQueue::spawn", class)
             }),
-            closure,
+            closure: Some(closure),
         })
     }
 
@@ -358,12 +359,15 @@ impl<F: FnOnce()> Spawned<F> {
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
         // SAFETY: By this function's contract. A worker no longer touches the
         // item once it has called the function.
-        let spawned = unsafe {
+        let mut spawned = unsafe {
             let spawned = kernel::container_of!(Opaque::cast_from(work), Self, work);
             KBox::from_raw(spawned.cast_mut())
         };
-        let Self { closure, .. } = KBox::into_inner(spawned);
-        closure();
+        // The item is freed last: to C another one at its address, with the same function,
+        // is this one, and waits until this has returned.
+        if let Some(closure) = spawned.closure.take() {
+            closure();
+        }
     }
 }
 

@@ -46,8 +46,13 @@ pub(crate) const DROP_QUEUE: u32 = command(24);
 /// Makes a queue with the flags in the low half of the argument, and the limit
 /// in the other.
 pub(crate) const NEW_QUEUE: u32 = command(25);
+/// The bit of the argument that says that its name is empty.
+pub(crate) const NO_NAME: usize = 1 << 16;
 /// Makes an ordered one with these flags.
 pub(crate) const NEW_ORDERED: u32 = command(26);
+
+/// Gives the queue a closure that gives it another one, waits for that and counts.
+pub(crate) const CHAIN: u32 = command(27);
 
 /// How often an item repeats that is to do so without end.
 pub(crate) const ENDLESS: usize = 0xff_ffff;

@@ -23,6 +23,7 @@ pub const EXAMPLE: Example = Example {
         cancelling_waits,
         cancelling_ends_repetition,
         closures_run_once_and_are_freed,
+        a_closure_may_wait_for_another,
         dropping_a_queue_waits_for_closures,
         queues_that_cannot_be,
         unloading_while_an_item_sleeps,
@@ -331,6 +332,17 @@ fn closures_run_once_and_are_freed(vm: &mut Vm) -> Result {
     Ok(())
 }
 
+/// To the kernel an item at the address of one that runs, with its function, is that one.
+fn a_closure_may_wait_for_another(vm: &mut Vm) -> Result {
+    let (_module, queues) = Queues::load(vm)?;
+    for count in 1..=20 {
+        queues.call(CHAIN, 0)?;
+        queues.call(FLUSH_QUEUE, 0)?;
+        assert_eq!(queues.call(SPAWNED, 0)?, count);
+    }
+    Ok(())
+}
+
 fn dropping_a_queue_waits_for_closures(vm: &mut Vm) -> Result {
     let (_module, queues) = Queues::load(vm)?;
     assert_eq!(queues.call(DROP_QUEUE, 20)?, 20);
@@ -341,6 +353,7 @@ fn dropping_a_queue_waits_for_closures(vm: &mut Vm) -> Result {
 fn queues_that_cannot_be(vm: &mut Vm) -> Result {
     let (_module, queues) = Queues::load(vm)?;
     let (bh, unbound, reclaim, highpri, percpu) = (1, 1 << 1, 1 << 3, 1 << 4, 1 << 8);
+    let sysfs = 1 << 6;
     let good = [
         (unbound, 0),
         (unbound, 1),
@@ -348,6 +361,7 @@ fn queues_that_cannot_be(vm: &mut Vm) -> Result {
         (percpu, 3),
         (bh | percpu, 0),
         (bh | percpu | highpri, 0),
+        (unbound | NO_NAME, 0),
     ];
     let bad = [
         (0, 0),
@@ -358,6 +372,7 @@ fn queues_that_cannot_be(vm: &mut Vm) -> Result {
         (bh | unbound, 0),
         (bh | percpu, 1),
         (bh | percpu | reclaim, 0),
+        (unbound | sysfs | NO_NAME, 0),
     ];
     let new = |(flags, most): (usize, usize)| queues.call(NEW_QUEUE, flags | (most << 32));
     for queue in good {
@@ -370,7 +385,7 @@ fn queues_that_cannot_be(vm: &mut Vm) -> Result {
     for flags in [0, reclaim, highpri | reclaim] {
         assert_eq!(ordered(flags), Ok(0), "{flags:x}");
     }
-    for flags in [bh, unbound, percpu, 1 << 6] {
+    for flags in [bh, unbound, percpu, sysfs] {
         assert_eq!(ordered(flags), Err(Errno::INVAL), "{flags:x}");
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 //! Test only: items, closures and queues of `lkm::workqueue`.
 
+use core::hint::black_box;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -151,6 +152,30 @@ impl Drop for Owned {
     }
 }
 
+/// A closure that gives the queue another one, of the same type, and waits for it.
+fn chain(
+    queue: &Arc<OwnedQueue>,
+    count: &Arc<Atomic<u32>>,
+    done: Option<Arc<Completion>>,
+) -> Result {
+    let (next, counted) = (queue.clone(), count.clone());
+    // So big that the next thing of this size is another such closure.
+    let big = [0; 200];
+    queue.spawn(GFP_KERNEL, move || {
+        black_box(&big);
+        if let Some(done) = done {
+            return done.complete_all();
+        }
+        let Ok(done) = Arc::pin_init(Completion::new(), GFP_KERNEL) else {
+            return;
+        };
+        if chain(&next, &counted, Some(done.clone())).is_ok() {
+            done.wait();
+            counted.fetch_add(1, Relaxed);
+        }
+    })
+}
+
 struct Control {
     items: KVec<Pin<KBox<Work<Item>>>>,
     shared: Arc<Shared>,
@@ -227,6 +252,7 @@ impl Control {
             SPAWNED => return Ok(self.spawned.load(Relaxed)),
             OWNED => return Ok(self.owned.load(Relaxed)),
             FLUSH_QUEUE => self.queue.flush(),
+            CHAIN => chain(&self.queue, &self.spawned, None)?,
             DROP_QUEUE => {
                 let before = self.spawned.load(Relaxed);
                 let queue = OwnedQueue::new(c"lkm_short", Flags::UNBOUND, 1)?;
@@ -237,7 +263,8 @@ impl Control {
                 return Ok(self.spawned.load(Relaxed) - before);
             }
             NEW_QUEUE => {
-                OwnedQueue::new(c"lkm_new", flags(arg), (arg >> 32) as u32)?;
+                let name = if arg & NO_NAME == 0 { c"lkm_new" } else { c"" };
+                OwnedQueue::new(name, flags(arg), (arg >> 32) as u32)?;
             }
             NEW_ORDERED => {
                 OwnedQueue::new_ordered(c"lkm_new", flags(arg))?;
