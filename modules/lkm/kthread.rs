@@ -175,12 +175,14 @@ unsafe impl Stop for Thread {
     }
 
     fn ask(&self) {
-        self.asked.store(1, Relaxed);
+        // Who changes the state, to let it run or when it is parked, looks at this then.
+        self.asked.xchg(1, Full);
         // A new one would be woken, and would run.
         if self.state.load(Acquire) != NEW {
-            // SAFETY: By the type invariants this is a kernel thread, and it is there.
-            unsafe { bindings::lkm_kthread_interrupt(self.task) };
+            self.interrupt();
         }
+        // An error means that it is not parked.
+        let _ = self.unpark();
     }
 
     fn runner(&self) -> Runner {
@@ -329,9 +331,13 @@ impl KThread {
     /// Lets the thread run, once after it was created.
     fn wake(&self) {
         // An error means that it is being stopped, which wakes it.
-        if self.0.state.cmpxchg(NEW, RUNNING, Release).is_ok() {
+        if self.0.state.cmpxchg(NEW, RUNNING, Full).is_ok() {
             // SAFETY: By the type invariants.
             unsafe { bindings::wake_up_process(self.0.task) };
+            if self.0.asked.load(Relaxed) != 0 {
+                // Who asked saw a new one.
+                self.0.interrupt();
+            }
         }
     }
 
@@ -339,8 +345,6 @@ impl KThread {
     /// Many threads end sooner when all are asked before one is waited for. May sleep.
     pub fn ask_to_stop(&self) {
         self.0.ask();
-        // An error means that it is not parked.
-        let _ = self.unpark();
     }
 
     /// Asks the thread to stop and waits until it has ended. Returns the result
@@ -430,18 +434,29 @@ impl KThread {
     ///
     /// - `EINVAL`: the thread is not parked.
     pub fn unpark(&self) -> Result {
-        if self.0.state.cmpxchg(PARKED, MOVING, Acquire).is_err() {
-            return Err(EINVAL);
-        }
-        // SAFETY: By the type invariants. By its state the thread is parked.
-        unsafe { bindings::kthread_unpark(self.0.task) };
-        // An error means that its closure has returned.
-        let _ = self.0.state.cmpxchg(MOVING, RUNNING, Release);
-        Ok(())
+        self.0.unpark()
     }
 }
 
 impl Thread {
+    /// Ends its waits that a signal can end. Can be called in any context except NMI.
+    fn interrupt(&self) {
+        // SAFETY: By the type invariants this is a kernel thread, and it is there.
+        unsafe { bindings::lkm_kthread_interrupt(self.task) };
+    }
+
+    /// As [`KThread::unpark`]. Can be called in any context except NMI.
+    fn unpark(&self) -> Result {
+        if self.state.cmpxchg(PARKED, MOVING, Acquire).is_err() {
+            return Err(EINVAL);
+        }
+        // SAFETY: By the type invariants. By its state the thread is parked.
+        unsafe { bindings::kthread_unpark(self.task) };
+        // An error means that its closure has returned.
+        let _ = self.state.cmpxchg(MOVING, RUNNING, Release);
+        Ok(())
+    }
+
     /// # Safety
     ///
     /// `thread` points to a `Self` that stays until the thread has ended. This is

@@ -502,6 +502,14 @@ impl kernel::Module for LostHandles {
                 thread.park()?;
                 lose(thread)
             }
+            b"joins parked" => {
+                let parked = KThread::spawn(c"lost-handles", |this| {
+                    this.sleep_until_stop();
+                    Ok(())
+                })?;
+                parked.park()?;
+                lose(KThread::spawn(c"lost-handles", move |_| parked.join())?)
+            }
             b"group" => lose(group()?),
             b"group drops itself" => group_that_drops_itself(),
             b"itself" => thread_with_itself(),

@@ -5,6 +5,7 @@ use crate::prelude::*;
 pub const EXAMPLE: Example = Example {
     tests: tests![
         lost_threads_are_stopped,
+        lost_threads_that_wait_for_others_are_stopped,
         a_lost_group_is_stopped,
         a_thread_may_drop_its_group,
         lost_threads_are_stopped_when_init_fails,
@@ -75,6 +76,16 @@ fn lost_threads_are_stopped(vm: &mut Vm) -> Result {
     for kind in ["thread", "parked"] {
         are_stopped(vm, kind, "1 threads")?;
     }
+    Ok(())
+}
+
+/// The one that is waited for is older, so it is stopped later.
+fn lost_threads_that_wait_for_others_are_stopped(vm: &mut Vm) -> Result {
+    for way in WAYS {
+        load(vm, "joins parked", way)?.unload()?;
+        vm.log().expect("lost_handles: not dropped: 2 threads; ")?;
+    }
+    vm.forgive_leaks();
     Ok(())
 }
 
