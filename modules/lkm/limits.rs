@@ -50,14 +50,17 @@
 //!   wait. Others are not: an operation that drops its own file in `/proc`, sysfs or
 //!   debugfs, or a task that drops the thread that drops its executor.
 //! - **Sleep where it must not**: in a tasklet, on a `BH` queue, with a spinlock held. The
-//!   documentation says what may sleep. A debug kernel finds it.
+//!   documentation says what may sleep. A debug kernel finds it. Who forgets the guard of
+//!   a lock holds the lock for ever, with what goes with it: interrupts may stay off.
 //! - **Use up memory, threads or numbers.** That is an error to who asks for more,
 //!   which may be somebody else.
 //! - **Overflow the stack**: by recursion, or by variables of many KiB. The build
 //!   complains of functions that use more than 1 KiB, and what a thread, a task or a queue
 //!   is to run does not compile if it has more. The kernel stops when the stack is full if
-//!   it was built with `CONFIG_VMAP_STACK`. Otherwise what lies beyond the stack
-//!   is overwritten: here the promise needs a kernel option.
+//!   it was built with `CONFIG_VMAP_STACK`: a page guards the stack's end. Without the
+//!   option what lies beyond is overwritten, and so it is by a function that uses more than
+//!   that page, 4 KiB. Such a function does not build, if the kernel's `READELF` is
+//!   `llvm-readelf`, which can tell: here the promise needs a kernel of LLVM's tools.
 //! - **Do the wrong thing**: lose data, say what is a secret, let anybody write.
 //!
 //! # What others do
