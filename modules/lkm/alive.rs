@@ -585,7 +585,8 @@ impl List {
     fn begin_wait(&self, node: &Node) -> bool {
         let me = current_runner();
         let mut it = node;
-        loop {
+        // More than there are would be a circle of others.
+        for _ in 0..=self.awaited().count() {
             let Some(runs) = it.kind.runs else { break };
             // SAFETY: A node that somebody waits for is not freed.
             let runner = unsafe { (runs.runner)(NonNull::from(it)) };

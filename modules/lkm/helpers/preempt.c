@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 #include <linux/preempt.h>
+#include <linux/sched.h>
 
 #include "helpers.h"
 
 unsigned char lkm_interrupt_context_level(void)
 {
-	return interrupt_context_level();
+	/* With PREEMPT_RT the preemption count does not tell of a softirq. */
+	return interrupt_context_level() ?: !!in_serving_softirq();
 }
