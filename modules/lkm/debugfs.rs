@@ -126,8 +126,6 @@ unsafe impl Stop for Directory {
         for kept in &self.kept {
             // SAFETY: By its type invariants.
             unsafe { (kept.hang_up)(kept.data) };
-        }
-        for kept in &self.kept {
             // From then on nobody reads the table of operations of a removed file.
             // SAFETY: By its type invariants. The file is there until it is removed below.
             while !unsafe { bindings::lkm_debugfs_note(kept.file) } {
