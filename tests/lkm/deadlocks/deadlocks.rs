@@ -305,16 +305,21 @@ fn written() -> Result<Option<KThread>> {
     Ok(None)
 }
 
-/// A file with a read that never ends.
+/// A file with a read, or an open, that never ends.
 #[pin_data]
 struct Endless {
+    at_open: bool,
     #[pin]
     queue: WaitQueue,
 }
 
 impl Endless {
-    fn new() -> impl PinInit<Self> {
-        pin_init!(Self { queue <- new_wait_queue!() })
+    fn read() -> impl PinInit<Self> {
+        pin_init!(Self { at_open: false, queue <- new_wait_queue!() })
+    }
+
+    fn open() -> impl PinInit<Self> {
+        pin_init!(Self { at_open: true, queue <- new_wait_queue!() })
     }
 }
 
@@ -322,36 +327,17 @@ impl Endless {
 impl Operations for Endless {
     type Private = ();
 
-    fn read(&self, _file: &Opened<Self>, _pos: &mut Offset, _dst: &mut Writer) -> Result<usize> {
+    fn open(&self, _file: &File) -> impl PinInit<(), Error> {
+        if !self.at_open {
+            return Ok(());
+        }
         meet(2);
         self.queue.wait_interruptible(|| None)
     }
 
-    fn hang_up(&self) {
-        self.queue.close();
-    }
-}
-
-/// A file with an open that never ends.
-#[pin_data]
-struct Unopened {
-    #[pin]
-    queue: WaitQueue,
-}
-
-impl Unopened {
-    fn new() -> impl PinInit<Self> {
-        pin_init!(Self { queue <- new_wait_queue!() })
-    }
-}
-
-#[vtable]
-impl Operations for Unopened {
-    type Private = ();
-
-    fn open(&self, _file: &File) -> impl PinInit<(), Error> {
+    fn read(&self, _file: &Opened<Self>, _pos: &mut Offset, _dst: &mut Writer) -> Result<usize> {
         meet(2);
-        self.queue.wait_interruptible(|| None::<()>)
+        self.queue.wait_interruptible(|| None)
     }
 
     fn hang_up(&self) {
@@ -403,7 +389,7 @@ fn read<T>(file: Result<T>) -> Result<Option<KThread>> {
     Ok(None)
 }
 
-fn debugfs_dir<T: Operations>(file: impl PinInit<T>) -> Result<debugfs::Dir> {
+fn debugfs_dir(file: impl PinInit<Endless>) -> Result<debugfs::Dir> {
     let mut dir = debugfs::Dir::new(c"deadlocks")?;
     dir.file(c"endless", mode!(0o400), file)?;
     Ok(dir)
@@ -430,28 +416,28 @@ impl kernel::Module for Deadlocks {
             b"chrdev" => written,
             b"late" => late,
             b"read-proc" => || {
-                let file = procfs::Entry::new(c"deadlocks", mode!(0o400), Endless::new());
+                let file = procfs::Entry::new(c"deadlocks", mode!(0o400), Endless::read());
                 read(init(file))
             },
-            b"read-debugfs" => || read(debugfs_dir(Endless::new())),
-            b"read-chrdev" => || read(chrdev::Registration::new(c"deadlocks", Endless::new())),
+            b"read-debugfs" => || read(debugfs_dir(Endless::read())),
+            b"read-chrdev" => || read(chrdev::Registration::new(c"deadlocks", Endless::read())),
             b"read-second" => || {
-                let first = chrdev::Registration::new(c"deadlocks-2", Endless::new())?;
-                let second = chrdev::Registration::new(c"deadlocks", Endless::new())?;
+                let first = chrdev::Registration::new(c"deadlocks-2", Endless::read())?;
+                let second = chrdev::Registration::new(c"deadlocks", Endless::read())?;
                 read(Ok((first, second)))
             },
             b"read-misc" => || {
-                let device = miscdevice::Registration::new(c"deadlocks", Endless::new());
+                let device = miscdevice::Registration::new(c"deadlocks", Endless::read());
                 read(init(device))
             },
             b"open-proc" => || {
-                let file = procfs::Entry::new(c"deadlocks", mode!(0o400), Unopened::new());
+                let file = procfs::Entry::new(c"deadlocks", mode!(0o400), Endless::open());
                 read(init(file))
             },
-            b"open-debugfs" => || read(debugfs_dir(Unopened::new())),
-            b"open-chrdev" => || read(chrdev::Registration::new(c"deadlocks", Unopened::new())),
+            b"open-debugfs" => || read(debugfs_dir(Endless::open())),
+            b"open-chrdev" => || read(chrdev::Registration::new(c"deadlocks", Endless::open())),
             b"open-misc" => || {
-                let device = miscdevice::Registration::new(c"deadlocks", Unopened::new());
+                let device = miscdevice::Registration::new(c"deadlocks", Endless::open());
                 read(init(device))
             },
             _ => || Err(EINVAL),
