@@ -29,6 +29,7 @@ let
       --exclude=$top'/drivers/staging/*.[ch]' --exclude=$top'/sound/*.[ch]' \
       --exclude=$top'/tools/perf/*' --exclude=$top'/tools/testing/*'
     patch -d source -p1 <${./kernel/faster.patch}
+    patch -d source -p1 <${./kernel/dl-server.patch}
     tar -cf $out --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner source
   '';
 
