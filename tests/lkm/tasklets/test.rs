@@ -91,14 +91,17 @@ fn unloading_while_it_is_scheduled(vm: &mut Vm) -> Result {
 fn the_kernel_complains_of_drops_that_may_sleep(vm: &mut Vm) -> Result {
     let (_module, tasklet) = load(vm)?;
     eventually("the kernel to complain", || {
+        let before = tasklet.get(RUNS);
         tasklet.call(GIVE_QUEUE, 0).unwrap();
         tasklet.call(SCHEDULE, 0).unwrap();
+        // What runs later would be complained of when the test has looked.
+        eventually("the tasklet", || tasklet.get(RUNS) > before).unwrap();
         vm.log()
             .count("sleeping function called")
             .is_ok_and(|n| n > 0)
     })?;
     vm.log().expect_trouble("sleeping function called")?;
-    // It complains of this, too, when the softirq has interrupted a task that was about to
+    // There is a second complaint if the softirq has interrupted a task that was about to
     // sleep.
     match vm.log().count("at __might_sleep+")? {
         0 => Ok(()),
