@@ -328,24 +328,31 @@ impl Str {
     /// caller holds that lock already, which is so in `f` and in the callbacks of
     /// this module's parameters.
     pub fn with<R>(&self, f: impl FnOnce(&CStr) -> R) -> R {
-        let this_module = &raw mut bindings::__this_module;
-        // SAFETY: This is the module that this code is part of.
-        unsafe { bindings::kernel_param_lock(this_module) };
-        // SAFETY: By the type invariants this points to a string that stays
-        // valid until the lock is released.
-        let string = unsafe { *self.0.get() };
-        // SAFETY: As above. The length with the NUL does not overflow, because
-        // the string lies in memory.
-        let result = f(unsafe {
-            CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(
-                string.cast(),
-                bindings::strlen(string).unchecked_add(1),
-            ))
-        });
-        // SAFETY: The lock was taken above.
-        unsafe { bindings::kernel_param_unlock(this_module) };
-        result
+        locked(|| {
+            // SAFETY: By the type invariants this points to a string that stays
+            // valid until the lock is released.
+            let string = unsafe { *self.0.get() };
+            // SAFETY: As above. The length with the NUL does not overflow, because
+            // the string lies in memory.
+            f(unsafe {
+                CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(
+                    string.cast(),
+                    bindings::strlen(string).unchecked_add(1),
+                ))
+            })
+        })
     }
+}
+
+/// Calls `f` with the module's parameter lock held. May sleep.
+fn locked<R>(f: impl FnOnce() -> R) -> R {
+    let this_module = &raw mut bindings::__this_module;
+    // SAFETY: This is the module that this code is part of.
+    unsafe { bindings::kernel_param_lock(this_module) };
+    let result = f();
+    // SAFETY: The lock was taken above.
+    unsafe { bindings::kernel_param_unlock(this_module) };
+    result
 }
 
 /// A parameter that is an array, declared by [`params!`](crate::params!). User
@@ -409,6 +416,170 @@ impl<T: Value, const N: usize> Array<T, N> {
     }
 }
 
+/// A parameter that is an array of strings, declared by [`params!`](crate::params!).
+/// User space gives its first strings, or all, separated by commas.
+///
+/// Its file shows the strings that user space gave last, and is empty if it gave none.
+///
+/// # Invariants
+///
+/// Once the module is loaded, the strings are only used under the module's parameter
+/// lock.
+pub struct StrArray<const N: usize>(UnsafeCell<Strings<N>>);
+
+// SAFETY: By the type invariants the strings are only used under a lock.
+unsafe impl<const N: usize> Sync for StrArray<N> {}
+
+impl<const N: usize> StrArray<N> {
+    /// For [`params!`](crate::params!) only.
+    #[doc(hidden)]
+    pub const fn new(default: [&'static CStr; N]) -> Self {
+        // INVARIANT: The module is not loaded yet.
+        Self(UnsafeCell::new(Strings {
+            default,
+            given: KVec::new(),
+        }))
+    }
+
+    /// Calls `f` with the strings, which do not change meanwhile.
+    ///
+    /// May sleep: it takes the module's parameter lock, as [`Str::with`] does. It waits
+    /// forever in `f`, and in the callbacks of this module's parameters.
+    pub fn with<R>(&self, f: impl FnOnce(&Strings<N>) -> R) -> R {
+        // SAFETY: By the type invariants, and the lock is held.
+        locked(|| f(unsafe { &*self.0.get() }))
+    }
+
+    const OPS: &'static bindings::kernel_param_ops = &bindings::kernel_param_ops {
+        flags: 0,
+        set: Some(Self::set),
+        get: Some(Self::get),
+        free: Some(Self::free),
+    };
+
+    /// # Safety
+    ///
+    /// Called by the module core only, with the lock: `text` is a string, and `param` is
+    /// that of a `Self`.
+    unsafe extern "C" fn set(text: *const c_char, param: *const bindings::kernel_param) -> c_int {
+        // SAFETY: By this function's contract, and the type invariants.
+        // Unload rule, unregister waits: as for the functions of a `Table`.
+        let (text, name, strings) = unsafe {
+            (
+                CStr::from_char_ptr(text),
+                (*param).name,
+                &mut *(*param).__bindgen_anon_1.arg.cast::<Strings<N>>(),
+            )
+        };
+        match strings.set(name, text) {
+            Ok(()) => 0,
+            Err(error) => error.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the module core only, with the lock: `buffer` holds `PAGE_SIZE` bytes,
+    /// and `param` is that of a `Self`.
+    unsafe extern "C" fn get(buffer: *mut c_char, param: *const bindings::kernel_param) -> c_int {
+        // SAFETY: By this function's contract, and the type invariants.
+        // Unload rule, unregister waits: as for the functions of a `Table`.
+        let strings = unsafe { &*(*param).__bindgen_anon_1.arg.cast::<Strings<N>>() };
+        let Some((_, shown)) = strings.given.split_last() else {
+            return 0;
+        };
+        let shown = shown.iter().map(|byte| match byte {
+            0 => b',',
+            byte => *byte,
+        });
+        for (place, byte) in Iterator::chain(shown, [b'\n']).enumerate() {
+            // SAFETY: By this function's contract. The strings do not fill the page.
+            unsafe { buffer.cast::<u8>().add(place).write(byte) };
+        }
+        strings.given.len() as c_int
+    }
+
+    /// # Safety
+    ///
+    /// Called by the module core only, when nobody uses the module any more: `strings` is
+    /// what a `Self` has.
+    unsafe extern "C" fn free(strings: *mut c_void) {
+        // SAFETY: By this function's contract.
+        // Unload rule, unregister waits: the module core calls this before it frees the
+        // module. But on x86 it may have freed the thunks of the module's indirect calls:
+        // there must be none here.
+        let strings = unsafe { &mut *strings.cast::<Strings<N>>() };
+        strings.given = KVec::new();
+    }
+}
+
+/// The strings of a [`StrArray`]. A string that was not given last time has its default.
+///
+/// # Invariants
+///
+/// `given` has fewer bytes than a page.
+pub struct Strings<const N: usize> {
+    default: [&'static CStr; N],
+    /// The strings that were given last, each with its NUL.
+    given: KVec<u8>,
+}
+
+impl<const N: usize> Strings<N> {
+    /// The number of strings that user space gave last, or 0 if it gave none. Can be called
+    /// in any context.
+    pub fn given(&self) -> usize {
+        self.iter_given().count()
+    }
+
+    /// The string at `index`, given or not. [`None`] if the array has no such string. Can
+    /// be called in any context.
+    pub fn get(&self, index: usize) -> Option<&CStr> {
+        self.iter().nth(index)
+    }
+
+    /// All strings, given or not. Can be called in any context.
+    pub fn iter(&self) -> impl Iterator<Item = &CStr> {
+        let others = self.default.iter().copied().skip(self.given());
+        Iterator::chain(self.iter_given(), others)
+    }
+
+    fn iter_given(&self) -> impl Iterator<Item = &CStr> {
+        let strings = self.given.split_inclusive(|byte| *byte == 0);
+        strings.filter_map(|string| CStr::from_bytes_with_nul(string).ok())
+    }
+
+    /// Takes the strings in `text`, all or none, for the parameter called `name`.
+    fn set(&mut self, name: *const c_char, text: &CStr) -> Result {
+        let text = text.to_bytes();
+        // `echo` wrote it.
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        let strings = || text.split(|byte| *byte == b',');
+        if strings().count() > N {
+            // SAFETY: The arguments match the format.
+            unsafe {
+                bindings::_printk(
+                    c"\x013%s: can only take %zu arguments\n".as_char_ptr(),
+                    name,
+                    N,
+                )
+            };
+            return Err(EINVAL);
+        }
+        // Each byte is shown, and a newline.
+        if text.len() >= PAGE_SIZE - 1 {
+            return Err(ENOSPC);
+        }
+        let mut given = KVec::with_capacity(text.len() + 1, GFP_KERNEL)?;
+        for string in strings() {
+            given.extend_from_slice(string, GFP_KERNEL)?;
+            given.push(0, GFP_KERNEL)?;
+        }
+        // INVARIANT: This has one byte more than `text`.
+        self.given = given;
+        Ok(())
+    }
+}
+
 /// The functions that are called when a parameter is set and read.
 #[doc(hidden)]
 pub trait Callbacks: 'static {
@@ -426,13 +597,8 @@ static ENDED: Atomic<bool> = Atomic::new(false);
 /// When this has returned, no callback runs and none will be called. May sleep.
 pub(crate) fn end() {
     ENDED.store(true, Relaxed);
-    let this_module = &raw mut bindings::__this_module;
     // Unload rule, we wait: callbacks run with this lock.
-    // SAFETY: This is the module that this code is part of.
-    unsafe {
-        bindings::kernel_param_lock(this_module);
-        bindings::kernel_param_unlock(this_module);
-    }
+    locked(|| ());
 }
 
 /// Fails with `ESHUTDOWN` when the module is at its end.
@@ -563,6 +729,15 @@ impl Entry {
     }
 
     #[inline]
+    pub const fn strings<const N: usize>(
+        name: &'static str,
+        mode: Mode,
+        array: &'static StrArray<N>,
+    ) -> Self {
+        Self::new(name, mode, StrArray::<N>::OPS, array.0.get().cast())
+    }
+
+    #[inline]
     pub const fn array(name: &'static str, mode: Mode, array: &'static ArrayInfo) -> Self {
         let ops = &raw const bindings::param_array_ops;
         let info = core::ptr::from_ref(array).cast_mut();
@@ -667,10 +842,15 @@ pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
 /// | `isize`, `usize` | `long`, `ulong` | [`Param<isize>`](crate::params::Param), ... |
 /// | `u64` | `ullong` | [`Param<u64>`](crate::params::Param) |
 /// | `&CStr` | `charp` | [`Str`](crate::params::Str) |
-/// | `[T; N]` | array of one of the above, except `charp` | [`Array<T, N>`](crate::params::Array) |
+/// | `[&CStr; N]` | array of `charp` | [`StrArray<N>`](crate::params::StrArray) |
+/// | `[T; N]` | array of a number or `bool` | [`Array<T, N>`](crate::params::Array) |
 ///
-/// C itself parses and shows the values, so hexadecimal and octal numbers work.
+/// C itself parses and shows the numbers, so hexadecimal and octal ones work.
 /// If a parameter is given twice, the last value counts.
+///
+/// Arrays of strings are not C's. If one string is refused, the array stays as it was; any
+/// other array takes the elements before a bad one. A newline at the end, which `echo`
+/// writes, is cut off.
 ///
 /// `mode` is the [mode](macro@crate::mode) of the file in `/sys/module`. With the
 /// mode 0 there is no file. Modes that C refuses do not compile.
@@ -683,9 +863,9 @@ pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
 /// - `get: fn(T)` is called with a value that is being read from the file.
 ///
 /// They run in process context and may sleep. The module's parameter lock is held
-/// meanwhile, so they must not call [`Str::with`](crate::params::Str::with). They
-/// may run before init and after exit, see [`params`](mod@crate::params) on
-/// unloading.
+/// meanwhile, so they must not call [`Str::with`](crate::params::Str::with) or
+/// [`StrArray::with`](crate::params::StrArray::with). They may run before init and after
+/// exit, see [`params`](mod@crate::params) on unloading.
 ///
 /// # Errors
 ///
@@ -694,7 +874,8 @@ pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
 /// - `EINVAL`: a text that is no value of the type, or more elements than the array
 ///   has;
 /// - `ERANGE`: a number that is too large for its type;
-/// - `ENOSPC`: a string of more than 1024 bytes;
+/// - `ENOSPC`: a string of more than 1024 bytes, or an array of strings whose file would
+///   have a page or more;
 /// - `ENOMEM`: no memory for a string;
 /// - the error of `set`.
 ///
@@ -710,11 +891,17 @@ pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
 ///         set: |ms| if ms == 0 { Err(EINVAL) } else { Ok(()) },
 ///     },
 ///     greeting: &CStr { default: c"hello", mode: 0o444, description: "What to say" },
+///     names: [&CStr; 2] { default: [c"world"; 2], mode: 0o444, description: "Whom to greet" },
 ///     pins: [u8; 4] { default: [0; 4], mode: 0, description: "Pins to use" },
 /// }
 ///
 /// pr_info!("every {} ms\n", interval.get());
 /// greeting.with(|text| pr_info!("{text}\n"));
+/// names.with(|strings| {
+///     for name in strings.iter().take(strings.given()) {
+///         pr_info!("{name}\n");
+///     }
+/// });
 /// for pin in pins.iter().take(pins.given()) {
 ///     pr_info!("pin {pin}\n");
 /// }
@@ -767,6 +954,29 @@ macro_rules! __params {
             [$($done)* {
                 $name ["charp"] $description;
                 $crate::params::Entry::string(concat!(stringify!($name), "\0"), $crate::mode!($mode), &$name)
+            }]
+            $($($rest)*)?
+        }
+    };
+
+    // An array of strings.
+    (
+        [$($done:tt)*]
+        $(#[$attr:meta])*
+        $name:ident: [&CStr; $n:expr] {
+            default: $default:expr,
+            mode: $mode:expr,
+            description: $description:expr $(,)?
+        }
+        $(, $($rest:tt)*)?
+    ) => {
+        $(#[$attr])*
+        #[allow(non_upper_case_globals)]
+        static $name: $crate::params::StrArray<{ $n }> = $crate::params::StrArray::new($default);
+        $crate::__params! {
+            [$($done)* {
+                $name ["array of charp"] $description;
+                $crate::params::Entry::strings(concat!(stringify!($name), "\0"), $crate::mode!($mode), &$name)
             }]
             $($($rest)*)?
         }

@@ -57,6 +57,11 @@ lkm::params! {
     bytes: [u8; 3] { default: [7; 3], mode: 0o600, description: "array of byte" },
     flags: [bool; 2] { default: [true, false], mode: 0o600, description: "array of bool" },
     tinies: [i8; 4] { default: [0; 4], mode: 0o600, description: "array of i8" },
+    names: [&CStr; 3] {
+        default: [c"one", c"two", c"three"],
+        mode: 0o600,
+        description: "array of charp",
+    },
     /// As many as there may be, of the longest that there are.
     longs: [isize; 195] { default: [0; 195], mode: 0o600, description: "array of long" },
 
@@ -202,6 +207,34 @@ impl Operations for Text {
     }
 }
 
+/// Shows the array of strings: how many were given, and all of them.
+struct Names;
+
+#[vtable]
+impl Operations for Names {
+    type Private = ();
+
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        let shown = names.with(|strings| -> Result<_> {
+            let show = || -> Result<_> {
+                let mut shown = KVec::from_elem(b'0' + strings.given() as u8, 1, GFP_KERNEL)?;
+                for string in strings.iter() {
+                    shown.push(b' ', GFP_KERNEL)?;
+                    shown.extend_from_slice(string.to_bytes(), GFP_KERNEL)?;
+                }
+                Ok(shown)
+            };
+            let shown = show()?;
+            fsleep(Delta::from_millis(1));
+            if show()?[..] != shown[..] || strings.get(3).is_some() {
+                return Err(EDOM);
+            }
+            Ok(shown)
+        })?;
+        dst.write_slice_file(&shown, pos)
+    }
+}
+
 #[pin_data(PinnedDrop)]
 struct Params {
     #[pin]
@@ -210,6 +243,8 @@ struct Params {
     arrays: procfs::Entry<Arrays>,
     #[pin]
     string: procfs::Entry<Text>,
+    #[pin]
+    strings: procfs::Entry<Names>,
 }
 
 impl kernel::InPlaceModule for Params {
@@ -221,6 +256,7 @@ impl kernel::InPlaceModule for Params {
             values <- procfs::Entry::new(c"params-values", mode!(0o600), Values),
             arrays <- procfs::Entry::new(c"params-arrays", mode!(0o400), Arrays),
             string <- procfs::Entry::new(c"params-text", mode!(0o400), Text),
+            strings <- procfs::Entry::new(c"params-names", mode!(0o400), Names),
         })
     }
 }

@@ -10,6 +10,10 @@ pub const EXAMPLE: Example = Example {
         a_bool_needs_no_value,
         the_module_can_set_what_user_space_sees,
         arrays_count_what_is_given,
+        strings_of_an_array_are_replaced_together,
+        strings_of_an_array_are_taken_at_load,
+        strings_of_an_array_stay_while_they_are_used,
+        strings_of_an_array_are_freed,
         the_longest_array_fits_its_file,
         a_string_stays_while_it_is_used,
         a_callback_refuses,
@@ -24,6 +28,7 @@ pub const EXAMPLE: Example = Example {
 const VALUES: &str = "/proc/params-values";
 const ARRAYS: &str = "/proc/params-arrays";
 const TEXT: &str = "/proc/params-text";
+const NAMES: &str = "/proc/params-names";
 
 /// The numbers: their defaults as the file shows them, values that they can
 /// have and what is shown for it, and values that they cannot have.
@@ -244,6 +249,112 @@ fn arrays_count_what_is_given(vm: &mut Vm) -> Result {
     Ok(())
 }
 
+/// Or not at all.
+fn strings_of_an_array_are_replaced_together(vm: &mut Vm) -> Result {
+    let module = vm.load("params")?;
+    // The default is not shown: nobody gave it.
+    assert_eq!(fs::read(path("names"))?, b"");
+    assert_eq!(fs::read_to_string(NAMES)?, "0 one two three");
+
+    for (written, shown, names) in [
+        ("a,b,c\n", "a,b,c\n", "3 a b c"),
+        ("d", "d\n", "1 d two three"),
+        ("e,,f\n", "e,,f\n", "3 e  f"),
+        ("g,\n", "g,\n", "2 g  three"),
+        // Only the newline at the end is that of `echo`.
+        ("h\n,i\n\n", "h\n,i\n\n", "2 h\n i\n three"),
+        ("\n", "\n", "1  two three"),
+    ] {
+        fs::write(path("names"), written)?;
+        assert_eq!(fs::read_to_string(path("names"))?, shown);
+        assert_eq!(fs::read_to_string(NAMES)?, names);
+    }
+
+    fs::write(path("names"), "j,k")?;
+    for (written, errno) in [
+        ("l,m,n,o\n", Errno::INVAL),
+        (",,,", Errno::INVAL),
+        ("x".repeat(4095).as_str(), Errno::NOSPC),
+    ] {
+        assert_eq!(refused("names", written), Some(errno));
+        assert_eq!(module.param("names")?, "j,k");
+        assert_eq!(fs::read_to_string(NAMES)?, "2 j k three");
+    }
+    vm.log().expect("names: can only take 3 arguments")?;
+    // As much as the file can show: with a newline, one byte less than a page.
+    let longest = format!("{},{}", "y".repeat(2000), "z".repeat(2093));
+    fs::write(path("names"), &longest)?;
+    assert_eq!(module.param("names")?, longest);
+    Ok(())
+}
+
+fn strings_of_an_array_are_taken_at_load(vm: &mut Vm) -> Result {
+    for (given, shown, names) in [
+        ("names=a", "a\n", "1 a two three"),
+        ("names=a,b,c", "a,b,c\n", "3 a b c"),
+        ("names=a,,c", "a,,c\n", "3 a  c"),
+        ("names=", "\n", "1  two three"),
+        ("names=\"a b,c\"", "a b,c\n", "2 a b c three"),
+        ("names=a,b,c names=d", "d\n", "1 d two three"),
+    ] {
+        let module = vm.load_with("params", given)?;
+        assert_eq!(fs::read_to_string(path("names"))?, shown, "{given}");
+        assert_eq!(fs::read_to_string(NAMES)?, names, "{given}");
+        module.unload()?;
+    }
+    assert_eq!(vm.load_fails("params", "names=a,b,c,d")?, Errno::INVAL);
+    vm.log().expect("names: can only take 3 arguments")?;
+    let long = format!("names={}", "x".repeat(4095));
+    assert_eq!(vm.load_fails("params", &long)?, Errno::NOSPC);
+    assert_eq!(vm.load_fails("params", "names")?, Errno::INVAL);
+    Ok(())
+}
+
+fn strings_of_an_array_stay_while_they_are_used(vm: &mut Vm) -> Result {
+    let _module = vm.load("params")?;
+    let strings = ["a", "b", "c"].map(|letter| [letter.repeat(500), letter.repeat(500)].join(","));
+    fs::write(path("names"), &strings[0])?;
+    let reading = || -> Result {
+        for _ in 0..20 {
+            // All at once: the next call would ask the module again.
+            let mut names = vec![0; 4096];
+            let len = File::open(NAMES)?.read(&mut names)?;
+            let names = String::from_utf8(names[..len].to_vec())?;
+            let shown = fs::read_to_string(path("names"))?;
+            let is_one = |it: &String| names == format!("2 {} three", it.replace(',', " "));
+            ensure!(strings.iter().any(is_one), "{names}");
+            ensure!(
+                strings.iter().any(|it| shown == format!("{it}\n")),
+                "{shown}"
+            );
+        }
+        Ok(())
+    };
+    thread::scope(|scope| -> Result {
+        let readers: Vec<_> = (0..3).map(|_| scope.spawn(reading)).collect();
+        while !readers.iter().all(|it| it.is_finished()) {
+            for string in &strings {
+                fs::write(path("names"), string).unwrap();
+            }
+        }
+        readers.into_iter().try_for_each(|it| it.join().unwrap())
+    })
+}
+
+/// By the next ones, when the module is unloaded, and when it is not loaded after all.
+fn strings_of_an_array_are_freed(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| {
+        let module = vm.load_with("params", "names=a,b,c")?;
+        fs::write(path("names"), "d,e,f")?;
+        fs::write(path("names"), "g")?;
+        assert_eq!(refused("names", ",,,"), Some(Errno::INVAL));
+        module.unload()?;
+        let errno = vm.load_fails("params", "names=a,b,c int=x")?;
+        assert_eq!(errno, Errno::INVAL);
+        Ok(())
+    })
+}
+
 /// C looks for the end of the page that it prints to for each element only.
 fn the_longest_array_fits_its_file(vm: &mut Vm) -> Result {
     let all = vec!["-9223372036854775808"; 195].join(",");
@@ -379,6 +490,7 @@ fn modinfo_is_that_of_c(_: &mut Vm) -> Result {
         "array of byte",
         "array of bool",
         "array of long",
+        "array of charp",
         "i8",
         "i64",
         "array of i8",
