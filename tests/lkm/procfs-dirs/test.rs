@@ -19,15 +19,6 @@ const TOP: &str = "/proc/procfs-dirs";
 const ONE: &str = "/proc/procfs-dirs/one";
 const TWO: &str = "/proc/procfs-dirs/sub/two";
 
-fn names(dir: &str) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
-    }
-    names.sort();
-    Ok(names)
-}
-
 fn files_are_in_their_directories(vm: &mut Vm) -> Result {
     let module = vm.load("procfs-dirs")?;
     assert_eq!(names(TOP)?, ["42", "one", "sub"]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     path::Path,
 };
@@ -15,6 +15,20 @@ use rustix::io::Errno;
 /// As `File::open`.
 pub fn read_write(path: impl AsRef<Path>) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// The names of what is in the directory at `path`, in order.
+///
+/// # Errors
+///
+/// As `fs::read_dir`.
+pub fn names(path: impl AsRef<Path>) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// The error number with which something failed; `None` when it did not.

@@ -26,7 +26,7 @@ pub use crate::{
     echo_server::{EchoServer, forget_connections_at_once},
     echo_server_tests,
     eventually::{TIMEOUT, eventually},
-    files::{error_of, read_write},
+    files::{error_of, names, read_write},
     live_tasks::{Task, live_tasks},
     log::info,
     modinfo::{Modinfo, modinfo},
