@@ -125,6 +125,8 @@ pub(crate) enum Name {
     ProcFiles,
     /// Directories in /proc.
     ProcDirs,
+    /// Binary files in sysfs.
+    SysfsFiles,
     /// Directories in sysfs.
     SysfsDirs,
     /// Directories in debugfs.
@@ -135,7 +137,7 @@ pub(crate) enum Name {
     MiscDevices,
 }
 
-const NAMES: [&CStr; 12] = [
+const NAMES: [&CStr; 13] = [
     c"threads",
     c"workqueues",
     c"work items",
@@ -144,6 +146,7 @@ const NAMES: [&CStr; 12] = [
     c"sockets",
     c"files in /proc",
     c"directories in /proc",
+    c"binary files in sysfs",
     c"directories in sysfs",
     c"directories in debugfs",
     c"character devices",
@@ -333,19 +336,6 @@ impl<T: Stop> Alive<T> {
         Ok(this)
     }
 
-    /// Changes what C has of the thing. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
-    /// - those of `change`.
-    pub(crate) fn change<R>(&mut self, change: impl FnOnce(Pin<&mut T>) -> Result<R>) -> Result<R> {
-        let _call = Call::begin()?;
-        // SAFETY: Until the call ends, only this handle's drop could stop the thing. It
-        // is not moved.
-        change(unsafe { Pin::new_unchecked(&mut (*self.0.as_ptr()).value) })
-    }
-
     /// Stops the thing now. It stays usable as far as it then is. May sleep.
     ///
     /// # Errors
@@ -517,21 +507,6 @@ static LIST: List = List {
 /// Whether the module is at its end: nothing can be made any more.
 pub(crate) fn is_closed() -> bool {
     entry::phase() == entry::END
-}
-
-/// An initialiser of what `make` returns.
-///
-/// A handle needs no place of its own. It is initialised in place all the same, so
-/// that it can be a field of what is: like those of the `kernel` crate that are
-/// themselves what C has.
-pub(crate) fn init_with<T>(make: impl FnOnce() -> Result<T>) -> impl Init<T, Error> {
-    // SAFETY: On success the slot was written to; else it was not, and can be freed.
-    unsafe {
-        pin_init::init_from_closure(|slot: *mut T| {
-            slot.write(make()?);
-            Ok(())
-        })
-    }
 }
 
 /// Calls `f` with the lock held.

@@ -45,8 +45,8 @@ use crate::{
     },
     bindings,
     file::{
-        self,
         Callbacks,
+        DeviceNode,
         Operations,
         Referenced,
         Source, //
@@ -74,9 +74,7 @@ use kernel::{
 /// the given name in `/sys/class`, and a node in `/dev` for each device, for as
 /// long as this value lives.
 ///
-/// A node has mode `0600`. Opening it calls the operations of `T` with the
-/// device's data. If another device already has a node of that name, the kernel
-/// creates none, and does not report it.
+/// Opening a node calls the operations of `T` with the device's data.
 ///
 /// # Unloading
 ///
@@ -155,7 +153,7 @@ pub struct Registration<T: Operations>(Alive<Chrdev<T>>);
 /// - `lkm_chrdevs` has pointers to the entries of the first `listed` devices;
 /// - `class` has a device for the first `nodes` of them.
 struct Chrdev<T: Operations> {
-    name: &'static CStr,
+    node: DeviceNode,
     devices: KVec<Device<T>>,
     major: u32,
     cdev: *mut bindings::cdev,
@@ -215,24 +213,26 @@ unsafe impl<T: Operations> Stop for Chrdev<T> {
 }
 
 impl<T: Operations> Registration<T> {
-    /// Creates the device `/dev/<name>`, with a major number that the kernel
-    /// chooses and minor number 0.
+    /// Creates the device of `node`, which can be a name alone, with a major number that
+    /// the kernel chooses and minor number 0.
     ///
     /// May sleep.
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: `name` is no file name, or has more than 63 bytes;
+    /// - `EINVAL`: the name is no file name, or has more than 63 bytes;
+    /// - `EINVAL`: the path does not lie below `/dev`, or has more than 255 bytes;
+    /// - `EINVAL`: there is a `!` in the name or the path;
     /// - `EEXIST`: a class of that name exists; the kernel also prints a warning;
     /// - `EBUSY`: there is no major number left;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `data`.
-    pub fn new<E>(name: &'static CStr, data: impl PinInit<T, E>) -> Result<Self>
+    pub fn new<E>(node: impl Into<DeviceNode>, data: impl PinInit<T, E>) -> Result<Self>
     where
         Error: From<E>,
     {
-        Self::with_major(0, name, data)
+        Self::with_major(0, node, data)
     }
 
     /// As [`new`](Self::new), with the major number `major` if that is free. If
@@ -243,22 +243,28 @@ impl<T: Operations> Registration<T> {
     /// Those of [`new`](Self::new), and:
     ///
     /// - `EINVAL`: `major` is above 511.
-    pub fn with_major<E>(major: u32, name: &'static CStr, data: impl PinInit<T, E>) -> Result<Self>
+    pub fn with_major<E>(
+        major: u32,
+        node: impl Into<DeviceNode>,
+        data: impl PinInit<T, E>,
+    ) -> Result<Self>
     where
         Error: From<E>,
     {
-        check(name, 1)?;
+        let node = node.into();
+        check(node, 1, 0)?;
         // C takes only 12 bits of it.
         if major >= bindings::CHRDEV_MAJOR_MAX {
             return Err(EINVAL);
         }
         let mut devices = KVec::with_capacity(1, GFP_KERNEL)?;
         devices.push(Device::new(data)?, GFP_KERNEL)?;
-        Self::create(major, name, devices, |_| Ok(CString::try_from(name)?))
+        Self::create(major, node, devices, |_| Ok(CString::try_from(node.path)?))
     }
 
-    /// Creates `count` devices, `/dev/<name>0`, `/dev/<name>1` and so on. `data`
-    /// is called with the minor number of each, and returns its data.
+    /// Creates `count` devices, with the minor numbers 0, 1 and so on. The path of each is
+    /// that of `node`, with the number at its end. `data` is called with the number, and
+    /// returns the data of that device.
     ///
     /// Either all devices are created or none. May sleep.
     ///
@@ -266,34 +272,36 @@ impl<T: Operations> Registration<T> {
     ///
     /// Those of [`new`](Self::new), and:
     ///
-    /// - `EINVAL`: `count` is 0 or above 256.
+    /// - `EINVAL`: `count` is 0 or above 256;
+    /// - `EINVAL`: the path has more than 252 bytes: three are for the number.
     pub fn with_minors<E, D>(
         count: u32,
-        name: &'static CStr,
+        node: impl Into<DeviceNode>,
         mut data: impl FnMut(u32) -> D,
     ) -> Result<Self>
     where
         D: PinInit<T, E>,
         Error: From<E>,
     {
-        check(name, count)?;
+        let node = node.into();
+        check(node, count, 3)?;
         let mut devices = KVec::with_capacity(count as usize, GFP_KERNEL)?;
         for minor in 0..count {
             devices.push(Device::new(data(minor))?, GFP_KERNEL)?;
         }
-        Self::create(0, name, devices, |minor| {
-            CString::try_from_fmt(fmt!("{name}{minor}"))
+        Self::create(0, node, devices, |minor| {
+            CString::try_from_fmt(fmt!("{}{minor}", node.path))
         })
     }
 
     fn create(
         major: u32,
-        name: &'static CStr,
+        node: DeviceNode,
         devices: KVec<Device<T>>,
-        node: impl Fn(usize) -> Result<CString>,
+        path: impl Fn(usize) -> Result<CString>,
     ) -> Result<Self> {
         let chrdev = try_init!(Chrdev {
-            name,
+            node,
             devices,
             major: 0,
             cdev: ptr::null_mut(),
@@ -301,7 +309,7 @@ impl<T: Operations> Registration<T> {
             listed: 0,
             nodes: 0,
         }? Error);
-        let chrdev = Alive::new(chrdev, |chrdev| chrdev.get_mut().register(major, node))?;
+        let chrdev = Alive::new(chrdev, |chrdev| chrdev.get_mut().register(major, path))?;
         Ok(Self(chrdev))
     }
 
@@ -313,13 +321,15 @@ impl<T: Operations> Registration<T> {
     }
 }
 
-/// Fails with `EINVAL` if there cannot be so many devices of that name.
-fn check(name: &CStr, count: u32) -> Result {
+/// Fails with `EINVAL` if there cannot be so many devices, with so many digits after the
+/// path of each.
+fn check(node: DeviceNode, count: u32, digits: usize) -> Result {
     // The kernel silently cuts off a longer one.
     const LONGEST: usize = 63;
     // The minor numbers of one major, as `register_chrdev()` takes them.
     const MOST: u32 = 256;
-    match file::is_name(name) && name.count_bytes() <= LONGEST && (1..=MOST).contains(&count) {
+    node.check(digits)?;
+    match node.name.count_bytes() <= LONGEST && (1..=MOST).contains(&count) {
         true => Ok(()),
         false => Err(EINVAL),
     }
@@ -349,16 +359,20 @@ impl<T: Operations> Chrdev<T> {
     }
 
     /// Creates all of it. After an error `stop` takes back what there is.
-    fn register(&mut self, major: u32, node: impl Fn(usize) -> Result<CString>) -> Result {
+    fn register(&mut self, major: u32, path: impl Fn(usize) -> Result<CString>) -> Result {
         self.register_major(major)?;
         self.add_cdev()?;
         // SAFETY: The name is a string that lives as long as the module.
-        let class = from_err_ptr(unsafe { bindings::class_create(self.name.as_char_ptr()) })?;
+        let class = from_err_ptr(unsafe { bindings::class_create(self.node.name.as_char_ptr()) })?;
         // INVARIANT: It was just created.
         self.class = class;
+        // SAFETY: Nobody else uses a class that has no devices.
+        // Unload rule, unregister waits: `device_destroy()` returns when C no longer calls
+        // it for that device.
+        unsafe { (*class).devnode = Some(devnode) };
         for minor in 0..self.devices.len() {
             self.list(minor)?;
-            self.make_node(minor, &node(minor)?)?;
+            self.make_node(minor, &path(minor)?)?;
         }
         Ok(())
     }
@@ -366,7 +380,7 @@ impl<T: Operations> Chrdev<T> {
     /// Registers `major` if it is neither 0 nor in use. Otherwise the kernel
     /// chooses a number.
     fn register_major(&mut self, major: u32) -> Result {
-        let name = self.name.as_char_ptr();
+        let name = self.node.name.as_char_ptr();
         if major != 0 {
             // SAFETY: The name is a string, and is copied.
             let registered = unsafe {
@@ -429,16 +443,19 @@ impl<T: Operations> Chrdev<T> {
     }
 
     /// Adds the next device to the class. For it the kernel creates the node in `/dev`.
-    fn make_node(&mut self, minor: usize, name: &CStr) -> Result {
-        // SAFETY: The class exists. Format and argument are strings, and are copied.
+    fn make_node(&mut self, minor: usize, path: &CStr) -> Result {
+        // `devnode` makes a mode of it again.
+        let mode = ptr::without_provenance_mut(self.node.mode.bits().into());
+        // SAFETY: The class exists. Format and argument are strings, and are copied. C puts
+        // a `!` for each `/` into the name, and `/` again into the node's path.
         let device = unsafe {
             bindings::device_create(
                 self.class,
                 ptr::null_mut(),
                 self.dev(minor),
-                ptr::null_mut(),
+                mode,
                 c"%s".as_char_ptr(),
-                name.as_char_ptr(),
+                path.as_char_ptr(),
             )
         };
         from_err_ptr(device)?;
@@ -446,6 +463,25 @@ impl<T: Operations> Chrdev<T> {
         self.nodes = minor + 1;
         Ok(())
     }
+}
+
+/// Tells the kernel the mode of a device's node.
+///
+/// # Safety
+///
+/// Called by the driver core only, for a device that `make_node` creates or has created.
+/// `mode` is null or can be written to.
+unsafe extern "C" fn devnode(
+    device: *const bindings::device,
+    mode: *mut bindings::umode_t,
+) -> *mut c_char {
+    // SAFETY: By this function's contract.
+    if let Some(mode) = unsafe { mode.as_mut() } {
+        // SAFETY: As above. `make_node` has stored a mode there.
+        *mode = unsafe { (*device).driver_data }.addr() as bindings::umode_t;
+    }
+    // The path follows from the device's name.
+    ptr::null_mut()
 }
 
 /// What `open` finds by the device number.

@@ -28,25 +28,46 @@ use crate::{
         Offset,
         Opened,
         Operations,
+        Reader,
         Referenced,
         Source,
         Writer, //
     },
+    params::{
+        self,
+        Param, //
+    },
 };
 use core::{
-    mem::ManuallyDrop,
+    mem::{
+        self,
+        ManuallyDrop, //
+    },
     ptr, //
 };
 use kernel::{
+    error::to_result,
+    new_mutex,
     prelude::*,
-    str::CStr,
+    str::{
+        CStr,
+        CString, //
+    },
     sync::{
-        atomic::Atomic,
-        Arc, //
+        atomic::{
+            Atomic,
+            AtomicType,
+            Relaxed, //
+        },
+        Arc,
+        Mutex, //
     },
 };
 
-/// A directory in debugfs with its files, for as long as this value lives.
+/// A directory in debugfs. It exists, with its files, for as long as this value, a clone
+/// of it, or a directory in it lives.
+///
+/// So it does not matter which is dropped first, a directory or one in it.
 ///
 /// A module must work without debugfs. So creating the directory and its files
 /// succeeds even if debugfs fails: when it is not available, has no memory, or
@@ -55,17 +76,17 @@ use kernel::{
 ///
 /// # Unloading
 ///
-/// *Unregister waits*, for values: the functions that user space calls are the
-/// kernel's, not the module's, and `debugfs_remove()` returns when none of them
-/// runs. A file that is still open then answers `EIO`.
+/// *Unregister waits*, for values that are unsigned or a `bool`: the functions that user
+/// space calls are the kernel's, not the module's, and `debugfs_remove()` returns when
+/// none of them runs. A file that is still open then answers `EIO`.
 ///
-/// *Owner held*, for blobs and files with [operations](Operations): an open file
-/// keeps the module, so `rmmod` is refused with `EWOULDBLOCK`. Dropping the
-/// directory while the module stays waits for the operations that run. After
-/// that an open file answers `EIO`, and only its `release` is still called, with
-/// its own reference to the data. So an operation must not drop the directory of
-/// its file, and must not wait for another thread that does: both would wait
-/// forever.
+/// *Owner held*, for signed values, blobs and files with [operations](Operations): an
+/// open file keeps the module, so `rmmod` is refused with `EWOULDBLOCK`. Dropping the
+/// directory's last handle while the module stays waits for the operations that run.
+/// After that an open file answers `EIO`, and only its `release` is still called, with
+/// its own reference to the data. So an operation must not drop the last handle of its
+/// file's directory, or the last thing that keeps it, and must not wait for another thread
+/// that does: both would wait forever.
 ///
 /// The kernel gives out references to the module while init runs, too, but when
 /// init fails it frees the module regardless of them. *We wait* then, until no file of
@@ -82,9 +103,11 @@ use kernel::{
 ///
 /// static COUNT: Atomic<u32> = Atomic::new(0);
 ///
-/// let mut dir = debugfs::Dir::new(c"my-module")?;
-/// dir.u32(c"count", mode!(0o400), &COUNT)?;
-/// dir.blob(c"version", mode!(0o444), b"1.0\n")?;
+/// let dir = debugfs::Dir::new(c"my-module")?;
+/// dir.value(c"count", mode!(0o400), &COUNT)?;
+/// // `my-module/about/version`
+/// let about = dir.subdir(c"about")?;
+/// about.blob(c"version", mode!(0o444), b"1.0\n")?;
 /// # Ok::<(), Error>(())
 /// ```
 ///
@@ -96,18 +119,26 @@ use kernel::{
 /// let count = Atomic::new(0u32);
 ///
 /// let dir = debugfs::Dir::new(c"my-module")?;
-/// dir.u32(c"count", mode!(0o400), &count)?;
+/// dir.value(c"count", mode!(0o400), &count)?;
 /// # Ok::<(), Error>(())
 /// ```
-pub struct Dir(Alive<Directory>);
+#[derive(Clone)]
+pub struct Dir(Arc<Alive<Directory>>);
 
+/// The directory itself. A [`Dir`] and every directory in it have references to it.
+///
 /// # Invariants
 ///
 /// `dir` is null, an error, or a directory that is not removed before `stop`.
-/// Everything that its files have pointers to is `'static` or in `kept`.
+/// Everything that its files have pointers to is `'static` or in `kept`. Every directory
+/// created in it has a reference to this value.
+#[pin_data]
 struct Directory {
     dir: *mut bindings::dentry,
-    kept: KVec<Kept>,
+    #[pin]
+    kept: Mutex<KVec<Kept>>,
+    // Dropped after this directory is removed.
+    parent: Option<Dir>,
 }
 
 // SAFETY: debugfs can be used from any thread.
@@ -123,7 +154,10 @@ unsafe impl Stop for Directory {
     const NAME: Name = Name::DebugfsDirs;
 
     fn stop(&self) {
-        for kept in &self.kept {
+        // Nobody makes a file any more: that takes a handle, and a `Call`. The lock is not
+        // held while functions of the module are called, which may take others.
+        let kept = mem::take(&mut *self.kept.lock());
+        for kept in &kept {
             // SAFETY: By its type invariants.
             unsafe { (kept.hang_up)(kept.data) };
             // From then on nobody reads the table of operations of a removed file.
@@ -132,8 +166,12 @@ unsafe impl Stop for Directory {
                 tick();
             }
         }
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants. No directory of ours is in it any more: each is
+        // newer, or has a reference to it. Otherwise C would remove that one here, and then
+        // again. Its own directory still exists.
         unsafe { bindings::debugfs_remove(self.dir) };
+        // What a lost handle owns is not dropped.
+        *self.kept.lock() = kept;
     }
 }
 
@@ -146,68 +184,65 @@ impl Dir {
     /// - `ENOMEM`: no memory for what the module has of the directory;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn new(name: &CStr) -> Result<Self> {
+        Self::create(None, name)
+    }
+
+    /// Creates a directory in this one. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn subdir(&self, name: &CStr) -> Result<Self> {
+        Self::create(Some(self.clone()), name)
+    }
+
+    fn create(parent: Option<Self>, name: &CStr) -> Result<Self> {
         check(name)?;
-        let directory = try_init!(Directory {
+        let directory = try_pin_init!(Directory {
             dir: ptr::null_mut(),
-            kept: KVec::new(),
+            kept <- new_mutex!(KVec::new(), "Dir::kept"),
+            parent,
         }? Error);
         let directory = Alive::new(directory, |directory| {
-            // SAFETY: The name is a string, and copied.
-            let dir = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), ptr::null_mut()) };
+            // SAFETY: Nothing is moved.
+            let directory = unsafe { directory.get_unchecked_mut() };
+            let parent = directory.parent.as_ref();
+            let parent = parent.map_or(ptr::null_mut(), |parent| parent.0.dir);
+            // SAFETY: The name is a string, and copied. The parent exists or is an error,
+            // and is not removed before the directory, which has a reference to it.
             // INVARIANT: The pointer is what was returned.
-            directory.get_mut().dir = dir;
+            directory.dir = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), parent) };
             Ok(())
         })?;
-        Ok(Self(directory))
+        Ok(Self(Arc::new(directory, GFP_KERNEL)?))
     }
 
-    /// Creates a file that shows `value` in decimal and takes decimal,
-    /// hexadecimal (`0x`) and octal (`0`) numbers. The kernel takes numbers of up
-    /// to 64 bits, and keeps the lower 32. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// - `EINVAL`: no file can have that name;
-    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
-    pub fn u32(&self, name: &CStr, mode: Mode, value: &'static Atomic<u32>) -> Result {
-        check(name)?;
-        let _call = Call::begin()?;
-        // SAFETY: The name is a string, and copied. The value lives as long as
-        // the module, and C reads and writes it with a single load or store.
-        // Unload rule, unregister waits: dropping `dir` removes the file.
-        unsafe {
-            bindings::debugfs_create_u32(
-                name.as_char_ptr(),
-                mode.bits(),
-                self.0.dir,
-                value.as_ptr(),
-            )
-        };
-        Ok(())
-    }
-
-    /// Creates a file that shows `value` as `Y` or `N` and takes these, `1` or
-    /// `0`, and `on` or `off`. The kernel silently ignores other texts.
+    /// Creates a file that shows `value`, and stores in it what is written to the file.
     /// May sleep.
     ///
+    /// A `bool` is shown as `Y` or `N`. The file takes what begins with a letter of `Yes`,
+    /// `True`, `Enable`, `No`, `False` or `Disable`, with `1` or `0`, or with `on` or `of`. The
+    /// kernel silently ignores other texts.
+    ///
+    /// A number is shown in decimal. The file takes decimal, hexadecimal (`0x`) and octal
+    /// (`0`) numbers. A signed value can be negative. `write(2)` fails with:
+    ///
+    /// - `EINVAL`: the text is no number, or has more than 32 bytes. Of a text for an
+    ///   unsigned value the kernel reads only 23 bytes;
+    /// - `ERANGE`: a signed number does not fit, or an unsigned one has more than 64 bits.
+    ///   Of other unsigned numbers the kernel keeps the lower bits.
+    ///
+    /// The mode holds for root, too, but root may read with a mode of 0. Writing what nobody
+    /// may write is `EACCES` for a number and `EINVAL` for a `bool`. The same holds for
+    /// reading what may only be written.
+    ///
     /// # Errors
     ///
     /// - `EINVAL`: no file can have that name;
+    /// - `ENOMEM`: no memory for the file of a signed value;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
-    pub fn bool(&self, name: &CStr, mode: Mode, value: &'static Atomic<bool>) -> Result {
-        check(name)?;
-        let _call = Call::begin()?;
-        // SAFETY: As in `u32`. C only writes 0 and 1.
-        // Unload rule, unregister waits: dropping `dir` removes the file.
-        unsafe {
-            bindings::debugfs_create_bool(
-                name.as_char_ptr(),
-                mode.bits(),
-                self.0.dir,
-                value.as_ptr(),
-            )
-        };
-        Ok(())
+    pub fn value(&self, name: &CStr, mode: Mode, value: &'static impl Value) -> Result {
+        value.create(self, name, mode)
     }
 
     /// Creates a file that contains `bytes`. May sleep.
@@ -220,7 +255,7 @@ impl Dir {
     /// - `EINVAL`: no file can have that name;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
-    pub fn blob(&mut self, name: &CStr, mode: Mode, bytes: &'static [u8]) -> Result {
+    pub fn blob(&self, name: &CStr, mode: Mode, bytes: &'static [u8]) -> Result {
         self.file(name, mode, Blob(bytes))
     }
 
@@ -232,7 +267,7 @@ impl Dir {
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `data`.
-    pub fn file<T, E>(&mut self, name: &CStr, mode: Mode, data: impl PinInit<T, E>) -> Result
+    pub fn file<T, E>(&self, name: &CStr, mode: Mode, data: impl PinInit<T, E>) -> Result
     where
         T: Operations,
         Error: From<E>,
@@ -240,34 +275,180 @@ impl Dir {
         let () = Callbacks::<T, Referenced<Files>>::ANYWHERE;
         check(name)?;
         let data = Arc::<T>::pin_init(data, GFP_KERNEL)?;
-        self.0.change(|directory| {
-            let directory = directory.get_mut();
-            let dir = directory.dir;
-            let kept = directory.keep(data)?;
-            // SAFETY: The name is a string, and copied. The data is kept until the
-            // file is gone, and is what the functions for `T` and `Files` expect.
-            // Unload rule, owner held: the kernel takes a reference to the owner
-            // of the table before it calls any of its functions.
-            kept.file = unsafe {
-                bindings::debugfs_create_file_full(
-                    name.as_char_ptr(),
-                    mode.bits(),
-                    dir,
-                    kept.data.cast_mut(),
-                    ptr::null(),
-                    Callbacks::<T, Referenced<Files>>::OPS,
-                )
-            };
-            Ok(())
-        })
+        let _call = Call::begin()?;
+        let mut kept = self.0.kept.lock();
+        // So `push` cannot fail. It would drop the data with the lock held.
+        kept.reserve(1, GFP_KERNEL)?;
+        kept.push(Kept::new(data), GFP_KERNEL)?;
+        let kept = kept.last_mut().ok_or(ENOMEM)?;
+        // SAFETY: The name is a string, and copied. The data is kept until the
+        // file is gone, and is what the functions for `T` and `Files` expect.
+        // Unload rule, owner held: the kernel takes a reference to the owner
+        // of the table before it calls any of its functions.
+        kept.file = unsafe {
+            bindings::debugfs_create_file_full(
+                name.as_char_ptr(),
+                mode.bits(),
+                self.0.dir,
+                kept.data.cast_mut(),
+                ptr::null(),
+                Callbacks::<T, Referenced<Files>>::DEBUGFS_OPS,
+            )
+        };
+        Ok(())
     }
 }
 
-impl Directory {
-    /// Keeps `data` until the files are gone.
-    fn keep<T: Operations>(&mut self, data: Arc<T>) -> Result<&mut Kept> {
-        self.kept.push(Kept::new(data), GFP_KERNEL)?;
-        self.kept.last_mut().ok_or(ENOMEM)
+/// A variable that [`Dir::value`] takes: an [`Atomic`] or a [parameter](Param) of type
+/// `bool`, `u32`, `u64`, `usize`, `i8`, `i16`, `i32`, `i64` or `isize`. `u64` is only there
+/// on machines of 64 bits. The `kernel` crate has no atomic `u8` and `u16`.
+///
+/// Writing to the file of a parameter does not call the parameter's callback.
+pub trait Value: private::Variable {}
+
+mod private {
+    use super::*;
+
+    /// Seals [`Value`].
+    pub trait Variable {
+        /// Creates a file for the variable.
+        fn create(&'static self, dir: &Dir, name: &CStr, mode: Mode) -> Result;
+    }
+}
+
+impl<T> Value for Param<T>
+where
+    T: params::Value + AtomicType,
+    Atomic<T>: Value,
+{
+}
+
+impl<T> private::Variable for Param<T>
+where
+    T: params::Value + AtomicType,
+    Atomic<T>: Value,
+{
+    fn create(&'static self, dir: &Dir, name: &CStr, mode: Mode) -> Result {
+        dir.value(name, mode, self.as_atomic())
+    }
+}
+
+/// Implements [`Value`]: `type: C's function that creates the file`.
+macro_rules! impl_value {
+    ($($(#[$attr:meta])* $type:ident: $create:ident;)*) => {$(
+        $(#[$attr])*
+        impl Value for Atomic<$type> {}
+
+        $(#[$attr])*
+        impl private::Variable for Atomic<$type> {
+            fn create(&'static self, dir: &Dir, name: &CStr, mode: Mode) -> Result {
+                check(name)?;
+                let _call = Call::begin()?;
+                // SAFETY: The name is a string, and copied. The variable lives as long as
+                // the module, and C reads and writes it with a single load or store. To a
+                // `bool` it only writes 0 and 1.
+                // Unload rule, unregister waits: dropping `dir` removes the file.
+                unsafe {
+                    bindings::$create(
+                        name.as_char_ptr(),
+                        mode.bits(),
+                        dir.0.dir,
+                        self.as_ptr(),
+                    )
+                };
+                Ok(())
+            }
+        }
+    )*};
+}
+
+impl_value! {
+    bool: debugfs_create_bool;
+    u32: debugfs_create_u32;
+    // On 32 bits C needs two stores.
+    #[cfg(CONFIG_64BIT)]
+    u64: debugfs_create_u64;
+    usize: debugfs_create_size_t;
+}
+
+/// A signed variable of any size. C only has a file for an `i32`.
+trait Signed: Sync {
+    /// The text that user space reads.
+    fn show(&self) -> Result<CString>;
+
+    /// Stores the number in a text from user space.
+    fn set(&self, text: &CStr) -> Result;
+}
+
+/// Implements [`Signed`] and [`Value`].
+macro_rules! impl_signed {
+    ($($type:ident)*) => {$(
+        impl Signed for Atomic<$type> {
+            fn show(&self) -> Result<CString> {
+                CString::try_from_fmt(fmt!("{}\n", self.load(Relaxed)))
+            }
+
+            fn set(&self, text: &CStr) -> Result {
+                self.store(parse(text)?, Relaxed);
+                Ok(())
+            }
+        }
+
+        impl Value for Atomic<$type> {}
+
+        impl private::Variable for Atomic<$type> {
+            fn create(&'static self, dir: &Dir, name: &CStr, mode: Mode) -> Result {
+                dir.file(name, mode, Number { value: self, mode })
+            }
+        }
+    )*};
+}
+
+impl_signed! { i8 i16 i32 i64 isize }
+
+/// The number in a text, as C reads it. Fails with `EINVAL` if there is none, and with
+/// `ERANGE` if it does not fit.
+fn parse<N: TryFrom<i64>>(text: &CStr) -> Result<N> {
+    let mut number = 0;
+    // SAFETY: The text is a string.
+    to_result(unsafe { bindings::kstrtoll(text.as_char_ptr(), 0, &mut number) })?;
+    number.try_into().map_err(|_| ERANGE)
+}
+
+/// The file of a signed variable.
+struct Number {
+    value: &'static dyn Signed,
+    mode: Mode,
+}
+
+#[vtable]
+impl Operations for Number {
+    type Private = ();
+
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        // With a mode of 0 root may read, as for C's values.
+        if self.mode.allows(2) && !self.mode.allows(4) {
+            return Err(EACCES);
+        }
+        dst.write_slice_file(self.value.show()?.to_bytes(), pos)
+    }
+
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        // The longest number, in octal with a sign and a newline, has 25 bytes.
+        const LIMIT: usize = 32;
+
+        let len = src.len();
+        if !self.mode.allows(2) {
+            return Err(EACCES);
+        }
+        if len > LIMIT {
+            return Err(EINVAL);
+        }
+        let mut text = src.take(LIMIT)?;
+        text.push(0, GFP_KERNEL)?;
+        self.value
+            .set(CStr::from_bytes_with_nul(&text).map_err(|_| EINVAL)?)?;
+        Ok(len)
     }
 }
 

@@ -13,6 +13,7 @@
 mod callbacks;
 mod llseek;
 mod mode;
+mod node;
 mod operations;
 mod poll;
 mod user;
@@ -26,6 +27,8 @@ pub(crate) use callbacks::{
     Source, //
 };
 pub use mode::Mode;
+pub(crate) use node::is_name;
+pub use node::DeviceNode;
 pub use operations::{
     infallible,
     nonblocking,
@@ -37,32 +40,10 @@ pub use poll::{
     PollTable, //
 };
 pub use user::{
-    fill,
-    take,
     Argument,
-    Reader, //
+    Reader,
+    Writer, //
 };
 pub use view::File;
 
-pub use kernel::{
-    fs::file::Offset,
-    uaccess::UserSliceWriter as Writer, //
-};
-
-use kernel::str::CStr;
-
-/// Whether `name` can be the name of a file: not empty, not a path, not `.` or
-/// `..`, and not longer than 255 bytes.
-pub(crate) const fn is_name(name: &CStr) -> bool {
-    const NAME_MAX: usize = 255;
-
-    let name = name.to_bytes();
-    let mut n = 0;
-    while n < name.len() {
-        if name[n] == b'/' {
-            return false;
-        }
-        n += 1;
-    }
-    !matches!(name, b"" | b"." | b"..") && name.len() <= NAME_MAX
-}
+pub use kernel::fs::file::Offset;

@@ -17,11 +17,15 @@ use crate::{
     },
     bindings,
     errno::error,
-    sync::Completion, //
+    sync::Completion,
+    time::jiffies, //
 };
 use core::{
     cell::UnsafeCell,
-    marker::PhantomPinned,
+    marker::{
+        PhantomData,
+        PhantomPinned, //
+    },
     mem,
     ptr::{
         self,
@@ -36,7 +40,6 @@ use kernel::{
     cpumask::Cpumask,
     error::{
         from_err_ptr,
-        from_result,
         to_result, //
     },
     prelude::*,
@@ -55,7 +58,7 @@ use kernel::{
         Task,
         MAX_SCHEDULE_TIMEOUT, //
     },
-    time::Jiffies,
+    time::Delta,
     types::NotThreadSafe, //
 };
 
@@ -69,6 +72,11 @@ pub use group::Group;
 /// thread to stop: then [`ThisThread::should_stop`] returns `true`, and the
 /// closure has to return. All waits that a signal can end are ended too: they
 /// fail with `ERESTARTSYS`, and later ones fail at once.
+///
+/// The closure returns a `T`, which [`stop`](Self::stop) and [`join`](Self::join) give to
+/// their caller. A `T` that nobody takes is dropped with this value, in process context. If
+/// that drop cannot wait for the thread, the `T` is dropped a little later. If this value is
+/// lost, the `T` is never dropped.
 ///
 /// # Unloading
 ///
@@ -85,21 +93,28 @@ pub use group::Group;
 ///
 /// ```
 /// # use kernel::prelude::*;
-/// use kernel::time::msecs_to_jiffies;
+/// use kernel::time::Delta;
 /// use lkm::kthread::KThread;
 ///
 /// let thread = KThread::spawn(c"example", |this| {
 ///     while !this.should_stop() {
 ///         pr_info!("once a second\n");
-///         this.sleep(msecs_to_jiffies(1000));
+///         this.sleep(Delta::from_millis(1000));
 ///     }
 ///     Ok(())
 /// })?;
 /// // This waits until the thread has ended.
 /// thread.stop()?;
+///
+/// let answer = KThread::spawn(c"answer", |_| Ok(6 * 7))?;
+/// pr_info!("{}\n", answer.join()?);
 /// # Ok::<(), Error>(())
 /// ```
-pub struct KThread(Alive<Thread>);
+///
+/// # Invariants
+///
+/// The thread's closure returns a `Result<T>`.
+pub struct KThread<T = ()>(Alive<Thread>, PhantomData<fn() -> T>);
 
 /// What a thread and its owner share.
 ///
@@ -107,7 +122,8 @@ pub struct KThread(Alive<Thread>);
 ///
 /// - `task` is null or a task that was created for [`Thread::main`] with a pointer to
 ///   this value. We have a reference to it.
-/// - `closure` belongs to the thread as long as the thread exists.
+/// - First `closure` belongs to the thread, then to [`stop`](Stop::stop), and then to the
+///   handle.
 #[pin_data]
 struct Thread {
     closure: UnsafeCell<Option<KBox<dyn Closure>>>,
@@ -115,8 +131,6 @@ struct Thread {
     state: Atomic<u32>,
     /// Whether the thread is asked to stop.
     asked: Atomic<u32>,
-    /// What `kthread_stop()` returned.
-    result: Atomic<c_int>,
     /// Who parks the thread waits for this: it is about to park, or never will.
     #[pin]
     arrived: Completion,
@@ -129,7 +143,8 @@ struct Thread {
 
 assert_pinned!(Thread);
 
-// SAFETY: The task may be used by any thread, and the closure is `Send`.
+// SAFETY: The task may be used by any thread. The closure is `Send`, and so is what it
+// returns.
 unsafe impl Send for Thread {}
 
 // SAFETY: By `state`, only one thread at a time parks or unparks this one, and only
@@ -164,11 +179,12 @@ unsafe impl Stop for Thread {
             }
         }
         // SAFETY: By the type invariants.
-        let result = unsafe { bindings::kthread_stop(self.task) };
-        self.result.store(result, Relaxed);
-        // SAFETY: The thread is gone, and this is called once. If it never ran, the
-        // closure is still there, and may own the handle of this very thread.
-        drop(unsafe { (*self.closure.get()).take() });
+        if unsafe { bindings::kthread_stop(self.task) } != 0 {
+            // `main`, which returns 0, never ran. The closure may own the handle of this
+            // very thread.
+            // SAFETY: The thread is gone, and this is called once.
+            drop(unsafe { (*self.closure.get()).take() });
+        }
         self.state.store(FINISHED, Release);
         // The closure need not have run.
         self.finished.complete_all();
@@ -214,25 +230,54 @@ const MOVING: u32 = 6;
 /// The thread is being stopped.
 const LEAVING: u32 = 7;
 
-/// A closure of any type.
+/// A closure of any type, and later what it has returned.
 trait Closure: Send {
-    fn call(&mut self, this: &ThisThread) -> Result;
+    /// Runs it, once, and keeps what it returns.
+    fn call(&mut self, this: &ThisThread);
+
+    /// Moves what it has returned to `output`, once.
+    ///
+    /// # Safety
+    ///
+    /// `output` points to an `Option<Result<T>>`, and the closure returns a `Result<T>`.
+    unsafe fn take_output(&mut self, output: *mut c_void);
 }
 
-impl<F: FnOnce(&ThisThread) -> Result + Send> Closure for Option<F> {
-    fn call(&mut self, this: &ThisThread) -> Result {
-        self.take().map_or(Ok(()), |closure| closure(this))
+/// A closure that returns a `Result<T>`.
+enum Job<F, T> {
+    New(F),
+    Done(Result<T>),
+    /// The closure is running, or what it has returned was taken.
+    Empty,
+}
+
+impl<F, T> Closure for Job<F, T>
+where
+    F: FnOnce(&ThisThread) -> Result<T> + Send,
+    T: Send,
+{
+    fn call(&mut self, this: &ThisThread) {
+        if let Self::New(closure) = mem::replace(self, Self::Empty) {
+            *self = Self::Done(closure(this));
+        }
+    }
+
+    unsafe fn take_output(&mut self, output: *mut c_void) {
+        if let Self::Done(result) = mem::replace(self, Self::Empty) {
+            // SAFETY: By this function's contract.
+            unsafe { *output.cast::<Option<Result<T>>>() = Some(result) };
+        }
     }
 }
 
-impl KThread {
+impl<T: Send + 'static> KThread<T> {
     /// Creates a thread called `name` that runs `closure`. May sleep.
     ///
     /// `/proc/PID/comm` shows the name, cut after 63 bytes;
     /// [`CurrentName`](crate::context::CurrentName) gives 15 bytes of it.
     ///
-    /// A closure that captures more than 1 KiB does not compile: a kernel stack has room
-    /// for few such. What is big belongs into a `KBox` or a `KVec`.
+    /// A closure that captures or returns more than 1 KiB does not compile, as a kernel
+    /// stack is small. Put what is big into a `KBox` or a `KVec`.
     ///
     /// # Errors
     ///
@@ -244,10 +289,10 @@ impl KThread {
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn spawn<F>(name: &CStr, closure: F) -> Result<Self>
     where
-        F: FnOnce(&ThisThread) -> Result + Send + 'static,
+        F: FnOnce(&ThisThread) -> Result<T> + Send + 'static,
     {
         let thread = Self::create(name, None, closure)?;
-        thread.wake();
+        thread.0.wake();
         Ok(thread)
     }
 
@@ -266,23 +311,23 @@ impl KThread {
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn spawn_on<F>(cpu: CpuId, name: &CStr, closure: F) -> Result<Self>
     where
-        F: FnOnce(&ThisThread) -> Result + Send + 'static,
+        F: FnOnce(&ThisThread) -> Result<T> + Send + 'static,
     {
         if !is_online(cpu) {
             return Err(EINVAL);
         }
         let thread = Self::create(name, Some(cpu), closure)?;
-        thread.wake();
+        thread.0.wake();
         Ok(thread)
     }
 
-    /// Creates a thread that runs when it is [woken](Self::wake).
+    /// Creates a thread that runs when it is [woken](Thread::wake).
     fn create<F>(name: &CStr, cpu: Option<CpuId>, closure: F) -> Result<Self>
     where
-        F: FnOnce(&ThisThread) -> Result + Send + 'static,
+        F: FnOnce(&ThisThread) -> Result<T> + Send + 'static,
     {
-        assert_small!(F);
-        let closure: KBox<dyn Closure> = KBox::new(Some(closure), GFP_KERNEL)?;
+        assert_small!(Job<F, T>);
+        let closure: KBox<dyn Closure> = KBox::new(Job::New(closure), GFP_KERNEL)?;
         let (format, number) = match cpu {
             None => (c"%s", 0),
             Some(cpu) => (c"%s/%u", cpu.as_u32()),
@@ -292,7 +337,6 @@ impl KThread {
             task: ptr::null_mut(),
             state: Atomic::new(NEW),
             asked: Atomic::new(0),
-            result: Atomic::new(0),
             arrived <- Completion::new(),
             finished <- Completion::new(),
             _pin: PhantomPinned,
@@ -325,20 +369,8 @@ impl KThread {
             mem::forget(task);
             Ok(())
         })?;
-        Ok(Self(thread))
-    }
-
-    /// Lets the thread run, once after it was created.
-    fn wake(&self) {
-        // An error means that it is being stopped, which wakes it.
-        if self.0.state.cmpxchg(NEW, RUNNING, Full).is_ok() {
-            // SAFETY: By the type invariants.
-            unsafe { bindings::wake_up_process(self.0.task) };
-            if self.0.asked.load(Relaxed) != 0 {
-                // Who asked saw a new one.
-                self.0.interrupt();
-            }
-        }
+        // INVARIANT: `closure` returns a `Result<T>`.
+        Ok(Self(thread, PhantomData))
     }
 
     /// Asks the thread to stop, as [`stop`](Self::stop) does, and does not wait for it.
@@ -352,24 +384,34 @@ impl KThread {
     ///
     /// # Errors
     ///
-    /// - `EINTR`: the closure never ran, and was dropped;
+    /// - `EINTR`: the closure never ran, and was dropped, or it did not end, but panicked;
     /// - `EDEADLK`: this is the thread itself, or the thread waits in this way for the
-    ///   caller. It ends when its closure returns;
+    ///   caller. It ends when its closure returns. What that returns is dropped;
     /// - the error that the closure returned.
-    pub fn stop(self) -> Result {
+    pub fn stop(self) -> Result<T> {
         self.0.end()?;
-        to_result(self.0.result.load(Relaxed))
+        let mut output = None::<Result<T>>;
+        // SAFETY: The thread was stopped, and the closure belongs to this handle.
+        if let Some(closure) = unsafe { &mut *self.0.closure.get() } {
+            // SAFETY: By the type invariants.
+            unsafe { closure.take_output((&raw mut output).cast()) };
+        }
+        output.unwrap_or(Err(EINTR))
     }
 
     /// Waits until the thread ends by itself. Returns the result of its closure.
     /// May sleep.
     ///
+    /// A signal does not end the wait.
+    ///
     /// # Errors
     ///
+    /// - `EINTR`: the module ended before the closure ran, which was dropped;
     /// - `EDEADLK`: this is the thread itself, or the thread waits in this way for the
-    ///   caller;
+    ///   caller. It is asked to stop, and ends when its closure returns. What that returns
+    ///   is dropped;
     /// - the error that the closure returned.
-    pub fn join(self) -> Result {
+    pub fn join(self) -> Result<T> {
         self.0.wait(|thread| thread.finished.wait())?;
         // That is not enough: the thread may still be in the module's text.
         self.stop()
@@ -397,35 +439,7 @@ impl KThread {
     /// - `EDEADLK`: this is the thread itself;
     /// - `ERESTARTSYS`: the caller got a signal, or is asked to stop.
     pub fn park(&self) -> Result {
-        if self.is_current() {
-            return Err(error(bindings::EDEADLK));
-        }
-        let thread = &*self.0;
-        match thread.state.cmpxchg(RUNNING, ASKED, Full) {
-            Ok(_) => {}
-            Err(FINISHED | LEAVING) => return Err(ESRCH),
-            Err(_) => return Err(EBUSY),
-        }
-        // SAFETY: By the type invariants.
-        unsafe { bindings::wake_up_process(thread.task) };
-        if let Err(error) = thread.arrived.wait_interruptible() {
-            if thread.state.cmpxchg(ASKED, RUNNING, Relaxed).is_ok() {
-                return Err(error);
-            }
-            // It has just come, or was stopped.
-            thread.arrived.wait();
-        }
-        if thread.state.load(Acquire) != ARRIVED {
-            return Err(ESRCH);
-        }
-        // SAFETY: By the type invariants. The thread waits for this.
-        let result = to_result(unsafe { bindings::kthread_park(thread.task) });
-        thread.state.xchg(PARKED, Full);
-        if thread.asked.load(Relaxed) != 0 {
-            // Who asked did not see that it is parked.
-            let _ = self.unpark();
-        }
-        result
+        self.0.park()
     }
 
     /// Lets a parked thread continue. May sleep.
@@ -443,6 +457,51 @@ impl Thread {
     fn interrupt(&self) {
         // SAFETY: By the type invariants this is a kernel thread, and it is there.
         unsafe { bindings::lkm_kthread_interrupt(self.task) };
+    }
+
+    /// Lets the thread run, once after it was created.
+    fn wake(&self) {
+        // An error means that it is being stopped, which wakes it.
+        if self.state.cmpxchg(NEW, RUNNING, Full).is_ok() {
+            // SAFETY: By the type invariants.
+            unsafe { bindings::wake_up_process(self.task) };
+            if self.asked.load(Relaxed) != 0 {
+                // Who asked saw a new one.
+                self.interrupt();
+            }
+        }
+    }
+
+    /// As [`KThread::park`].
+    fn park(&self) -> Result {
+        if self.is_within() {
+            return Err(error(bindings::EDEADLK));
+        }
+        match self.state.cmpxchg(RUNNING, ASKED, Full) {
+            Ok(_) => {}
+            Err(FINISHED | LEAVING) => return Err(ESRCH),
+            Err(_) => return Err(EBUSY),
+        }
+        // SAFETY: By the type invariants.
+        unsafe { bindings::wake_up_process(self.task) };
+        if let Err(error) = self.arrived.wait_interruptible() {
+            if self.state.cmpxchg(ASKED, RUNNING, Relaxed).is_ok() {
+                return Err(error);
+            }
+            // It has just come, or was stopped.
+            self.arrived.wait();
+        }
+        if self.state.load(Acquire) != ARRIVED {
+            return Err(ESRCH);
+        }
+        // SAFETY: By the type invariants. The thread waits for this.
+        let result = to_result(unsafe { bindings::kthread_park(self.task) });
+        self.state.xchg(PARKED, Full);
+        if self.asked.load(Relaxed) != 0 {
+            // Who asked did not see that it is parked.
+            let _ = self.unpark();
+        }
+        result
     }
 
     /// As [`KThread::unpark`]. Can be called in any context except NMI.
@@ -464,19 +523,16 @@ impl Thread {
     unsafe extern "C" fn main(thread: *mut c_void) -> c_int {
         // SAFETY: By this function's contract.
         let thread = unsafe { &*thread.cast::<Self>() };
-        // SAFETY: The closure belongs to this thread, and this is called once.
-        let closure = unsafe { (*thread.closure.get()).take() };
-        let this = ThisThread(thread, NotThreadSafe);
-        let result = match closure {
-            Some(mut closure) => closure.call(&this),
-            None => Ok(()),
-        };
+        // SAFETY: The closure belongs to this thread.
+        if let Some(closure) = unsafe { &mut *thread.closure.get() } {
+            closure.call(&ThisThread(thread, NotThreadSafe));
+        }
         if thread.state.xchg(FINISHED, Full) == ASKED {
             // It did not come to park.
             thread.arrived.complete();
         }
         thread.finished.complete_all();
-        from_result(|| result.map(|()| 0))
+        0
     }
 }
 
@@ -517,11 +573,14 @@ impl ThisThread {
         }
     }
 
-    /// Sleeps for `timeout`, or until the thread is asked to stop. If it is asked to
+    /// Sleeps for `time`, or until the thread is asked to stop. If it is asked to
     /// [park](KThread::park) it parks meanwhile; that time does not count.
-    pub fn sleep(&self, timeout: Jiffies) {
+    pub fn sleep(&self, time: Delta) {
+        self.sleep_jiffies(jiffies(time));
+    }
+
+    fn sleep_jiffies(&self, mut left: c_long) {
         let state = &self.thread().state;
-        let mut left = timeout.min(MAX_SCHEDULE_TIMEOUT as Jiffies) as c_long;
         while left > 0 && !self.should_stop() {
             self.park_if_asked();
             // SAFETY: As above.
@@ -532,7 +591,7 @@ impl ThisThread {
     /// Sleeps until the thread is asked to stop, as [`sleep`](Self::sleep) does.
     pub fn sleep_until_stop(&self) {
         while !self.should_stop() {
-            self.sleep(Jiffies::MAX);
+            self.sleep_jiffies(MAX_SCHEDULE_TIMEOUT);
         }
     }
 }

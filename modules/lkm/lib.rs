@@ -58,6 +58,10 @@
 //!   [`OnDrop`].
 //! - Small things: [`context`], [`print`](mod@print), [`static_key`].
 //!
+//! Times are [`Delta`](kernel::time::Delta)s, and a negative one counts as zero. A wait is
+//! never too short, unless it is longer than the kernel's timers hold: 12 days or more. It
+//! can be too long: by a jiffy, or by an eighth of the time. [`kasync`] is more exact.
+//!
 //! [`kasync`], [`message`], [`sync::Gate`] and [`OnDrop`] are not kernel API but
 //! this crate's own.
 
@@ -85,7 +89,7 @@ mod bindings {
 
 /// Does not compile when the type is `Unpin`. It is for types that C keeps
 /// pointers into: safe code must not be able to move one. The type's parameters
-/// come last: `assert_pinned!(Entry<T> where T: Contents)`.
+/// come last: `assert_pinned!(File<T> where T)`.
 macro_rules! assert_pinned {
     ($type:ty $(where $($parameters:tt)*)?) => {
         const _: () = {
@@ -165,6 +169,7 @@ pub mod static_key;
 pub mod sync;
 pub mod sysfs;
 pub mod tasklet;
+mod time;
 pub mod workqueue;
 
 pub use on_drop::OnDrop;

@@ -20,15 +20,16 @@
 //!   init fails. Then nothing of the module is gone yet: functions of this crate are around
 //!   its init and exit functions.
 //! - What a lost handle owned is not dropped, and its memory stays.
-//! - An operation gets a view of its file, not a reference that it could keep. A process
-//!   that polls waits only in queues that are there as long as the file.
+//! - An operation gets a view of its file, which it cannot keep. Its buffer stays in its
+//!   thread, and user space only gets bytes that were written to it. A process that polls
+//!   waits only in queues that are there as long as the file.
 //! - A guard of a lock, a thread's own handle, and a future that has one of them, cannot go
 //!   to another thread: that does not compile.
 //!
 //! | what C has | when it is taken back |
 //! | --- | --- |
-//! | devices, files in debugfs | *owner held*: an open file keeps the module. *We wait* when init fails |
-//! | files in `/proc` and sysfs | *unregister waits*: when no operation runs |
+//! | devices, files with operations in debugfs, also signed values and blobs | *owner held*: an open file keeps the module. *We wait* when init fails |
+//! | files in `/proc` and sysfs, unsigned values and `bool`s in debugfs | *unregister waits*: when no operation runs. The directory of a file stays until the file is gone |
 //! | parameters | *unregister waits*: the module core does, and *we wait* for callbacks |
 //! | threads | *unregister waits*: when the thread has left the module |
 //! | work items, closures, tasks, tasklets | *unregister waits*: when it does not run, and is in no queue |
@@ -71,6 +72,7 @@
 //!   in their place. A module that uses those has no promise.
 //! - The `kernel` crate's `uaccess` takes any address in any thread. In a thread of the
 //!   kernel that is the memory of some process. This crate's
-//!   [`Argument`](crate::file::Argument) stays where it means something.
+//!   [`Argument`](crate::file::Argument), [`Reader`](crate::file::Reader) and
+//!   [`Writer`](crate::file::Writer) cannot leave their thread.
 //! - C code of the module, and the `unsafe` lines that declare it.
 //! - `rmmod -f`, live patches and debuggers ask nobody.

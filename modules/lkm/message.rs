@@ -10,7 +10,6 @@
 
 use crate::{
     file::{
-        self,
         events::{
             EPOLLIN,
             EPOLLOUT, //
@@ -150,11 +149,11 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// Those of [`file::take`]. Then the message stays, too.
+    /// Those of [`Reader::take`]. Then the message stays, too.
     pub fn write(&self, src: &mut Reader, limit: usize) -> Result<usize> {
         match src.is_empty() {
             true => Ok(0),
-            false => Ok(self.set(file::take(src, limit)?)),
+            false => Ok(self.set(src.take(limit)?)),
         }
     }
 

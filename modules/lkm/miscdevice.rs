@@ -19,8 +19,8 @@ use crate::{
     bindings,
     errno::error,
     file::{
-        self,
         Callbacks,
+        DeviceNode,
         Operations,
         Referenced,
         Source, //
@@ -31,7 +31,6 @@ use kernel::{
     container_of,
     error::to_result,
     prelude::*,
-    str::CStr,
     sync::{
         atomic::{
             Atomic,
@@ -44,10 +43,9 @@ use kernel::{
 };
 
 /// A miscellaneous device with its node in `/dev`, for as long as this value
-/// lives. Its major number is 10, and the kernel chooses the minor number.
+/// lives. Its major number is 10.
 ///
-/// The node has mode `0600`. Opening it calls the operations of `T`. All files
-/// share the same data.
+/// Opening the node calls the operations of `T`. All files share the same data.
 ///
 /// # Unloading
 ///
@@ -75,10 +73,7 @@ use kernel::{
 ///     }
 /// }
 ///
-/// let device = KBox::pin_init(
-///     miscdevice::Registration::new(c"answer", Answer),
-///     GFP_KERNEL,
-/// )?;
+/// let device = miscdevice::Registration::new(c"answer", Answer)?;
 /// pr_info!("minor {}\n", device.minor());
 /// # Ok::<(), Error>(())
 /// ```
@@ -162,7 +157,7 @@ impl<T: Operations> Device<T> {
 }
 
 impl<T: Operations> Registration<T> {
-    /// Creates the device and its node `/dev/<name>`.
+    /// Creates the device of `node`, which can be a name alone.
     ///
     /// One lock covers the opening of all miscellaneous devices, so
     /// [`Operations::open`] must not take long. It cannot create such a device; one that
@@ -170,7 +165,9 @@ impl<T: Operations> Registration<T> {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: `name` is no file name;
+    /// - `EINVAL`: the name is no file name;
+    /// - `EINVAL`: the path does not lie below `/dev`, or has more than 255 bytes;
+    /// - `EINVAL`: there is a `!` in the name or the path;
     /// - `EEXIST`: there is a miscellaneous device of that name; the kernel also
     ///   prints a warning;
     /// - `EBUSY`: there is no minor number left;
@@ -178,48 +175,76 @@ impl<T: Operations> Registration<T> {
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `data`.
-    pub fn new<E>(name: &'static CStr, data: impl PinInit<T, E>) -> impl Init<Self, Error>
+    pub fn new<E>(node: impl Into<DeviceNode>, data: impl PinInit<T, E>) -> Result<Self>
     where
         Error: From<E>,
     {
-        alive::init_with(move || {
-            if !file::is_name(name) {
-                return Err(EINVAL);
-            }
-            if is_opening() {
-                return Err(error(bindings::EDEADLK));
-            }
-            let device = try_pin_init!(Device {
-                device <- Opaque::ffi_init(|slot: *mut bindings::miscdevice| {
-                    // SAFETY: All-zero is a valid `miscdevice`, and `slot` can be
-                    // written to.
-                    let it = unsafe {
-                        slot.write(core::mem::zeroed());
-                        &mut *slot
-                    };
-                    it.minor = bindings::MISC_DYNAMIC_MINOR as c_int;
-                    it.name = name.as_char_ptr();
-                    it.fops = Device::<T>::OPS;
-                }),
-                minor: None,
-                data: Arc::pin_init(data, GFP_KERNEL)?,
-                _pin: PhantomPinned,
-            }? Error);
-            let device = Alive::new(device, |device| {
-                // SAFETY: Nothing is moved.
-                let it = unsafe { device.get_unchecked_mut() };
-                // SAFETY: The device is initialised and does not move. Its functions are
-                // those for `T` and `Devices`.
-                // Unload rule, owner held: the kernel takes a reference to the owner of
-                // the table before it calls any of its functions.
-                to_result(unsafe { bindings::misc_register(it.device.get()) })?;
-                // INVARIANT: It was registered.
-                // SAFETY: C changes it here and in `stop` only.
-                it.minor = Some(unsafe { (*it.device.get()).minor } as u32);
-                Ok(())
-            })?;
-            Ok(Self(device))
-        })
+        Self::create(bindings::MISC_DYNAMIC_MINOR, node.into(), data)
+    }
+
+    /// As [`new`](Self::new), with the minor number `minor`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), and:
+    ///
+    /// - `EINVAL`: `minor` is above 254;
+    /// - `EBUSY`: here, another device has that number.
+    pub fn with_minor<E>(
+        minor: u32,
+        node: impl Into<DeviceNode>,
+        data: impl PinInit<T, E>,
+    ) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        // C takes this for "any", and none above it.
+        if minor >= bindings::MISC_DYNAMIC_MINOR {
+            return Err(EINVAL);
+        }
+        Self::create(minor, node.into(), data)
+    }
+
+    fn create<E>(minor: u32, node: DeviceNode, data: impl PinInit<T, E>) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        node.check(0)?;
+        if is_opening() {
+            return Err(error(bindings::EDEADLK));
+        }
+        let device = try_pin_init!(Device {
+            device <- Opaque::ffi_init(|slot: *mut bindings::miscdevice| {
+                // SAFETY: All-zero is a valid `miscdevice`, and `slot` can be
+                // written to.
+                let it = unsafe {
+                    slot.write(core::mem::zeroed());
+                    &mut *slot
+                };
+                it.minor = minor as c_int;
+                it.name = node.name.as_char_ptr();
+                it.nodename = node.path.as_char_ptr();
+                it.mode = node.mode.bits();
+                it.fops = Device::<T>::OPS;
+            }),
+            minor: None,
+            data: Arc::pin_init(data, GFP_KERNEL)?,
+            _pin: PhantomPinned,
+        }? Error);
+        let device = Alive::new(device, |device| {
+            // SAFETY: Nothing is moved.
+            let it = unsafe { device.get_unchecked_mut() };
+            // SAFETY: The device is initialised and does not move. Its functions are
+            // those for `T` and `Devices`.
+            // Unload rule, owner held: the kernel takes a reference to the owner of
+            // the table before it calls any of its functions.
+            to_result(unsafe { bindings::misc_register(it.device.get()) })?;
+            // INVARIANT: It was registered.
+            // SAFETY: C changes it here and in `stop` only.
+            it.minor = Some(unsafe { (*it.device.get()).minor } as u32);
+            Ok(())
+        })?;
+        Ok(Self(device))
     }
 
     /// The device's minor number. Its major number is 10.

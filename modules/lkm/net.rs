@@ -16,7 +16,8 @@
 
 use crate::{
     bindings,
-    errno::error, //
+    errno::error,
+    time::jiffies, //
 };
 use core::{
     mem::size_of,
@@ -30,13 +31,13 @@ use core::{
     ptr::{
         self,
         NonNull, //
-    },
-    time::Duration,
+    }, //
 };
 use kernel::{
     error::to_result,
     prelude::*,
-    task::MAX_SCHEDULE_TIMEOUT, //
+    task::MAX_SCHEDULE_TIMEOUT,
+    time::Delta, //
 };
 
 /// The direction that [`TcpStream::shutdown`] ends.
@@ -253,9 +254,9 @@ impl Socket {
 
     /// Lets waits of `receive` and `accept`, or of `send` and `connect`, end after
     /// `timeout`.
-    fn set_timeout(&self, write: bool, timeout: Option<Duration>) -> Result {
+    fn set_timeout(&self, write: bool, timeout: Option<Delta>) -> Result {
         let jiffies = match timeout {
-            Some(Duration::ZERO) => return Err(EINVAL),
+            Some(timeout) if timeout <= Delta::ZERO => return Err(EINVAL),
             Some(timeout) => jiffies(timeout),
             None => MAX_SCHEDULE_TIMEOUT,
         };
@@ -325,14 +326,6 @@ impl Drop for Socket {
         // have pointers into the module, and each of them borrows the socket.
         unsafe { bindings::sock_release(self.as_ptr()) };
     }
-}
-
-/// At least as long as `duration`, and less than for ever. The first one has begun.
-fn jiffies(duration: Duration) -> c_long {
-    let hz = u64::from(bindings::HZ);
-    let parts = (u64::from(duration.subsec_nanos()) * hz).div_ceil(1_000_000_000) + 1;
-    let jiffies = duration.as_secs().saturating_mul(hz).saturating_add(parts);
-    jiffies.min(MAX_SCHEDULE_TIMEOUT as u64 - 1) as c_long
 }
 
 /// The one buffer of a message, cut so that an `int` can say how many bytes of it
@@ -627,8 +620,8 @@ impl TcpStream {
     ///
     /// - `ETIMEDOUT`: `timeout` is over;
     /// - `EINTR`, in place of `ERESTARTSYS`;
-    /// - `EINVAL`: `timeout` is zero.
-    pub fn connect_timeout(addr: SocketAddr, timeout: Duration) -> Result<Self> {
+    /// - `EINVAL`: `timeout` is zero or negative.
+    pub fn connect_timeout(addr: SocketAddr, timeout: Delta) -> Result<Self> {
         let socket = Socket::stream(addr)?;
         socket.set_timeout(true, Some(timeout))?;
         match socket.connect(addr, 0) {
@@ -646,8 +639,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: `timeout` is zero.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> Result {
+    /// - `EINVAL`: `timeout` is zero or negative.
+    pub fn set_read_timeout(&self, timeout: Option<Delta>) -> Result {
         self.0.set_timeout(false, timeout)
     }
 
@@ -658,8 +651,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: `timeout` is zero.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> Result {
+    /// - `EINVAL`: `timeout` is zero or negative.
+    pub fn set_write_timeout(&self, timeout: Option<Delta>) -> Result {
         self.0.set_timeout(true, timeout)
     }
 
@@ -786,8 +779,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: `timeout` is zero.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> Result {
+    /// - `EINVAL`: `timeout` is zero or negative.
+    pub fn set_read_timeout(&self, timeout: Option<Delta>) -> Result {
         self.0.set_timeout(false, timeout)
     }
 

@@ -8,7 +8,6 @@
 
 use crate::{
     alive::{
-        self,
         Alive,
         Name,
         Stop, //
@@ -72,7 +71,7 @@ use kernel::{
 ///     }
 /// }
 ///
-/// let entry = KBox::pin_init(procfs::Entry::new(c"answer", mode!(0o444), Answer), GFP_KERNEL)?;
+/// let entry = procfs::Entry::new(c"answer", mode!(0o444), Answer)?;
 /// # Ok::<(), Error>(())
 /// ```
 pub struct Entry<T: Contents>(Alive<File<T>>);
@@ -133,7 +132,7 @@ impl<T: Contents> Entry<T> {
         name: &'static CStr,
         attributes: impl Into<Attributes>,
         data: impl PinInit<T, E>,
-    ) -> impl Init<Self, Error>
+    ) -> Result<Self>
     where
         Error: From<E>,
     {
@@ -145,48 +144,46 @@ impl<T: Contents> Entry<T> {
         name: &'static CStr,
         attributes: Attributes,
         data: impl PinInit<T, E>,
-    ) -> impl Init<Self, Error>
+    ) -> Result<Self>
     where
         Error: From<E>,
     {
-        alive::init_with(move || {
-            if !valid_name(parent.as_ref(), name) || !attributes.are_valid() {
-                return Err(EINVAL);
+        if !valid_name(parent.as_ref(), name) || !attributes.are_valid() {
+            return Err(EINVAL);
+        }
+        let file = try_pin_init!(File {
+            entry: ptr::null_mut(),
+            data <- data,
+            parent,
+            _pin: PhantomPinned,
+        }? Error);
+        let file = Alive::new(file, |file| {
+            // SAFETY: Nothing is moved.
+            let file = unsafe { file.get_unchecked_mut() };
+            // SAFETY: The name is a string. The parent exists, and is not
+            // removed before the entry, as the file has a reference to it.
+            // `data` is initialised and pinned, so it stays valid and in
+            // place until it is dropped.
+            // Unload rule, unregister waits: `stop` removes the entry
+            // before `data` and the text of the operations go.
+            let entry = unsafe {
+                T::create(
+                    name.as_char_ptr(),
+                    attributes.mode.bits(),
+                    as_parent(file.parent.as_ref()),
+                    &raw const file.data,
+                )
+            };
+            if entry.is_null() {
+                return Err(ENOMEM);
             }
-            let file = try_pin_init!(File {
-                entry: ptr::null_mut(),
-                data <- data,
-                parent,
-                _pin: PhantomPinned,
-            }? Error);
-            let file = Alive::new(file, |file| {
-                // SAFETY: Nothing is moved.
-                let file = unsafe { file.get_unchecked_mut() };
-                // SAFETY: The name is a string. The parent exists, and is not
-                // removed before the entry, as the file has a reference to it.
-                // `data` is initialised and pinned, so it stays valid and in
-                // place until it is dropped.
-                // Unload rule, unregister waits: `stop` removes the entry
-                // before `data` and the text of the operations go.
-                let entry = unsafe {
-                    T::create(
-                        name.as_char_ptr(),
-                        attributes.mode.bits(),
-                        as_parent(file.parent.as_ref()),
-                        &raw const file.data,
-                    )
-                };
-                if entry.is_null() {
-                    return Err(ENOMEM);
-                }
-                // INVARIANT: The entry was created.
-                file.entry = entry;
-                // SAFETY: As above, and nothing else changes it.
-                unsafe { attributes.apply(entry) };
-                Ok(())
-            })?;
-            Ok(Self(file))
-        })
+            // INVARIANT: The entry was created.
+            file.entry = entry;
+            // SAFETY: As above, and nothing else changes it.
+            unsafe { attributes.apply(entry) };
+            Ok(())
+        })?;
+        Ok(Self(file))
     }
 
     /// The data that the operations are given.
@@ -221,7 +218,7 @@ impl<T: Contents> Entry<T> {
 ///
 /// // 80 bytes; it belongs to root, and the group 4 may read it.
 /// let attributes = procfs::Attributes::from(mode!(0o640)).size(80).owner(0, 4);
-/// let entry = KBox::pin_init(procfs::Entry::new(c"log", attributes, Log), GFP_KERNEL)?;
+/// let entry = procfs::Entry::new(c"log", attributes, Log)?;
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy)]
@@ -316,7 +313,7 @@ impl Attributes {
 ///
 /// let dir = procfs::Dir::new(c"answers")?;
 /// // `/proc/answers/all`
-/// let all = KBox::pin_init(dir.file(c"all", mode!(0o444), Answer), GFP_KERNEL)?;
+/// let all = dir.file(c"all", mode!(0o444), Answer)?;
 /// // `/proc/answers/more`
 /// let more = dir.subdir(c"more")?;
 /// # Ok::<(), Error>(())
@@ -358,7 +355,7 @@ impl Dir {
         name: &'static CStr,
         attributes: impl Into<Attributes>,
         data: impl PinInit<T, E>,
-    ) -> impl Init<Entry<T>, Error>
+    ) -> Result<Entry<T>>
     where
         T: Contents,
         Error: From<E>,
@@ -506,7 +503,7 @@ impl<T: Operations> Table<T> {
     const OPS: &'static bindings::proc_ops = &bindings::proc_ops {
         proc_open: Some(Callbacks::<T, InEntry>::open),
         proc_release: Some(Callbacks::<T, InEntry>::release),
-        proc_read: Callbacks::<T, InEntry>::READ,
+        proc_read_iter: Callbacks::<T, InEntry>::READ_ITER,
         proc_write: Callbacks::<T, InEntry>::WRITE,
         proc_lseek: Callbacks::<T, InEntry>::LLSEEK,
         proc_ioctl: Callbacks::<T, InEntry>::IOCTL,

@@ -166,8 +166,7 @@ pub trait Sequence: Send + Sync + Sized + 'static {
 /// #     }
 /// # }
 ///
-/// let entry = procfs::Entry::new(c"squares", mode!(0o444), Seq::new(Squares));
-/// let entry = KBox::pin_init(entry, GFP_KERNEL)?;
+/// let entry = procfs::Entry::new(c"squares", mode!(0o444), Seq::new(Squares))?;
 /// # Ok::<(), Error>(())
 /// ```
 #[pin_data]

@@ -12,7 +12,6 @@
 
 use crate::{
     alive::{
-        self,
         Alive,
         Name,
         Stop, //
@@ -65,7 +64,7 @@ pub trait Handler: Send + Sync + 'static {
 ///     }
 /// }
 ///
-/// let counter = KBox::pin_init(Tasklet::new(Counter(Atomic::new(0))), GFP_KERNEL)?;
+/// let counter = Tasklet::new(Counter(Atomic::new(0)))?;
 /// counter.schedule();
 /// # Ok::<(), Error>(())
 /// ```
@@ -108,14 +107,14 @@ unsafe impl<T: Handler> Stop for Inner<T> {
 }
 
 impl<T: Handler> Tasklet<T> {
-    /// Creates an initialiser of a tasklet that is not scheduled. May sleep.
+    /// Creates a tasklet, which is not scheduled. May sleep.
     ///
     /// # Errors
     ///
     /// - `ENOMEM`: no memory;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `handler`.
-    pub fn new<E>(handler: impl PinInit<T, E>) -> impl Init<Self, Error>
+    pub fn new<E>(handler: impl PinInit<T, E>) -> Result<Self>
     where
         Error: From<E>,
     {
@@ -130,7 +129,7 @@ impl<T: Handler> Tasklet<T> {
             handler <- handler,
             _pin: PhantomPinned,
         }? Error);
-        alive::init_with(|| Ok(Self(Alive::new(inner, |_| Ok(()))?)))
+        Ok(Self(Alive::new(inner, |_| Ok(()))?))
     }
 
     /// Schedules the tasklet: it runs soon, on this CPU. Does nothing if it is

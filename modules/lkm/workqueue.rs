@@ -25,7 +25,8 @@ use crate::{
         Stop, //
     },
     bindings,
-    errno::error, //
+    errno::error,
+    time::jiffies, //
 };
 use core::{
     marker::PhantomPinned,
@@ -43,7 +44,7 @@ use kernel::{
         Arc,
         LockClassKey, //
     },
-    time::Jiffies,
+    time::Delta,
     types::Opaque, //
 };
 
@@ -474,9 +475,8 @@ pub trait WorkItem: Send + Sync + Sized + 'static {
     fn run(work: &Work<Self>);
 }
 
-/// Creates an initialiser of a [`Work`](crate::workqueue::Work) item with lock
-/// classes of its own: `new_work!(QUEUE, ITEM)` or
-/// `new_work!(QUEUE, ITEM, NAME)`.
+/// Creates a [`Work`](crate::workqueue::Work) item with lock classes of its own:
+/// `new_work!(QUEUE, ITEM)?` or `new_work!(QUEUE, ITEM, NAME)?`. May sleep.
 ///
 /// QUEUE is an [`OwnedQueue`](crate::workqueue::OwnedQueue) in an `Arc`, or a
 /// [`SystemQueue`](crate::workqueue::SystemQueue). ITEM is a value or an
@@ -485,7 +485,9 @@ pub trait WorkItem: Send + Sync + Sized + 'static {
 ///
 /// # Errors
 ///
-/// The error of ITEM.
+/// - `ENOMEM`: no memory;
+/// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
+/// - the error of ITEM.
 #[macro_export]
 macro_rules! new_work {
     ($queue:expr, $item:expr $(, $name:literal)? $(,)?) => {
@@ -517,8 +519,7 @@ pub struct LockClasses {
 /// A work item. It can be enqueued again and again, at once or after a delay.
 /// In C it is a `struct delayed_work`.
 ///
-/// As in C, it is a field of the struct that owns it. It dereferences to the
-/// value that it was created with.
+/// It owns a value, which [`WorkItem::run`] works on, and dereferences to it.
 ///
 /// # Unloading
 ///
@@ -537,7 +538,7 @@ pub struct LockClasses {
 /// use kernel::{
 ///     prelude::*,
 ///     sync::atomic::{Atomic, Relaxed},
-///     time::msecs_to_jiffies,
+///     time::Delta,
 /// };
 /// use lkm::workqueue::{new_work, SystemQueue, Work, WorkItem};
 ///
@@ -548,15 +549,12 @@ pub struct LockClasses {
 ///         let left = work.0.fetch_sub(1, Relaxed);
 ///         pr_info!("{left}\n");
 ///         if left > 0 {
-///             work.enqueue_delayed(msecs_to_jiffies(1000));
+///             work.enqueue_delayed(Delta::from_millis(1000));
 ///         }
 ///     }
 /// }
 ///
-/// let work = KBox::pin_init(
-///     new_work!(SystemQueue::Dfl, Countdown(Atomic::new(10))),
-///     GFP_KERNEL,
-/// )?;
+/// let work = new_work!(SystemQueue::Dfl, Countdown(Atomic::new(10)))?;
 /// work.enqueue();
 /// # Ok::<(), Error>(())
 /// ```
@@ -610,8 +608,8 @@ unsafe impl<T: WorkItem> Stop for Item<T> {
 }
 
 impl<T: WorkItem> Work<T> {
-    /// Creates an initialiser; [`new_work!`](macro@crate::new_work) supplies
-    /// `name` and `classes`. May sleep.
+    /// For [`new_work!`](macro@crate::new_work), which supplies `name` and `classes`. May
+    /// sleep.
     ///
     /// # Errors
     ///
@@ -623,7 +621,7 @@ impl<T: WorkItem> Work<T> {
         item: impl PinInit<T, E>,
         name: &'static CStr,
         classes: LockClasses,
-    ) -> impl Init<Self, Error>
+    ) -> Result<Self>
     where
         Error: From<E>,
     {
@@ -654,7 +652,7 @@ impl<T: WorkItem> Work<T> {
             item <- item,
             _pin: PhantomPinned,
         }? Error);
-        alive::init_with(|| Ok(Self(Alive::new(item, |_| Ok(()))?)))
+        Ok(Self(Alive::new(item, |_| Ok(()))?))
     }
 
     /// Enqueues the item. Does nothing and returns `false` if the item is already
@@ -663,14 +661,14 @@ impl<T: WorkItem> Work<T> {
     /// An item that is running can be enqueued: it then runs again. Can be called
     /// in any context except NMI.
     pub fn enqueue(&self) -> bool {
-        self.enqueue_delayed(0)
+        self.enqueue_delayed(Delta::ZERO)
     }
 
     /// Enqueues the item when `delay` is over, unless it is dropped before.
-    /// Otherwise does what [`enqueue`](Self::enqueue) does. A delay that is longer than
-    /// what the kernel's timers hold, 12 days or more, is over then. Can be called in any
-    /// context except NMI.
-    pub fn enqueue_delayed(&self, delay: Jiffies) -> bool {
+    /// Otherwise does what [`enqueue`](Self::enqueue) does. The kernel's timers hold 12
+    /// days or more, which depends on `CONFIG_HZ`. A longer delay ends when that time is
+    /// over. Can be called in any context except NMI.
+    pub fn enqueue_delayed(&self, delay: Delta) -> bool {
         // SAFETY: By the type invariants. The queue exists as long as the item.
         // Unload rule, unregister waits: `stop` takes the item out of the queue.
         unsafe {
@@ -678,7 +676,7 @@ impl<T: WorkItem> Work<T> {
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
                 self.0.wq,
                 self.0.work.get(),
-                longest(delay),
+                jiffies(delay) as c_ulong,
             )
         }
     }
@@ -689,7 +687,7 @@ impl<T: WorkItem> Work<T> {
     ///
     /// Otherwise does what [`enqueue_delayed`](Self::enqueue_delayed) does. Can be called
     /// in any context except NMI.
-    pub fn modify_delayed(&self, delay: Jiffies) -> bool {
+    pub fn modify_delayed(&self, delay: Delta) -> bool {
         // SAFETY: As in `enqueue_delayed`. It leaves alone what is being dropped.
         // Unload rule, unregister waits: as there.
         unsafe {
@@ -697,7 +695,7 @@ impl<T: WorkItem> Work<T> {
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
                 self.0.wq,
                 self.0.work.get(),
-                longest(delay),
+                jiffies(delay) as c_ulong,
             )
         }
     }
@@ -729,13 +727,6 @@ impl<T: WorkItem> Work<T> {
         // SAFETY: By the type invariants.
         unsafe { bindings::cancel_delayed_work_sync(self.0.work.get()) }
     }
-}
-
-/// `delay`, or the longest that the kernel's timers hold, as C's `MAX_JIFFY_OFFSET`:
-/// beyond half of all numbers a time is in the past.
-fn longest(delay: Jiffies) -> Jiffies {
-    const MOST: Jiffies = (c_long::MAX as Jiffies >> 1) - 1;
-    delay.min(MOST)
 }
 
 impl<T: WorkItem> Item<T> {

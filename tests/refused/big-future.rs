@@ -2,8 +2,10 @@
 
 //! A future goes over a kernel stack before it is in memory of its own.
 
-use core::time::Duration;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    time::Delta, //
+};
 use lkm::kasync::{
     sleep,
     Executor, //
@@ -11,7 +13,7 @@ use lkm::kasync::{
 
 async fn sum() -> usize {
     let buffer = [1_u8; 4096];
-    sleep(Duration::from_millis(10)).await;
+    sleep(Delta::from_millis(10)).await;
     buffer.iter().map(|byte| usize::from(*byte)).sum()
 }
 

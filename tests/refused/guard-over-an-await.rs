@@ -2,8 +2,10 @@
 
 //! A task that waits must not have a spinlock: it goes on somewhere else.
 
-use core::time::Duration;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    time::Delta, //
+};
 use lkm::{
     kasync::{
         sleep,
@@ -16,7 +18,7 @@ pub fn misuse(executor: &Executor, lock: &'static IrqSpinLock<u32>) -> Result {
     let task = async {
         let mut count = lock.lock();
         *count += 1;
-        sleep(Duration::from_millis(10)).await;
+        sleep(Delta::from_millis(10)).await;
         *count += 1;
     };
     executor.spawn(task).map(drop) //~ future cannot be sent between threads safely

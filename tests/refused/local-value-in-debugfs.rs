@@ -13,5 +13,5 @@ use lkm::{
 
 pub fn misuse(dir: &Dir) -> Result {
     let count = Atomic::new(0_u32);
-    dir.u32(c"count", mode!(0o400), &count) //~ `count` does not live long enough
+    dir.value(c"count", mode!(0o400), &count) //~ `count` does not live long enough
 }

@@ -11,7 +11,6 @@ use kernel::{
 use lkm::{
     chrdev,
     file::{
-        self,
         File,
         Offset,
         Opened,
@@ -51,7 +50,7 @@ impl Operations for RustFile {
     /// Takes what there is: who is told that nothing was written tries again.
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         pr_info!("File write\n");
-        Ok(file::take(src, PAGE_SIZE)?.len())
+        Ok(src.take(PAGE_SIZE)?.len())
     }
 }
 

@@ -10,7 +10,6 @@ use kernel::{
 };
 use lkm::{
     file::{
-        self,
         File,
         Offset,
         Opened,
@@ -47,25 +46,19 @@ impl Operations for RustFile {
 
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
         pr_info!("File written\n");
-        Ok(file::take(src, PAGE_SIZE)?.len())
+        Ok(src.take(PAGE_SIZE)?.len())
     }
 }
 
-// The kernel keeps a pointer to the device, so it must never move: `#[pin]` says so,
-// and `#[pin_data]` lets the struct be initialised where it is to stay.
-#[pin_data]
 struct Misc {
-    #[pin]
     _dev: miscdevice::Registration<RustFile>,
 }
 
-// Such a module is an `InPlaceModule`. Its init returns no value but an initialiser,
-// which the kernel runs in place. `<-` runs the initialiser of a field.
-impl kernel::InPlaceModule for Misc {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+impl kernel::Module for Misc {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
         pr_info!("Hello world!\n");
-        try_pin_init!(Self {
-            _dev <- miscdevice::Registration::new(c"Misc", RustFile),
+        Ok(Self {
+            _dev: miscdevice::Registration::new(c"Misc", RustFile)?,
         })
     }
 }

@@ -40,22 +40,19 @@ impl Operations for HelloWorld {
     }
 }
 
-// The kernel has pointers into the entry: rust_miscdev says what `#[pin]` and `<-` are.
-#[pin_data]
 struct Procfs1 {
-    #[pin]
-    entry: procfs::Entry<HelloWorld>,
+    _entry: procfs::Entry<HelloWorld>,
     // Dropped last, when the file is gone.
     _removed: OnDrop,
 }
 
-impl kernel::InPlaceModule for Procfs1 {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            entry <- procfs::Entry::new(c"helloworld", mode!(0o644), HelloWorld),
+impl kernel::Module for Procfs1 {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let entry = procfs::Entry::new(c"helloworld", mode!(0o644), HelloWorld)?;
+        pr_info!("/proc/helloworld created\n");
+        Ok(Self {
+            _entry: entry,
             _removed: OnDrop(|| pr_info!("/proc/helloworld removed\n")),
-            // Not a field: it runs when those above are there.
-            _: { pr_info!("/proc/helloworld created\n") },
         })
     }
 }

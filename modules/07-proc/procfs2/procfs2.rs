@@ -12,7 +12,6 @@ use kernel::{
 };
 use lkm::{
     file::{
-        self,
         mode,
         Offset,
         Opened,
@@ -32,9 +31,11 @@ module! {
     license: "GPL",
 }
 
-/// In bytes, of which the last is not used.
+/// In bytes. The last byte is not used.
 const PROCFS_MAX_SIZE: usize = 1024;
 
+// A mutex must never move, as those who wait for it are linked to it. `#[pin]` says so, and
+// `#[pin_data]` lets the struct be initialised where it stays.
 #[pin_data]
 struct Buffer {
     #[pin]
@@ -57,7 +58,7 @@ impl Operations for Buffer {
         if src.is_empty() {
             return Ok(0);
         }
-        let text = file::take(src, PROCFS_MAX_SIZE - 1)?;
+        let text = src.take(PROCFS_MAX_SIZE - 1)?;
         pr_info!("procfile write {}\n", BStr::from_bytes(&text));
         let len = text.len();
         *self.text.lock() = text;
@@ -66,21 +67,22 @@ impl Operations for Buffer {
     }
 }
 
-#[pin_data]
 struct Procfs2 {
-    #[pin]
-    entry: procfs::Entry<Buffer>,
+    _entry: procfs::Entry<Buffer>,
     // Dropped last, when the file is gone.
     _removed: OnDrop,
 }
 
-impl kernel::InPlaceModule for Procfs2 {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+impl kernel::Module for Procfs2 {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        // This is not a buffer yet, but an initialiser. It runs where the buffer stays. `<-`
+        // runs the initialiser of a field.
         let buffer = pin_init!(Buffer { text <- new_mutex!(KVec::new()) });
-        try_pin_init!(Self {
-            entry <- procfs::Entry::new(c"buffer1k", mode!(0o644), buffer),
+        let entry = procfs::Entry::new(c"buffer1k", mode!(0o644), buffer)?;
+        pr_info!("/proc/buffer1k created\n");
+        Ok(Self {
+            _entry: entry,
             _removed: OnDrop(|| pr_info!("/proc/buffer1k removed\n")),
-            _: { pr_info!("/proc/buffer1k created\n") },
         })
     }
 }

@@ -17,7 +17,6 @@ use kernel::{
 };
 use lkm::{
     file::{
-        self,
         mode,
         Offset,
         Opened,
@@ -69,7 +68,7 @@ impl Operations for Buffer {
         if src.is_empty() {
             return Ok(0);
         }
-        let text = file::take(src, PROCFS_MAX_SIZE)?;
+        let text = src.take(PROCFS_MAX_SIZE)?;
         let len = text.len();
         *self.text.lock() = text;
         *pos += len as Offset;
@@ -78,22 +77,21 @@ impl Operations for Buffer {
     }
 }
 
-#[pin_data]
 struct Procfs3 {
-    #[pin]
-    entry: procfs::Entry<Buffer>,
+    _entry: procfs::Entry<Buffer>,
     // Dropped last, when the file is gone.
     _removed: OnDrop,
 }
 
-impl kernel::InPlaceModule for Procfs3 {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+impl kernel::Module for Procfs3 {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
         let attributes = Attributes::from(mode!(0o644)).size(80).owner(ROOT, ROOT);
         let buffer = pin_init!(Buffer { text <- new_mutex!(KVec::new()) });
-        try_pin_init!(Self {
-            entry <- procfs::Entry::new(c"buffer2k", attributes, buffer),
+        let entry = procfs::Entry::new(c"buffer2k", attributes, buffer)?;
+        pr_debug!("/proc/buffer2k created\n");
+        Ok(Self {
+            _entry: entry,
             _removed: OnDrop(|| pr_debug!("/proc/buffer2k removed\n")),
-            _: { pr_debug!("/proc/buffer2k created\n") },
         })
     }
 }

@@ -55,19 +55,17 @@ impl Sequence for Counter {
     }
 }
 
-#[pin_data]
 struct Procfs4 {
-    #[pin]
-    entry: procfs::Entry<Seq<Counter>>,
+    _entry: procfs::Entry<Seq<Counter>>,
     // Dropped last, when the file is gone.
     _removed: OnDrop,
 }
 
-impl kernel::InPlaceModule for Procfs4 {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+impl kernel::Module for Procfs4 {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
         let counter = Seq::new(Counter(Atomic::new(0)));
-        try_pin_init!(Self {
-            entry <- procfs::Entry::new(c"iter", mode!(0o444), counter),
+        Ok(Self {
+            _entry: procfs::Entry::new(c"iter", mode!(0o444), counter)?,
             _removed: OnDrop(|| pr_debug!("/proc/iter removed\n")),
         })
     }

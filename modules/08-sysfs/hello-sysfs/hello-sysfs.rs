@@ -50,24 +50,20 @@ impl MyVariable {
     }
 }
 
-#[pin_data]
 struct HelloSysfs {
-    #[pin]
-    mymodule: sysfs::Dir<MyVariable>,
+    _mymodule: sysfs::Dir<MyVariable>,
     // Dropped last, when the directory is gone.
     _exit: OnDrop,
 }
 
-impl kernel::InPlaceModule for HelloSysfs {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            mymodule <- sysfs::Dir::new(
-                c"mymodule",
-                &ATTRIBUTES,
-                MyVariable(Atomic::new(0)),
-            ),
+impl kernel::Module for HelloSysfs {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let myvariable = MyVariable(Atomic::new(0));
+        let mymodule = sysfs::Dir::new(c"mymodule", &ATTRIBUTES, myvariable)?;
+        pr_info!("mymodule: initialized\n");
+        Ok(Self {
+            _mymodule: mymodule,
             _exit: OnDrop(|| pr_info!("mymodule: Exit success\n")),
-            _: { pr_info!("mymodule: initialized\n") },
         })
     }
 }

@@ -63,8 +63,7 @@ impl Operations for Message {
         if src.len() > MESSAGE_MAX_LEN {
             return Err(EFBIG);
         }
-        let mut message = KVec::new();
-        src.clone_reader().read_all(&mut message, GFP_KERNEL)?;
+        let message = src.take(MESSAGE_MAX_LEN)?;
         let len = message.len();
         *self.text.lock() = message;
         *pos += len as Offset;
@@ -82,9 +81,9 @@ impl kernel::Module for HelloDebugfsFile {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let mut hello = KVec::new();
         hello.extend_from_slice(HELLO, GFP_KERNEL)?;
-        let mut dir = debugfs::Dir::new(DIR)?;
+        let dir = debugfs::Dir::new(DIR)?;
         dir.blob(c"blob", mode!(0o400), BLOB)?;
-        let message = try_pin_init!(Message { text <- new_mutex!(hello) }? Error);
+        let message = pin_init!(Message { text <- new_mutex!(hello) }? Error);
         dir.file(c"message", mode!(0o600), message)?;
         pr_info!("debugfs file example registered under /sys/kernel/debug/{DIR}\n");
         Ok(Self {

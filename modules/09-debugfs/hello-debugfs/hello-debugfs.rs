@@ -43,8 +43,8 @@ struct HelloDebugfs {
 impl kernel::Module for HelloDebugfs {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let dir = debugfs::Dir::new(DIR)?;
-        dir.u32(c"debug_value", mode!(0o600), debug_value.as_atomic())?;
-        dir.bool(c"debug_enabled", mode!(0o600), debug_enabled.as_atomic())?;
+        dir.value(c"debug_value", mode!(0o600), &debug_value)?;
+        dir.value(c"debug_enabled", mode!(0o600), &debug_enabled)?;
         pr_info!("debugfs interface registered under /sys/kernel/debug/{DIR}\n");
         Ok(Self {
             _dir: dir,

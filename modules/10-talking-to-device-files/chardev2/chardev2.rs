@@ -15,7 +15,6 @@ use kernel::{
 use lkm::{
     chrdev,
     file::{
-        self,
         Argument,
         File,
         Offset,
@@ -83,7 +82,7 @@ impl Operations for CharDev {
         if src.is_empty() {
             return Ok(0);
         }
-        let mut text = file::take(src, BUF_LEN)?;
+        let mut text = src.take(BUF_LEN)?;
         let len = text.len();
         // The NUL that ends a string is not part of the message.
         if text.ends_with(b"\0") {
@@ -105,7 +104,7 @@ impl Operations for CharDev {
             }
             IOCTL_GET_MSG => {
                 // As much as the caller's buffer must hold.
-                let mut dst = arg.slice(BUF_LEN + 19).writer();
+                let mut dst = arg.writer(BUF_LEN + 19);
                 self.read(file, &mut 0, &mut dst)?;
                 dst.write_slice(b"\0")?;
             }

@@ -72,7 +72,7 @@ impl Operations for Driver {
     /// Fills the whole buffer with the value.
     fn read(&self, file: &Opened<Self>, _pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
         let val = *file.private().read();
-        file::fill(dst, val)
+        dst.fill(val)
     }
 
     fn ioctl(&self, file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {

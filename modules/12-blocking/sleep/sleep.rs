@@ -94,26 +94,25 @@ impl Operations for Sleep {
     }
 }
 
-#[pin_data]
 struct Module {
-    #[pin]
-    entry: procfs::Entry<Sleep>,
+    _entry: procfs::Entry<Sleep>,
     // Dropped last, when the file is gone.
     _removed: OnDrop,
 }
 
-impl kernel::InPlaceModule for Module {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+impl kernel::Module for Module {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
         let sleep = pin_init!(Sleep {
             gate: Gate::new(),
             waitq <- new_wait_queue!(),
             input <- new_message!(),
         });
         let attributes = Attributes::from(mode!(0o644)).size(80).owner(0, 0);
-        try_pin_init!(Self {
-            entry <- procfs::Entry::new(c"sleep", attributes, sleep),
+        let entry = procfs::Entry::new(c"sleep", attributes, sleep)?;
+        pr_info!("/proc/sleep created\n");
+        Ok(Self {
+            _entry: entry,
             _removed: OnDrop(|| pr_debug!("/proc/sleep removed\n")),
-            _: { pr_info!("/proc/sleep created\n") },
         })
     }
 }

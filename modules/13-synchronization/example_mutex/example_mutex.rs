@@ -19,6 +19,7 @@ module! {
     license: "GPL",
 }
 
+// A mutex never moves. procfs2 explains `#[pin]` and `<-`.
 #[pin_data]
 struct ExampleMutex {
     #[pin]
@@ -27,13 +28,15 @@ struct ExampleMutex {
     _exit: OnDrop,
 }
 
+// A module with such a field is an `InPlaceModule`. Its init returns an initialiser. The
+// kernel runs that where the module's value stays.
 impl kernel::InPlaceModule for ExampleMutex {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pr_info!("example_mutex init\n");
         try_pin_init!(Self {
-            // A lock is made in place: those who wait for it are linked to it.
             mymutex <- new_mutex!(()),
             _exit: OnDrop(|| pr_info!("example_mutex exit\n")),
+            // Not a field. This runs when the fields above are there.
             _: { try_to_lock(&mymutex) },
         })
     }

@@ -61,17 +61,15 @@ impl Operations for Permits {
     }
 }
 
-#[pin_data]
 struct RustSemaphore {
-    #[pin]
     _device: miscdevice::Registration<Permits>,
 }
 
-impl kernel::InPlaceModule for RustSemaphore {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+impl kernel::Module for RustSemaphore {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
         let permits = pin_init!(Permits { semaphore <- Semaphore::new(0) });
-        try_pin_init!(Self {
-            _device <- miscdevice::Registration::new(c"rust_semaphore", permits),
+        Ok(Self {
+            _device: miscdevice::Registration::new(c"rust_semaphore", permits)?,
         })
     }
 }

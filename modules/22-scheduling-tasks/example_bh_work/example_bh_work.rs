@@ -32,28 +32,22 @@ impl WorkItem for Example {
     }
 }
 
-#[pin_data(PinnedDrop)]
 struct ExampleBhWork {
-    #[pin]
     work: Work<Example>,
 }
 
-impl kernel::InPlaceModule for ExampleBhWork {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+impl kernel::Module for ExampleBhWork {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
         pr_info!("BH work example init\n");
-        try_pin_init!(Self {
-            work <- new_work!(SystemQueue::Bh, Example),
-            _: {
-                work.enqueue();
-                pr_info!("Example BH work init continues...\n");
-            },
-        })
+        let work = new_work!(SystemQueue::Bh, Example)?;
+        work.enqueue();
+        pr_info!("Example BH work init continues...\n");
+        Ok(Self { work })
     }
 }
 
-#[pinned_drop]
-impl PinnedDrop for ExampleBhWork {
-    fn drop(self: Pin<&mut Self>) {
+impl Drop for ExampleBhWork {
+    fn drop(&mut self) {
         self.work.flush();
         pr_info!("BH work example exit\n");
     }

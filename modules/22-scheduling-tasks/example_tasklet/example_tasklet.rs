@@ -54,30 +54,25 @@ fn delay(millis: u16) {
     }
 }
 
-#[pin_data]
 struct ExampleTasklet {
-    #[pin]
-    mytask: Tasklet<MyTask>,
+    _mytask: Tasklet<MyTask>,
     // Dropped last, when the tasklet has run.
     _exit: OnDrop,
 }
 
-impl kernel::InPlaceModule for ExampleTasklet {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+impl kernel::Module for ExampleTasklet {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
         pr_info!("tasklet example init\n");
-        try_pin_init!(Self {
-            _: {
-                if delay_ms.get() > LIMIT {
-                    return Err(EINVAL);
-                }
-            },
-            mytask <- Tasklet::new(MyTask),
+        if delay_ms.get() > LIMIT {
+            return Err(EINVAL);
+        }
+        let mytask = Tasklet::new(MyTask)?;
+        mytask.schedule();
+        delay(delay_ms.get() / 25);
+        pr_info!("Example tasklet init continues...\n");
+        Ok(Self {
+            _mytask: mytask,
             _exit: OnDrop(|| pr_info!("tasklet example exit\n")),
-            _: {
-                mytask.schedule();
-                delay(delay_ms.get() / 25);
-                pr_info!("Example tasklet init continues...\n");
-            },
         })
     }
 }

@@ -7,7 +7,7 @@
 use kernel::{
     prelude::*,
     time::{
-        msecs_to_jiffies,
+        Delta,
         Instant,
         Monotonic, //
     },
@@ -44,28 +44,26 @@ impl WorkItem for Example {
     }
 }
 
-#[pin_data(PinnedDrop)]
 struct RustDelayedWork {
-    #[pin]
     work: Work<Example>,
     // Dropped last.
     _exit: OnDrop,
 }
 
-impl kernel::InPlaceModule for RustDelayedWork {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        let delay = msecs_to_jiffies(delay_ms.get());
-        try_pin_init!(Self {
-            work <- new_work!(SystemQueue::Dfl, Example(Instant::now())),
+impl kernel::Module for RustDelayedWork {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let delay = Delta::from_millis(delay_ms.get().into());
+        let work = new_work!(SystemQueue::Dfl, Example(Instant::now()))?;
+        work.enqueue_delayed(delay);
+        Ok(Self {
+            work,
             _exit: OnDrop(|| pr_info!("Rust work queue sample (exit)\n")),
-            _: { work.enqueue_delayed(delay); },
         })
     }
 }
 
-#[pinned_drop]
-impl PinnedDrop for RustDelayedWork {
-    fn drop(self: Pin<&mut Self>) {
+impl Drop for RustDelayedWork {
+    fn drop(&mut self) {
         if self.work.cancel() {
             pr_info!("Cancelled\n");
         }

@@ -17,7 +17,7 @@ use kernel::{
         Arc,
         Mutex, //
     },
-    time::msecs_to_jiffies, //
+    time::Delta, //
 };
 use lkm::{
     context::CurrentName,
@@ -55,7 +55,7 @@ fn work(this: &ThisThread, count: &Atomic<u64>) -> Result {
     while !this.should_stop() {
         this.park_if_asked();
         count.fetch_add(1, Relaxed);
-        this.sleep(msecs_to_jiffies(10));
+        this.sleep(Delta::from_millis(10));
     }
     pr_info!("{CurrentName} stops\n");
     Ok(())
@@ -127,16 +127,14 @@ impl Threads {
     }
 }
 
-#[pin_data]
 struct RustKThread {
-    #[pin]
-    directory: sysfs::Dir<Threads>,
+    _directory: sysfs::Dir<Threads>,
 }
 
-impl kernel::InPlaceModule for RustKThread {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            directory <- sysfs::Dir::new(c"rust_kthread", &ATTRIBUTES, Threads::new()?),
+impl kernel::Module for RustKThread {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        Ok(Self {
+            _directory: sysfs::Dir::new(c"rust_kthread", &ATTRIBUTES, Threads::new()?)?,
         })
     }
 }

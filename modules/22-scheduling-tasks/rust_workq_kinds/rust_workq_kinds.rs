@@ -54,15 +54,14 @@ impl WorkItem for Example {
 }
 
 struct RustQueues {
-    works: KVec<Pin<KBox<Work<Example>>>>,
+    works: KVec<Work<Example>>,
 }
 
 impl kernel::Module for RustQueues {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let mut works = KVec::new();
         for queue in QUEUES {
-            let work: Pin<KBox<Work<_>>> =
-                KBox::pin_init(new_work!(queue, Example(queue)), GFP_KERNEL)?;
+            let work = new_work!(queue, Example(queue))?;
             work.enqueue();
             works.push(work, GFP_KERNEL)?;
         }

@@ -47,24 +47,24 @@ impl WorkItem for Example {
     }
 }
 
-#[pin_data]
 struct RustQueue {
-    #[pin]
-    work: Work<Example>,
+    _work: Work<Example>,
     // Dropped last, when the work is over.
     _exit: OnDrop,
 }
 
-impl kernel::InPlaceModule for RustQueue {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+impl kernel::Module for RustQueue {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
         let example = Example {
             count: Atomic::new(0),
         };
-        try_pin_init!(Self {
-            work <- new_work!(OwnedQueue::new(c"workq", Flags::UNBOUND, 0)?, example),
+        let queue = OwnedQueue::new(c"workq", Flags::UNBOUND, 0)?;
+        let work = new_work!(queue, example)?;
+        // Queue the first time.
+        work.enqueue();
+        Ok(Self {
+            _work: work,
             _exit: OnDrop(|| pr_info!("Rust work queue sample (exit)\n")),
-            // Queue the first time.
-            _: { work.enqueue(); },
         })
     }
 }

@@ -29,24 +29,21 @@ impl WorkItem for Handler {
     }
 }
 
-#[pin_data(PinnedDrop)]
 struct Sched {
-    #[pin]
     work: Work<Handler>,
 }
 
-impl kernel::InPlaceModule for Sched {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            work <- new_work!(OwnedQueue::new(c"HELLOWORLD", Flags::UNBOUND, 1)?, Handler),
-            _: { work.enqueue(); },
-        })
+impl kernel::Module for Sched {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let queue = OwnedQueue::new(c"HELLOWORLD", Flags::UNBOUND, 1)?;
+        let work = new_work!(queue, Handler)?;
+        work.enqueue();
+        Ok(Self { work })
     }
 }
 
-#[pinned_drop]
-impl PinnedDrop for Sched {
-    fn drop(self: Pin<&mut Self>) {
+impl Drop for Sched {
+    fn drop(&mut self) {
         // Work that is still in the queue would be taken out of it.
         self.work.flush();
     }

@@ -18,7 +18,6 @@ use kernel::{
 use lkm::{
     chrdev,
     file::{
-        self,
         File,
         Offset,
         Opened,
@@ -85,7 +84,7 @@ impl Operations for KeyState {
             pr_err!("command exceeded {COMMAND_LEN} char\n");
             return Err(EINVAL);
         }
-        let command = file::take(src, COMMAND_LEN)?;
+        let command = src.take(COMMAND_LEN)?;
         match command.trim_ascii_end() {
             b"enable" => FKEY.enable(),
             b"disable" => FKEY.disable(),

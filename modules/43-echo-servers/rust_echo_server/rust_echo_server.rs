@@ -5,13 +5,11 @@
 //!
 //! Write-up: rust_echo server
 
-use core::{
-    net::IpAddr,
-    time::Duration, //
-};
+use core::net::IpAddr;
 use kernel::{
     prelude::*,
-    str::CStr, //
+    str::CStr,
+    time::Delta, //
 };
 use lkm::{
     kasync::{
@@ -69,10 +67,11 @@ fn most_connections() -> usize {
     }
 }
 
-fn patience() -> Duration {
+fn patience() -> Delta {
     match idle_timeout.get() {
-        0 => Duration::MAX,
-        seconds => Duration::from_secs(seconds.into()),
+        // The longest time never ends.
+        0 => Delta::from_secs(i64::MAX),
+        seconds => Delta::from_secs(seconds.into()),
     }
 }
 
@@ -101,7 +100,7 @@ async fn accept_loop(listener: TcpListener, clients: Semaphore, executor: Spawne
     loop {
         // A connection that there is no memory for is closed, or waits.
         if serve_next(&listener, &clients, &executor).await.is_err() {
-            sleep(Duration::from_millis(100)).await;
+            sleep(Delta::from_millis(100)).await;
         }
     }
 }

@@ -5,15 +5,12 @@
 //!
 //! Write-up: rust_echo server
 
-use core::{
-    net::IpAddr,
-    time::Duration, //
-};
+use core::net::IpAddr;
 use kernel::{
     prelude::*,
     str::CStr,
     sync::Arc,
-    time::msecs_to_jiffies, //
+    time::Delta, //
 };
 use lkm::{
     kthread::{
@@ -70,10 +67,10 @@ fn most_connections() -> u32 {
     }
 }
 
-fn patience() -> Option<Duration> {
+fn patience() -> Option<Delta> {
     match idle_timeout.get() {
         0 => None,
-        seconds => Some(Duration::from_secs(seconds.into())),
+        seconds => Some(Delta::from_secs(seconds.into())),
     }
 }
 
@@ -113,7 +110,7 @@ impl Server {
         while !this.should_stop() {
             // A connection that there is no memory for is closed, or waits.
             if self.serve_next().is_err() {
-                this.sleep(msecs_to_jiffies(100));
+                this.sleep(Delta::from_millis(100));
             }
         }
         Ok(())

@@ -5,9 +5,11 @@
 use super::{
     Argument,
     File,
+    Offset,
     Opened,
     Operations,
-    Reader, //
+    Reader,
+    Writer, //
 };
 use crate::{
     bindings,
@@ -21,10 +23,7 @@ use kernel::{
     prelude::*,
     sync::Arc,
     types::ForeignOwnable,
-    uaccess::{
-        UserPtr,
-        UserSlice, //
-    },
+    uaccess::UserPtr, //
 };
 
 /// The place of the data of a kind of file.
@@ -176,29 +175,79 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         0
     }
 
-    pub(crate) unsafe extern "C" fn read(
+    /// For files in debugfs, where C has no `read_iter`.
+    unsafe extern "C" fn read(
         file: *mut bindings::file,
         buf: *mut c_char,
         len: usize,
         pos: *mut bindings::loff_t,
     ) -> isize {
-        // SAFETY: By this function's contract the file is open, and the
-        // position is ours.
-        let ((data, file), pos) = unsafe { (Self::opened(file), &mut *pos) };
-        let mut dst = UserSlice::new(UserPtr::from_ptr(buf.cast()), len).writer();
-        count(data.read(file, pos, &mut dst), len)
+        let mut dst = Writer::of_user(UserPtr::from_ptr(buf.cast()), len);
+        // SAFETY: By this function's contract the file is open, and the position ours.
+        unsafe { Self::read_to(file, &mut *pos, &mut dst) }
     }
 
-    pub(crate) unsafe extern "C" fn write(
+    /// For files in debugfs and in `/proc`, where C has no `write_iter`.
+    unsafe extern "C" fn write(
         file: *mut bindings::file,
         buf: *const c_char,
         len: usize,
         pos: *mut bindings::loff_t,
     ) -> isize {
+        let mut src = Reader::of_user(UserPtr::from_ptr(buf.cast_mut().cast()), len);
         // SAFETY: As in `read`.
-        let ((data, file), pos) = unsafe { (Self::opened(file), &mut *pos) };
-        let mut src = Reader::new(UserPtr::from_ptr(buf.cast_mut().cast()), len);
-        count(data.write(file, pos, &mut src), len)
+        unsafe { Self::write_from(file, &mut *pos, &mut src) }
+    }
+
+    unsafe extern "C" fn read_iter(
+        iocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: By this function's contract `iter` is a destination. What it points to
+        // stays until this returns. The operation only borrows the `Writer`, and has no
+        // other to put in its place: those of an `ioctl` stay in their call.
+        let mut dst = unsafe { Writer::of_iter(iter) };
+        // SAFETY: By this function's contract the file is open, and the position ours.
+        let read = unsafe { Self::read_to((*iocb).ki_filp, &mut (*iocb).ki_pos, &mut dst) };
+        // SAFETY: There are at least as many bytes.
+        unsafe { bindings::iov_iter_advance(iter, read.max(0) as usize) };
+        read
+    }
+
+    unsafe extern "C" fn write_iter(
+        iocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: As in `read_iter`, for a source and a `Reader`.
+        let mut src = unsafe { Reader::of_iter(iter) };
+        // SAFETY: As in `read_iter`.
+        let written = unsafe { Self::write_from((*iocb).ki_filp, &mut (*iocb).ki_pos, &mut src) };
+        // SAFETY: As in `read_iter`.
+        unsafe { bindings::iov_iter_advance(iter, written.max(0) as usize) };
+        written
+    }
+
+    /// # Safety
+    ///
+    /// The file is open, and `pos` its position for this call.
+    unsafe fn read_to(file: *mut bindings::file, pos: &mut Offset, dst: &mut Writer) -> isize {
+        // SAFETY: By this function's contract.
+        let (data, file) = unsafe { Self::opened(file) };
+        let room = dst.len();
+        let read = data.read(file, pos, dst);
+        // `splice(2)` passes on this many bytes of pages that nobody has cleared.
+        count(read, room - dst.len())
+    }
+
+    /// # Safety
+    ///
+    /// As for `read_to`.
+    unsafe fn write_from(file: *mut bindings::file, pos: &mut Offset, src: &mut Reader) -> isize {
+        // SAFETY: By this function's contract.
+        let (data, file) = unsafe { Self::opened(file) };
+        // An operation need not take the bytes that it says it has taken.
+        let len = src.len();
+        count(data.write(file, pos, src), len)
     }
 
     unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
@@ -236,7 +285,12 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
     );
 
     /// The functions that only some files have.
-    pub(crate) const READ: Option<ReadFn> = if T::HAS_READ { Some(Self::read) } else { None };
+    const READ: Option<ReadFn> = if T::HAS_READ { Some(Self::read) } else { None };
+    pub(crate) const READ_ITER: Option<IterFn> = if T::HAS_READ {
+        Some(Self::read_iter)
+    } else {
+        None
+    };
     pub(crate) const WRITE: Option<WriteFn> = if T::HAS_WRITE {
         Some(Self::write)
     } else {
@@ -263,8 +317,22 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         owner: &raw mut bindings::__this_module,
         open: Some(Self::open),
         release: Some(Self::release),
-        read: Self::READ,
-        write: Self::WRITE,
+        read_iter: Self::READ_ITER,
+        write_iter: if T::HAS_WRITE {
+            Some(Self::write_iter)
+        } else {
+            None
+        },
+        splice_read: if T::HAS_READ {
+            Some(bindings::copy_splice_read)
+        } else {
+            None
+        },
+        splice_write: if T::HAS_WRITE {
+            Some(bindings::iter_file_splice_write)
+        } else {
+            None
+        },
         llseek: Self::LLSEEK,
         unlocked_ioctl: Self::IOCTL,
         #[cfg(CONFIG_COMPAT)]
@@ -282,8 +350,20 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         },
         ..EMPTY
     };
+
+    /// The table for a file in debugfs, where C calls `read` and `write`.
+    pub(crate) const DEBUGFS_OPS: &'static bindings::file_operations = &bindings::file_operations {
+        read_iter: None,
+        write_iter: None,
+        splice_read: None,
+        splice_write: None,
+        read: Self::READ,
+        write: Self::WRITE,
+        ..*Self::OPS
+    };
 }
 
+type IterFn = unsafe extern "C" fn(*mut bindings::kiocb, *mut bindings::iov_iter) -> isize;
 type ReadFn =
     unsafe extern "C" fn(*mut bindings::file, *mut c_char, usize, *mut bindings::loff_t) -> isize;
 type WriteFn =
@@ -311,11 +391,11 @@ fn done(result: Result) -> c_int {
     }
 }
 
-/// The return value of C's `read` or `write` of `len` bytes. The caller relies on
-/// a result of at most `len`.
-fn count(result: Result<usize>, len: usize) -> isize {
+/// The return value of C's `read` or `write`. The caller relies on a result of at most
+/// `most`.
+fn count(result: Result<usize>, most: usize) -> isize {
     match result {
-        Ok(n) => n.min(len) as isize,
+        Ok(n) => n.min(most) as isize,
         Err(error) => errno::to_user(error) as isize,
     }
 }

@@ -7,9 +7,10 @@
 
 /// The permission bits of a file, created by [`mode!`](macro@crate::mode).
 ///
-/// `/proc` and debugfs take any bits. In `/proc`, the kernel gives a file with
-/// the mode 0 the mode `0o444`. [Attributes](crate::sysfs::Attribute) and
-/// [parameters](crate::params!) only take modes that C's
+/// `/proc`, debugfs and [nodes](super::DeviceNode) in `/dev` take any bits. The mode 0
+/// becomes `0o444` in `/proc`, and `0o600` in `/dev`. [Attributes](crate::sysfs::Attribute),
+/// [binary ones](crate::sysfs::BinAttribute) and [parameters](crate::params!) only take
+/// modes that C's
 /// `VERIFY_OCTAL_PERMISSIONS()` takes: the owner may read and write if the group
 /// may, the group may read if others may, and others may not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -116,21 +116,30 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called by `read(2)` and `pread(2)`. Writes the contents at `pos` to `dst`,
-    /// advances `pos` and returns the number of bytes; 0 is the end of the file.
+    /// Called by `read(2)` and `pread(2)`. Writes the contents at `pos` to `dst`, advances
+    /// `pos`, and returns the number of bytes; 0 is the end of the file.
     ///
-    /// `dst` cannot be overrun. If the contents are a slice,
-    /// [`write_slice_file`](Writer::write_slice_file) does all of this.
+    /// For devices and files in `/proc`, `splice(2)`, `sendfile(2)` and `readv(2)` call it,
+    /// too. One `readv(2)` is one call. In debugfs each piece is a call. While an operation
+    /// waits in a `splice(2)`, whoever uses the pipe waits, too, and no signal ends that.
+    ///
+    /// `dst` cannot be overrun. A result that is more than what was written to it is cut.
+    /// If the contents are a slice, [`write_slice_file`](Writer::write_slice_file) does all
+    /// of this.
     ///
     /// # Errors
     ///
-    /// `read(2)` fails with the error returned.
+    /// `read(2)` fails with the error returned. `splice(2)` says `EAGAIN` for `EFAULT`.
     fn read(&self, _file: &Opened<Self>, _pos: &mut Offset, _dst: &mut Writer) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called by `write(2)` and `pwrite(2)`. Takes bytes from `src` for the
-    /// position `pos`, advances `pos` and returns the number of bytes taken.
+    /// Called by `write(2)` and `pwrite(2)`. Takes bytes from `src` for the position `pos`,
+    /// advances `pos`, and returns the number of bytes taken.
+    ///
+    /// For devices, `splice(2)`, `sendfile(2)` and `writev(2)` call it, too. One `writev(2)`
+    /// is one call. In `/proc` and debugfs each piece is a call. A `splice(2)` makes others
+    /// wait, as for [`read`](Self::read).
     ///
     /// # Errors
     ///

@@ -1,117 +1,278 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The memory of a process in user space: the buffers of `read(2)` and
-//! `write(2)`, and the memory that the argument of `ioctl(2)` points to.
+//! The buffers of `read(2)` and `write(2)`, and the memory that the argument of
+//! `ioctl(2)` points to.
 //!
-//! C header: [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h)
+//! C headers: [`include/linux/uio.h`](srctree/include/linux/uio.h),
+//! [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h)
+//!
+//! The `kernel` crate's `IovIterSource` and `IovIterDest` copy as many bytes as they can,
+//! and each caller must compare numbers. Here a call copies all bytes, or fails.
 
-use super::Writer;
 use crate::{
     bindings,
     print::Hashed, //
 };
-use core::ops::{
-    Deref,
-    DerefMut, //
+use core::{
+    mem::MaybeUninit,
+    ptr,
+    slice, //
 };
 use kernel::{
     alloc::flags::__GFP_NOWARN,
+    fs::file::Offset,
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
     prelude::*,
     transmute::{
         AsBytes,
         FromBytes, //
     },
     types::NotThreadSafe,
-    uaccess::{
-        UserPtr,
-        UserSlice,
-        UserSliceReader, //
-    },
+    uaccess::UserPtr, //
 };
+
+const SOURCE: c_uint = bindings::ITER_SOURCE;
+const DEST: c_uint = bindings::ITER_DEST;
 
 /// The bytes of a `write(2)`. They are taken in order, and each of them once.
 ///
-/// It dereferences to the `kernel` crate's [`UserSliceReader`].
-pub struct Reader {
-    slice: UserSliceReader,
-    // The address after the last byte of `slice`.
-    end: UserPtr,
-}
+/// They are in the memory of the process, in one piece or, with `writev(2)`, in several.
+/// With `splice(2)` and `sendfile(2)` they are in pages of the kernel. It makes no
+/// difference here.
+///
+/// Methods that take bytes may sleep. Each takes all that it is asked for, or nothing.
+pub struct Reader(IovIterSource<'static>, NotThreadSafe);
 
 impl Reader {
-    pub(super) fn new(ptr: UserPtr, len: usize) -> Self {
-        Self {
-            slice: UserSlice::new(ptr, len).reader(),
-            end: ptr.wrapping_byte_add(len),
+    pub(super) fn of_user(at: UserPtr, len: usize) -> Self {
+        let mut iter = MaybeUninit::<IovIterSource<'static>>::uninit();
+        // SAFETY: C initialises it, as a source. C checks the address when it reads there.
+        let iter = unsafe {
+            bindings::lkm_iter_user(iter.as_mut_ptr().cast(), SOURCE, at.as_mut_ptr(), len);
+            iter.assume_init()
+        };
+        Self(iter, NotThreadSafe)
+    }
+
+    /// A copy of `iter`, which stays where it is.
+    ///
+    /// # Safety
+    ///
+    /// `iter` is a valid source. What it has pointers to stays for as long as the copy.
+    pub(super) unsafe fn of_iter(iter: *const bindings::iov_iter) -> Self {
+        // SAFETY: By this function's contract. The types have the same layout, and C moves
+        // and copies an `iov_iter` as it likes.
+        Self(unsafe { ptr::read(iter.cast()) }, NotThreadSafe)
+    }
+
+    /// The number of bytes left. Can be called in any context.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no bytes are left. Can be called in any context.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The address of the next byte in user space, which need not be valid. Null if the
+    /// bytes are the kernel's, or none of several pieces is left. Can be called in any
+    /// context.
+    pub fn address(&self) -> Hashed<c_void> {
+        // SAFETY: The types have the same layout, and C only reads it.
+        Hashed(unsafe { bindings::lkm_iter_address((&raw const self.0).cast()) })
+    }
+
+    /// Passes over `len` bytes. Can be called in any context.
+    ///
+    /// # Errors
+    ///
+    /// - `EFAULT`: there are not so many.
+    pub fn skip(&mut self, len: usize) -> Result {
+        if len > self.len() {
+            return Err(EFAULT);
+        }
+        self.0.advance(len);
+        Ok(())
+    }
+
+    /// Fills `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// - `EFAULT`: there are not so many bytes, or not all of them are in the process's
+    ///   memory. Some of `bytes` may have changed.
+    pub fn read_slice(&mut self, bytes: &mut [u8]) -> Result {
+        // SAFETY: The types have the same layout, and only bytes that have a value are
+        // written.
+        self.read_raw(unsafe { &mut *(ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) })
+    }
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    ///
+    /// - `EFAULT`: there are not so many bytes, or not all of them are in the process's
+    ///   memory.
+    pub fn read<T: FromBytes>(&mut self) -> Result<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: The value has that many bytes, which nobody else uses.
+        let bytes = unsafe { slice::from_raw_parts_mut(value.as_mut_ptr().cast(), size_of::<T>()) };
+        self.read_raw(bytes)?;
+        // SAFETY: All its bytes were written, and any bytes are a `T`.
+        Ok(unsafe { value.assume_init() })
+    }
+
+    /// Takes all bytes that are left, but at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// - `EFAULT`: not all of the bytes are in the process's memory;
+    /// - `ENOMEM`: no memory, or there are more than 4 MiB.
+    pub fn take(&mut self, limit: usize) -> Result<KVec<u8>> {
+        let mut bytes = zeroes(self.len().min(limit))?;
+        self.read_slice(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes all of `bytes`, unless it fails.
+    fn read_raw(&mut self, bytes: &mut [MaybeUninit<u8>]) -> Result {
+        let len = bytes.len();
+        if len > self.len() {
+            return Err(EFAULT);
+        }
+        let read = self.0.copy_from_iter_raw(bytes).len();
+        if read < len {
+            // SAFETY: So many were just taken.
+            unsafe { self.0.revert(read) };
+            return Err(EFAULT);
+        }
+        Ok(())
+    }
+}
+
+/// Where the bytes of a `read(2)` go. They are written in order.
+///
+/// That is the memory of the process, in one piece or, with `readv(2)`, in several. With
+/// `splice(2)` and `sendfile(2)` the bytes go to pages of the kernel. It makes no difference
+/// here.
+///
+/// Methods that write may sleep.
+pub struct Writer(IovIterDest<'static>, NotThreadSafe);
+
+impl Writer {
+    pub(super) fn of_user(at: UserPtr, len: usize) -> Self {
+        let mut iter = MaybeUninit::<IovIterDest<'static>>::uninit();
+        // SAFETY: C initialises it, as a destination. C checks the address when it writes
+        // there.
+        let iter = unsafe {
+            bindings::lkm_iter_user(iter.as_mut_ptr().cast(), DEST, at.as_mut_ptr(), len);
+            iter.assume_init()
+        };
+        Self(iter, NotThreadSafe)
+    }
+
+    /// A copy of `iter`, which stays where it is.
+    ///
+    /// # Safety
+    ///
+    /// `iter` is a valid destination. What it has pointers to stays for as long as the copy.
+    pub(super) unsafe fn of_iter(iter: *const bindings::iov_iter) -> Self {
+        // SAFETY: As for a `Reader`.
+        Self(unsafe { ptr::read(iter.cast()) }, NotThreadSafe)
+    }
+
+    /// The number of bytes that can still be written. Can be called in any context.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no more bytes can be written. Can be called in any context.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// - `EFAULT`: there is not so much room, or not all of it is the process's memory. Some
+    ///   of the bytes may have been written; they do not count.
+    pub fn write_slice(&mut self, bytes: &[u8]) -> Result {
+        if bytes.len() > self.len() {
+            return Err(EFAULT);
+        }
+        let written = self.0.copy_to_iter(bytes);
+        if written < bytes.len() {
+            // SAFETY: So many were just written.
+            unsafe { self.0.revert(written) };
+            return Err(EFAULT);
+        }
+        Ok(())
+    }
+
+    /// Takes `bytes` for the contents of a file. Writes them from the position `pos` on, as
+    /// far as there is room. Advances `pos`, and returns the number of bytes written.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: `pos` is negative;
+    /// - `EFAULT`: not even the first byte can be written.
+    pub fn write_slice_file(&mut self, bytes: &[u8], pos: &mut Offset) -> Result<usize> {
+        if *pos < 0 {
+            return Err(EINVAL);
+        }
+        let rest = usize::try_from(*pos).ok().and_then(|pos| bytes.get(pos..));
+        let written = self.write_some(rest.unwrap_or_default())?;
+        // This does not overflow: it is at most the length of a slice.
+        *pos += written as Offset;
+        Ok(written)
+    }
+
+    /// Writes `value`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write_slice`](Self::write_slice).
+    pub fn write<T: AsBytes>(&mut self, value: &T) -> Result {
+        self.write_slice(value.as_bytes())
+    }
+
+    /// Writes `byte` until there is no more room, and returns the number of bytes written.
+    ///
+    /// If not all of the room is the process's memory, this writes the bytes before the bad
+    /// address and returns their number, as `read(2)` does.
+    ///
+    /// # Errors
+    ///
+    /// - `EFAULT`: not even the first byte can be written.
+    pub fn fill(&mut self, byte: u8) -> Result<usize> {
+        let chunk = [byte; 256];
+        let mut written = self.write_some(&chunk)?;
+        loop {
+            match self.0.copy_to_iter(&chunk) {
+                0 => return Ok(written),
+                n => written += n,
+            }
         }
     }
 
-    /// The address of the next byte in user space. It need not be valid.
-    ///
-    /// Can be called in any context.
-    pub fn address(&self) -> Hashed<c_void> {
-        Hashed(self.end.as_const_ptr().wrapping_byte_sub(self.slice.len()))
+    /// Writes as many of `bytes` as it can. Fails if there is room, and it can write none.
+    fn write_some(&mut self, bytes: &[u8]) -> Result<usize> {
+        match self.0.copy_to_iter(bytes) {
+            0 if !bytes.is_empty() && !self.is_empty() => Err(EFAULT),
+            written => Ok(written),
+        }
     }
 }
 
-impl Deref for Reader {
-    type Target = UserSliceReader;
-
-    fn deref(&self) -> &UserSliceReader {
-        &self.slice
-    }
-}
-
-impl DerefMut for Reader {
-    fn deref_mut(&mut self) -> &mut UserSliceReader {
-        &mut self.slice
-    }
-}
-
-/// Zeroes, as many as user space says: too many are an error, and nothing for the log.
+/// `len` zeroes. User space chooses `len`, so too many are an error, and not worth a line
+/// in the log.
 fn zeroes(len: usize) -> Result<KVec<u8>> {
     Ok(KVec::from_elem(0, len, GFP_KERNEL | __GFP_NOWARN)?)
-}
-
-/// Takes the bytes of `src`, but no more than `limit`.
-///
-/// May sleep.
-///
-/// # Errors
-///
-/// - `EFAULT`: not all of the bytes are in the process's memory;
-/// - `ENOMEM`: no memory, or there are more than 4 MiB.
-pub fn take(src: &mut Reader, limit: usize) -> Result<KVec<u8>> {
-    let mut bytes = zeroes(src.len().min(limit))?;
-    src.read_slice(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Fills `dst` with `byte`, and returns the number of bytes written.
-///
-/// If not all of `dst` is the process's memory, this writes the bytes before the
-/// bad address and returns their number, as `read(2)` does.
-///
-/// May sleep.
-///
-/// # Errors
-///
-/// - `EFAULT`: the first byte of `dst` cannot be written.
-pub fn fill(dst: &mut Writer, byte: u8) -> Result<usize> {
-    let chunk = [byte; 256];
-    let len = dst.len();
-    let mut most = chunk.len();
-    while !dst.is_empty() {
-        let part = dst.len().min(most);
-        match dst.write_slice(&chunk[..part]) {
-            Ok(()) => {}
-            Err(e) if part == 1 && dst.len() == len => return Err(e),
-            Err(_) if part == 1 => break,
-            // The first bytes of the part that failed may be valid.
-            Err(_) => most = part / 2,
-        }
-    }
-    Ok(len - dst.len())
 }
 
 /// The third argument of `ioctl(2)`: a number, or an address in user space. The
@@ -162,18 +323,16 @@ impl Argument {
         self.0
     }
 
-    /// The `len` bytes of user space that the argument points to. Accesses to
-    /// them fail with `EFAULT` if not all of them are the process's memory.
-    ///
-    /// Can be called in any context.
-    pub fn slice(self, len: usize) -> UserSlice {
-        UserSlice::new(UserPtr::from_addr(self.0), len)
+    /// The `len` bytes that the argument points to, as a `write(2)` would offer them: no more
+    /// than 2 GiB of them. Can be called in any context.
+    pub fn reader(self, len: usize) -> Reader {
+        Reader::of_user(UserPtr::from_addr(self.0), len)
     }
 
-    /// The same bytes, as a `write(2)` would offer them. Can be called in any
-    /// context.
-    pub fn reader(self, len: usize) -> Reader {
-        Reader::new(UserPtr::from_addr(self.0), len)
+    /// The `len` bytes that the argument points to, as a `read(2)` would offer them: no more
+    /// than 2 GiB of them. Can be called in any context.
+    pub fn writer(self, len: usize) -> Writer {
+        Writer::of_user(UserPtr::from_addr(self.0), len)
     }
 
     /// Reads the value that the argument points to. May sleep.
@@ -182,7 +341,7 @@ impl Argument {
     ///
     /// - `EFAULT`: not all of it is in the process's memory.
     pub fn read<T: FromBytes>(self) -> Result<T> {
-        self.slice(size_of::<T>()).reader().read()
+        self.reader(size_of::<T>()).read()
     }
 
     /// Writes `value` to the memory that the argument points to. May sleep.
@@ -192,7 +351,7 @@ impl Argument {
     /// - `EFAULT`: not all of that is the process's memory. A part of `value` may
     ///   have been written.
     pub fn write<T: AsBytes>(self, value: &T) -> Result {
-        self.slice(size_of::<T>()).writer().write(value)
+        self.writer(size_of::<T>()).write(value)
     }
 
     /// Reads the string that the argument points to, without the NUL that ends
@@ -225,7 +384,7 @@ impl Argument {
     /// - `EFAULT`: not all of that is the process's memory. A part of the string
     ///   may have been written.
     pub fn write_string(self, text: &[u8]) -> Result {
-        let mut writer = self.slice(text.len() + 1).writer();
+        let mut writer = self.writer(text.len() + 1);
         writer.write_slice(text)?;
         writer.write_slice(b"\0")
     }

@@ -15,6 +15,7 @@
 #include <linux/semaphore.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/uio.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -48,6 +49,10 @@ void lkm_reaper_start(void);
 void lkm_current_comm(char *into);
 bool lkm_debugfs_note(struct dentry *dentry);
 unsigned char lkm_interrupt_context_level(void);
+const void *lkm_iter_address(const struct iov_iter *iter);
+void lkm_iter_user(struct iov_iter *iter, unsigned int direction, void *buf,
+		   size_t len);
+long lkm_jiffies(s64 ns);
 void lkm_kthread_interrupt(struct task_struct *task);
 long lkm_kthread_sleep(long timeout, const u32 *state, u32 until);
 void *lkm_pde_data(const struct inode *inode);

@@ -77,14 +77,14 @@ use kernel::{
 ///
 /// ```
 /// # use kernel::prelude::*;
-/// use core::time::Duration;
+/// use kernel::time::Delta;
 /// use lkm::{
 ///     kasync::{sleep, Executor, Spawner},
 ///     workqueue::{Flags, OwnedQueue},
 /// };
 ///
 /// async fn greet(spawner: Spawner) -> Result {
-///     sleep(Duration::from_secs(1)).await;
+///     sleep(Delta::from_secs(1)).await;
 ///     let sum = spawner.spawn(async { 2 + 2 })?;
 ///     pr_info!("two and two are {}\n", sum.await?);
 ///     Ok(())
@@ -103,14 +103,13 @@ use kernel::{
 /// across an `await`. This does not compile:
 ///
 /// ```compile_fail
-/// use core::time::Duration;
-/// use kernel::{prelude::*, sync::{Arc, Mutex}};
+/// use kernel::{prelude::*, sync::{Arc, Mutex}, time::Delta};
 /// use lkm::kasync::{sleep, Spawner};
 ///
 /// fn start(spawner: &Spawner, sum: Arc<Mutex<u32>>) -> Result {
 ///     spawner.spawn(async move {
 ///         let mut sum = sum.lock();
-///         sleep(Duration::from_secs(1)).await;
+///         sleep(Delta::from_secs(1)).await;
 ///         *sum += 1;
 ///     })?;
 ///     Ok(())

@@ -49,7 +49,6 @@ use core::{
         Poll,
         Waker, //
     },
-    time::Duration,
 };
 use kernel::{
     prelude::*,
@@ -57,6 +56,7 @@ use kernel::{
         Atomic,
         Relaxed, //
     },
+    time::Delta,
     types::Opaque, //
 };
 
@@ -66,7 +66,7 @@ const TURNS: u32 = 32;
 
 /// How long to wait before an operation is tried again that should have succeeded
 /// and did not: there was no memory, or another task was faster.
-const SOON: Duration = Duration::from_millis(10);
+const SOON: Delta = Delta::from_millis(10);
 
 /// A socket, and who waits for it.
 ///

@@ -13,9 +13,11 @@ use core::{
         Context,
         Poll, //
     },
-    time::Duration,
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    time::Delta, //
+};
 
 /// What [`select`] gives: the output of the future that was ready first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,28 +74,28 @@ impl<A: Future, B: Future> Future for Select<A, B> {
     }
 }
 
-/// Waits for `future`, but for `duration` at the longest, counted from this call. It must
+/// Waits for `future`, but for `time` at the longest, counted from this call. It must
 /// not be polled again when it was ready. Can be called in any context except NMI.
 ///
 /// # Errors
 ///
-/// - `ETIMEDOUT`: `duration` is over.
+/// - `ETIMEDOUT`: `time` is over.
 ///
 /// # Examples
 ///
 /// ```
 /// # use kernel::prelude::*;
-/// use core::time::Duration;
+/// use kernel::time::Delta;
 /// use lkm::kasync::{net::TcpStream, timeout};
 ///
 /// async fn read(stream: &TcpStream, buffer: &mut [u8]) -> Result<usize> {
-///     timeout(Duration::from_secs(10), stream.read(buffer)).await?
+///     timeout(Delta::from_secs(10), stream.read(buffer)).await?
 /// }
 /// ```
-pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
+pub fn timeout<F: Future>(time: Delta, future: F) -> Timeout<F> {
     Timeout {
         future,
-        end: sleep(duration),
+        end: sleep(time),
     }
 }
 

@@ -27,11 +27,10 @@ use core::{
         Poll,
         Waker, //
     },
-    time::Duration,
 };
 use kernel::{
     prelude::*,
-    time,
+    time::Delta,
     types::Opaque, //
 };
 
@@ -44,37 +43,31 @@ fn now() -> bindings::ktime_t {
     unsafe { bindings::ktime_get() }
 }
 
-/// Waits for `duration`, counted from this call, and never for less. The time
-/// while the system is suspended does not count. A `duration` of 292 years or
-/// more never ends. Can be called in any context except NMI.
+/// Waits for `time`, counted from this call, and never for less. The time while the
+/// system is suspended does not count. The longest [`Delta`], of 292 years, never ends. Can
+/// be called in any context except NMI.
 ///
 /// # Examples
 ///
 /// ```
 /// # use kernel::prelude::*;
-/// use core::time::Duration;
+/// use kernel::time::Delta;
 /// use lkm::kasync::sleep;
 ///
 /// async fn blink() {
 ///     loop {
 ///         pr_info!("on\n");
-///         sleep(Duration::from_millis(100)).await;
+///         sleep(Delta::from_millis(100)).await;
 ///         pr_info!("off\n");
-///         sleep(Duration::from_millis(900)).await;
+///         sleep(Delta::from_millis(900)).await;
 ///     }
 /// }
 /// ```
-pub fn sleep(duration: Duration) -> Sleep {
+pub fn sleep(time: Delta) -> Sleep {
     Sleep {
-        end: now().saturating_add(nanoseconds(duration)),
+        end: now().saturating_add(time.as_nanos().max(0)),
         waiting: None,
     }
-}
-
-fn nanoseconds(duration: Duration) -> i64 {
-    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    let nanoseconds = seconds.saturating_mul(time::NSEC_PER_SEC);
-    nanoseconds.saturating_add(duration.subsec_nanos().into())
 }
 
 /// The future that [`sleep`] returns.

@@ -34,7 +34,7 @@ use kernel::{
 ///
 /// ```
 /// # use kernel::prelude::*;
-/// use kernel::time::msecs_to_jiffies;
+/// use kernel::time::Delta;
 /// use lkm::kthread::{Group, KThread};
 ///
 /// let guests = Group::new()?;
@@ -44,7 +44,7 @@ use kernel::{
 ///             pr_info!("hello\n");
 ///             Ok(())
 ///         })?;
-///         this.sleep(msecs_to_jiffies(1000));
+///         this.sleep(Delta::from_millis(1000));
 ///     }
 ///     // `guests` is dropped here: all guests are asked to stop.
 ///     Ok(())
@@ -114,7 +114,7 @@ impl Group {
         let mut list = self.0.list.lock();
         list.running.reserve(1, GFP_KERNEL)?;
         // A thread that ends at once must find itself in the list.
-        thread.wake();
+        thread.0.wake();
         Ok(list.running.push(thread, GFP_KERNEL)?)
     }
 }

@@ -9,13 +9,15 @@
 //! The `kernel` crate's [`Completion`](kernel::sync::Completion) has only
 //! `complete_all()`, and a wait without a timeout that no signal ends.
 
-use crate::bindings;
+use crate::{
+    bindings,
+    time::jiffies, //
+};
 use core::marker::PhantomPinned;
 use kernel::{
     error::to_result,
     prelude::*,
-    task::MAX_SCHEDULE_TIMEOUT,
-    time::Jiffies,
+    time::Delta,
     types::Opaque, //
 };
 
@@ -127,9 +129,10 @@ impl Completion {
     /// # Errors
     ///
     /// - `ETIMEDOUT`: `timeout` is over.
-    pub fn wait_timeout(&self, timeout: Jiffies) -> Result {
+    pub fn wait_timeout(&self, timeout: Delta) -> Result {
+        let timeout = jiffies(timeout) as c_ulong;
         // SAFETY: By the type invariants, and this may sleep.
-        match unsafe { bindings::wait_for_completion_timeout(self.inner.get(), limit(timeout)) } {
+        match unsafe { bindings::wait_for_completion_timeout(self.inner.get(), timeout) } {
             0 => Err(ETIMEDOUT),
             _ => Ok(()),
         }
@@ -143,10 +146,11 @@ impl Completion {
     /// - `ETIMEDOUT`: `timeout` is over;
     /// - `ERESTARTSYS`: a signal arrived (the system call returns `EINTR`, or
     ///   begins again if the signal's handler was installed with `SA_RESTART`).
-    pub fn wait_interruptible_timeout(&self, timeout: Jiffies) -> Result {
+    pub fn wait_interruptible_timeout(&self, timeout: Delta) -> Result {
+        let timeout = jiffies(timeout) as c_ulong;
         // SAFETY: By the type invariants, and this may sleep.
         match unsafe {
-            bindings::wait_for_completion_interruptible_timeout(self.inner.get(), limit(timeout))
+            bindings::wait_for_completion_interruptible_timeout(self.inner.get(), timeout)
         } {
             0 => Err(ETIMEDOUT),
             // The time that is left is not an error number.
@@ -178,9 +182,4 @@ impl Completion {
         // SAFETY: By the type invariants.
         unsafe { bindings::lkm_reinit_completion(self.inner.get()) };
     }
-}
-
-/// `timeout` in the range of the C functions.
-fn limit(timeout: Jiffies) -> Jiffies {
-    timeout.min(MAX_SCHEDULE_TIMEOUT as Jiffies)
 }

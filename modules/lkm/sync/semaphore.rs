@@ -6,7 +6,10 @@
 //!
 //! The `kernel` crate has no semaphore.
 
-use crate::bindings;
+use crate::{
+    bindings,
+    time::jiffies, //
+};
 use core::{
     marker::PhantomPinned,
     mem, //
@@ -14,8 +17,7 @@ use core::{
 use kernel::{
     prelude::*,
     sync::Arc,
-    task::MAX_SCHEDULE_TIMEOUT,
-    time::Jiffies,
+    time::Delta,
     types::Opaque, //
 };
 
@@ -153,10 +155,9 @@ impl Semaphore {
     /// # Errors
     ///
     /// - `ETIMEDOUT`: `timeout` is over.
-    pub fn down_timeout(&self, timeout: Jiffies) -> Result<Permit<'_>> {
-        let timeout = timeout.min(MAX_SCHEDULE_TIMEOUT as Jiffies) as c_long;
+    pub fn down_timeout(&self, timeout: Delta) -> Result<Permit<'_>> {
         // SAFETY: By the type invariants, and this may sleep.
-        match unsafe { bindings::down_timeout(self.inner.get(), timeout) } {
+        match unsafe { bindings::down_timeout(self.inner.get(), jiffies(timeout)) } {
             0 => Ok(Permit(self)),
             _ => Err(ETIMEDOUT),
         }

@@ -16,6 +16,7 @@ use crate::{
         self,
         File, //
     },
+    time::jiffies, //
 };
 use core::marker::PhantomPinned;
 use kernel::{
@@ -37,7 +38,7 @@ use kernel::{
         TASK_INTERRUPTIBLE,
         TASK_NORMAL, //
     },
-    time::Jiffies,
+    time::Delta,
     types::Opaque, //
 };
 
@@ -165,11 +166,10 @@ impl WaitQueue {
     /// - those of [`wait_interruptible`](Self::wait_interruptible).
     pub fn wait_interruptible_timeout<R>(
         &self,
-        timeout: Jiffies,
+        timeout: Delta,
         ready: impl FnMut() -> Option<R>,
     ) -> Result<R> {
-        let timeout = timeout.try_into().unwrap_or(MAX_SCHEDULE_TIMEOUT);
-        self.wait(timeout, ready)?.ok_or(ETIMEDOUT)
+        self.wait(jiffies(timeout), ready)?.ok_or(ETIMEDOUT)
     }
 
     /// Waits as [`wait_interruptible`](Self::wait_interruptible) does, unless

@@ -84,11 +84,6 @@ fn say(what: &str, result: Result) {
     pr_info!("{what}: errno {errno}\n");
 }
 
-/// A value that is initialised in place elsewhere.
-fn init<T>(init: impl Init<T, Error>) -> Result<T> {
-    Ok(KBox::into_inner(KBox::init(init, GFP_KERNEL)?))
-}
-
 /// `number` threads in a circle. At the same time each ends the next.
 fn threads(number: u32, end: fn(KThread) -> Result) -> Result<Option<KThread>> {
     let handles = Arc::pin_init(new_mutex!(KVec::new()), GFP_KERNEL)?;
@@ -166,7 +161,7 @@ impl WorkItem for Mixed {
 
 fn mixed() -> Result<Option<KThread>> {
     let item = pin_init!(Mixed { thread <- new_mutex!(None) });
-    let work = Arc::init(new_work!(SystemQueue::Dfl, item), GFP_KERNEL)?;
+    let work = Arc::new(new_work!(SystemQueue::Dfl, item)?, GFP_KERNEL)?;
     let slot: Slot<Arc<Work<Mixed>>> = slot()?;
     let owned = slot.clone();
     let thread = KThread::spawn(c"deadlocks", move |_| {
@@ -266,7 +261,7 @@ impl Operations for Once {
     fn open(&self, file: &File) -> impl PinInit<(), Error> {
         if file.flags() & flags::O_WRONLY != 0 {
             let other = miscdevice::Registration::new(c"deadlocks-2", Self(self.0.clone()));
-            return init(other).map(drop);
+            return other.map(drop);
         }
         drop(self.0.lock().take());
         Ok(())
@@ -275,10 +270,7 @@ impl Operations for Once {
 
 fn once() -> Result<Option<KThread>> {
     let slot = slot()?;
-    let device = init(miscdevice::Registration::new(
-        c"deadlocks",
-        Once(slot.clone()),
-    ))?;
+    let device = miscdevice::Registration::new(c"deadlocks", Once(slot.clone()))?;
     *slot.lock() = Some(device);
     Ok(None)
 }
@@ -390,7 +382,7 @@ fn read<T>(file: Result<T>) -> Result<Option<KThread>> {
 }
 
 fn debugfs_dir(file: impl PinInit<Endless>) -> Result<debugfs::Dir> {
-    let mut dir = debugfs::Dir::new(c"deadlocks")?;
+    let dir = debugfs::Dir::new(c"deadlocks")?;
     dir.file(c"endless", mode!(0o400), file)?;
     Ok(dir)
 }
@@ -417,7 +409,7 @@ impl kernel::Module for Deadlocks {
             b"late" => late,
             b"read-proc" => || {
                 let file = procfs::Entry::new(c"deadlocks", mode!(0o400), Endless::read());
-                read(init(file))
+                read(file)
             },
             b"read-debugfs" => || read(debugfs_dir(Endless::read())),
             b"read-chrdev" => || read(chrdev::Registration::new(c"deadlocks", Endless::read())),
@@ -428,17 +420,17 @@ impl kernel::Module for Deadlocks {
             },
             b"read-misc" => || {
                 let device = miscdevice::Registration::new(c"deadlocks", Endless::read());
-                read(init(device))
+                read(device)
             },
             b"open-proc" => || {
                 let file = procfs::Entry::new(c"deadlocks", mode!(0o400), Endless::open());
-                read(init(file))
+                read(file)
             },
             b"open-debugfs" => || read(debugfs_dir(Endless::open())),
             b"open-chrdev" => || read(chrdev::Registration::new(c"deadlocks", Endless::open())),
             b"open-misc" => || {
                 let device = miscdevice::Registration::new(c"deadlocks", Endless::open());
-                read(init(device))
+                read(device)
             },
             _ => || Err(EINVAL),
         });

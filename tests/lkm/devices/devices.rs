@@ -25,6 +25,7 @@ use lkm::{
             EPOLLRDHUP, //
         },
         mode,
+        DeviceNode,
         File,
         Offset,
         Opened,
@@ -159,12 +160,59 @@ impl PinnedDrop for Drum {
     }
 }
 
-fn drum(name: &'static CStr) -> impl PinInit<miscdevice::Registration<Drum>, Error> {
+fn drum(node: impl Into<DeviceNode>) -> Result<miscdevice::Registration<Drum>> {
     let drum = pin_init!(Drum {
         beats: Atomic::new(0),
         beaten <- new_wait_queue!(),
     });
-    miscdevice::Registration::new(name, drum)
+    miscdevice::Registration::new(node, drum)
+}
+
+/// A device that keeps what is written.
+#[pin_data]
+struct Store {
+    #[pin]
+    bytes: Mutex<KVec<u8>>,
+}
+
+#[vtable]
+impl Operations for Store {
+    type Private = ();
+
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        pr_info!("asked for {}\n", dst.len());
+        dst.write_slice_file(&self.bytes.lock(), pos)
+    }
+
+    /// Begins with a number, and passes over the next byte.
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
+        let len = src.len();
+        pr_info!("given {len} at {}\n", src.address());
+        let number: u16 = src
+            .read()
+            .inspect_err(|_| pr_info!("{} are left\n", src.len()))?;
+        pr_info!("the number is {number}\n");
+        src.skip(1)?;
+        *self.bytes.lock() = src.take(len)?;
+        Ok(len)
+    }
+}
+
+/// A device that says it has read and written what it has not.
+struct Liar;
+
+#[vtable]
+impl Operations for Liar {
+    type Private = ();
+
+    fn read(&self, _file: &Opened<Self>, _pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        dst.write(b"lie")?;
+        Ok(usize::MAX)
+    }
+
+    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, _src: &mut Reader) -> Result<usize> {
+        Ok(usize::MAX)
+    }
 }
 
 fn refused<T>(result: Result<T>, expected: Error) -> Result {
@@ -189,10 +237,29 @@ fn bad() -> Result {
     });
     refused(devices, ENODEV)?;
     refused(Chrdev::with_major(512, c"refused", Numbered(0)), EINVAL)?;
-    for name in [c"", c".", c"..", c"a/b"] {
-        refused(KBox::pin_init(drum(name), GFP_KERNEL), EINVAL)?;
+    for name in [c"", c".", c"..", c"a/b", c"a!b"] {
+        refused(drum(name), EINVAL)?;
+        refused(chrdev::Registration::new(name, Numbered(0)), EINVAL)?;
     }
-    Ok(())
+    for path in [c"", c"/a", c"a/", c"a//b", c"../a", c"a/./b", c"a!b"] {
+        let node = DeviceNode::new(c"refused").path(path);
+        refused(drum(node), EINVAL)?;
+        refused(chrdev::Registration::new(node, Numbered(0)), EINVAL)?;
+    }
+    // As long as it can be, but for the minor number.
+    let node = DeviceNode::new(c"refused").path(LONGEST);
+    let devices = Chrdev::with_minors(1, node, |n| Ok::<_, Error>(Numbered(n)));
+    refused(devices, EINVAL)?;
+    for minor in [255, 256, u32::MAX] {
+        refused(
+            miscdevice::Registration::with_minor(minor, c"refused", Liar),
+            EINVAL,
+        )?;
+    }
+    refused(
+        miscdevice::Registration::with_minor(LIARS_MINOR, c"refused", Liar),
+        EBUSY,
+    )
 }
 
 /// Names that others have. The kernel complains.
@@ -200,7 +267,7 @@ fn taken() -> Result {
     // A class of the kernel's own.
     let device = chrdev::Registration::new(c"mem", Numbered(9));
     refused(device, EEXIST)?;
-    refused(KBox::pin_init(drum(c"devices-drum"), GFP_KERNEL), EEXIST)
+    refused(drum(c"devices-drum"), EEXIST)
 }
 
 /// A device whose node would be `/dev/zero`, if there were none.
@@ -213,15 +280,19 @@ fn zero() -> Result {
 #[pin_data]
 struct Control {
     #[pin]
-    drum: Mutex<Option<Pin<KBox<miscdevice::Registration<Drum>>>>>,
+    drum: Mutex<Option<miscdevice::Registration<Drum>>>,
 }
 
 #[vtable]
 impl Operations for Control {
     type Private = ();
 
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        dst.write_slice_file(b"under control", pos)
+    }
+
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        let command = file::take(src, 100)?;
+        let command = src.take(100)?;
         match &command[..] {
             b"bad" => bad()?,
             b"taken" => taken()?,
@@ -236,27 +307,61 @@ impl Operations for Control {
     }
 }
 
-#[pin_data]
+/// A path that just can be.
+const LONGEST: &CStr = {
+    const BYTES: [u8; 256] = {
+        let mut bytes = [b'x'; 256];
+        bytes[255] = 0;
+        bytes
+    };
+    match CStr::from_bytes_with_nul(&BYTES) {
+        Ok(path) => path,
+        Err(_) => panic!(),
+    }
+};
+
+const LIARS_MINOR: u32 = 123;
+
 struct Devices {
-    #[pin]
     _control: procfs::Entry<Control>,
     _minors: chrdev::Registration<Numbered>,
+    _below: chrdev::Registration<Numbered>,
     _first: chrdev::Registration<Numbered>,
     _second: chrdev::Registration<Numbered>,
+    _store: miscdevice::Registration<Store>,
+    _liar: miscdevice::Registration<Liar>,
+    _long: miscdevice::Registration<Liar>,
 }
 
-impl kernel::InPlaceModule for Devices {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+impl kernel::Module for Devices {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
         let control = try_pin_init!(Control {
-            drum <- new_mutex!(Some(KBox::pin_init(drum(c"devices-drum"), GFP_KERNEL)?)),
+            drum <- new_mutex!(Some(drum(c"devices-drum")?)),
         });
-        try_pin_init!(Self {
-            _control <- procfs::Entry::new(c"devices-control", mode!(0o200), control),
+        let below = DeviceNode::new(c"devices-below")
+            .path(c"devices/below/number")
+            .mode(mode!(0o444));
+        let store = DeviceNode::new(c"devices-store")
+            .path(c"devices/store")
+            .mode(mode!(0o640));
+        let liar = DeviceNode::new(c"devices-liar").mode(mode!(0));
+        let long = DeviceNode::new(c"devices-long").path(LONGEST);
+        Ok(Self {
+            _control: procfs::Entry::new(c"devices-control", mode!(0o600), control)?,
             _minors: chrdev::Registration::with_minors(3, c"devices-minor", |minor| {
+                Ok::<_, Error>(Numbered(minor))
+            })?,
+            _below: chrdev::Registration::with_minors(2, below, |minor| {
                 Ok::<_, Error>(Numbered(minor))
             })?,
             _first: chrdev::Registration::with_major(100, c"devices-first", Numbered(7))?,
             _second: chrdev::Registration::with_major(100, c"devices-second", Numbered(8))?,
+            _store: miscdevice::Registration::new(
+                store,
+                pin_init!(Store { bytes <- new_mutex!(KVec::new()) }),
+            )?,
+            _liar: miscdevice::Registration::with_minor(LIARS_MINOR, liar, Liar)?,
+            _long: miscdevice::Registration::new(long, Liar)?,
         })
     }
 }

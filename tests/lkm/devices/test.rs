@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+use std::io::{IoSlice, IoSliceMut};
+
 use rustix::event::PollFlags;
 
 use crate::{polling::*, prelude::*};
@@ -11,6 +13,10 @@ pub const EXAMPLE: Example = Example {
         what_cannot_be_is_refused,
         names_that_are_taken_are_refused,
         a_node_that_is_there_stays,
+        nodes_are_where_they_were_put,
+        bytes_come_and_go_in_pieces,
+        bytes_come_and_go_through_pipes,
+        a_lie_is_cut_short,
         a_misc_device_has_private_data,
         a_misc_device_is_waited_for,
         a_misc_device_is_flushed_and_synced,
@@ -53,7 +59,7 @@ fn each_minor_number_has_its_own_data(vm: &mut Vm) -> Result {
     fs::remove_file(path)?;
     assert_eq!(error_of(opened), Some(Errno::NXIO));
     module.unload()?;
-    assert_eq!(vm.log().count("is gone")?, 6);
+    assert_eq!(vm.log().count("is gone")?, 8);
     Ok(())
 }
 
@@ -108,6 +114,126 @@ fn a_node_that_is_there_stays(vm: &mut Vm) -> Result {
     assert!(!line.ends_with(&format!(": {}", rustix::fs::major(before))));
     assert_eq!(node()?, before);
     assert!(!Path::new("/sys/class/zero").exists());
+    Ok(())
+}
+
+fn nodes_are_where_they_were_put(vm: &mut Vm) -> Result {
+    let module = vm.load("devices")?;
+    let longest = format!("/dev/{}", "x".repeat(255));
+    let nodes = [
+        ("/dev/devices-drum", 0o600),
+        ("/dev/devices-first", 0o600),
+        ("/dev/devices/below/number0", 0o444),
+        ("/dev/devices/below/number1", 0o444),
+        ("/dev/devices/store", 0o640),
+        ("/dev/devices-liar", 0o600),
+        (longest.as_str(), 0o600),
+    ];
+    for (path, mode) in nodes {
+        let node = fs::metadata(path).with_context(|| path.to_string())?;
+        assert!(node.file_type().is_char_device(), "{path}");
+        assert_eq!(node.mode() & 0o7777, mode, "{path}");
+    }
+    assert_eq!(fs::read_to_string("/dev/devices/below/number1")?, "1");
+    assert!(Path::new("/sys/class/devices-below/devices!below!number1").exists());
+    assert!(Path::new("/sys/class/misc/devices-store").exists());
+    let liar = fs::metadata("/dev/devices-liar")?.rdev();
+    let numbers = (rustix::fs::major(liar), rustix::fs::minor(liar));
+    assert_eq!(numbers, (10, 123));
+
+    module.unload()?;
+    for (path, _) in nodes {
+        assert!(!Path::new(path).exists(), "{path}");
+    }
+    assert!(!Path::new("/dev/devices").exists());
+    Ok(())
+}
+
+const STORE: &str = "/dev/devices/store";
+
+/// How an address is shown that is none.
+const NULL: &str = "at 0000000000000000";
+
+/// One `writev(2)` is one write, and one `readv(2)` one read.
+fn bytes_come_and_go_in_pieces(vm: &mut Vm) -> Result {
+    let _module = vm.load("devices")?;
+    let mut store = read_write(STORE)?;
+    let pieces = [&[0x34][..], &[], &[0x12], b"-one ", b"two"].map(IoSlice::new);
+    assert_eq!(store.write_vectored(&pieces)?, 10);
+    let given = vm.log().expect("given 10 at ")?;
+    assert!(!given.ends_with(NULL), "{given}");
+    vm.log().expect("the number is 4660")?;
+    let (mut one, mut two) = ([b'.'; 3], [b'.'; 5]);
+    let mut room = [&mut one[..], &mut [], &mut two].map(IoSliceMut::new);
+    assert_eq!(store.read_vectored(&mut room)?, 7);
+    vm.log().expect("asked for 8")?;
+    assert_eq!((&one, &two), (b"one", b" two."));
+    assert_eq!(store.read(&mut one)?, 0);
+
+    // There are fewer bytes than the module reads, or not all can be read. None is taken.
+    assert_eq!(error_of(store.write(b"a")), Some(Errno::FAULT));
+    vm.log().expect("devices: 1 are left")?;
+    assert_eq!(error_of(store.write(b"ab")), Some(Errno::FAULT));
+    assert_eq!(Edge::of(b"a").write(&store, 5), Err(Errno::FAULT));
+    vm.log().expect("devices: 5 are left")?;
+    assert_eq!(store.write(b"abc")?, 3);
+    store.seek(SeekFrom::Start(0))?;
+    assert_eq!(store.read(&mut one)?, 0);
+    Ok(())
+}
+
+/// With these, the bytes are in the kernel's memory.
+fn bytes_come_and_go_through_pipes(vm: &mut Vm) -> Result {
+    use rustix::{
+        fs::sendfile,
+        pipe::{SpliceFlags, pipe, splice},
+    };
+
+    let _module = vm.load("devices")?;
+    let (outlet, inlet) = pipe()?;
+    let (mut outlet, mut inlet) = (File::from(outlet), File::from(inlet));
+    let copy = "/tmp/devices-copy";
+    fs::create_dir_all("/tmp")?;
+
+    let store = read_write(STORE)?;
+    let flags = SpliceFlags::empty();
+    inlet.write_all(b"\x01\x00-a pipe")?;
+    assert_eq!(splice(&outlet, None, &store, None, 100, flags)?, 9);
+    let given = vm.log().expect("given 9 at ")?;
+    assert!(given.ends_with(NULL), "{given}");
+    assert_eq!(fs::read(STORE)?, b"a pipe");
+    assert_eq!(splice(&store, Some(&mut 2), &inlet, None, 100, flags)?, 4);
+    let mut bytes = [0; 16];
+    assert_eq!(outlet.read(&mut bytes)?, 4);
+    assert_eq!(&bytes[..4], b"pipe");
+
+    fs::write(copy, b"\x02\x00-a file")?;
+    assert_eq!(sendfile(&store, File::open(copy)?, None, 100)?, 9);
+    assert_eq!(fs::read(STORE)?, b"a file");
+    for (from, text) in [(STORE, "a file"), (CONTROL, "under control")] {
+        let from = File::open(from)?;
+        assert_eq!(sendfile(File::create(copy)?, from, None, 100)?, text.len());
+        assert_eq!(fs::read_to_string(copy)?, text);
+    }
+    fs::remove_file(copy)?;
+    Ok(())
+}
+
+/// Nobody gets bytes that were not written, such as those of a page that nobody cleared.
+fn a_lie_is_cut_short(vm: &mut Vm) -> Result {
+    use rustix::pipe::{SpliceFlags, pipe, splice};
+
+    let _module = vm.load("devices")?;
+    let mut liar = read_write("/dev/devices-liar")?;
+    let mut bytes = [b'.'; 8];
+    assert_eq!(liar.read(&mut bytes)?, 3);
+    assert_eq!(&bytes, b"lie.....");
+    assert_eq!(liar.write(b"12345")?, 5);
+    let (outlet, inlet) = pipe()?;
+    let spliced = splice(&liar, None, &inlet, None, 4096, SpliceFlags::empty())?;
+    assert_eq!(spliced, 3);
+    let mut outlet = File::from(outlet);
+    assert_eq!(outlet.read(&mut bytes)?, 3);
     Ok(())
 }
 

@@ -120,8 +120,8 @@ fn make_early(_: bool) -> Result {
 
 /// A directory with a file of each kind.
 fn directory() -> Result<debugfs::Dir> {
-    let mut dir = debugfs::Dir::new(NAME)?;
-    dir.u32(c"value", mode!(0o600), &VALUE)?;
+    let dir = debugfs::Dir::new(NAME)?;
+    dir.value(c"value", mode!(0o600), &VALUE)?;
     dir.blob(c"blob", mode!(0o444), b"blob")?;
     dir.file(c"file", mode!(0o600), Node(c"file"))?;
     Ok(dir)
@@ -141,8 +141,8 @@ fn bad_names() -> Result {
     for name in [c"", c".", c"..", c"a/b"] {
         refused(debugfs::Dir::new(name).map(|_| ()))?;
     }
-    let mut dir = debugfs::Dir::new(c"dropped-nodes-2")?;
-    refused(dir.u32(c"a/b", mode!(0o600), &VALUE))?;
+    let dir = debugfs::Dir::new(c"dropped-nodes-2")?;
+    refused(dir.value(c"a/b", mode!(0o600), &VALUE))?;
     refused(dir.blob(c"", mode!(0o400), b""))?;
     refused(dir.file(c"..", mode!(0o600), Node(c"refused")))
 }
@@ -160,7 +160,7 @@ impl Operations for Control {
     type Private = ();
 
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        let command = file::take(src, 100)?;
+        let command = src.take(100)?;
         match &command[..] {
             b"drop device" => {
                 let device = self.device.lock().take();

@@ -135,7 +135,7 @@ impl kernel::InPlaceModule for Errnos {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _debugfs: {
-                let mut dir = debugfs::Dir::new(c"errnos")?;
+                let dir = debugfs::Dir::new(c"errnos")?;
                 dir.file(c"ops", mode!(0o600), Ops)?;
                 dir
             },

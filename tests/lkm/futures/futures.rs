@@ -7,8 +7,7 @@ use core::{
     net::{
         Ipv4Addr,
         SocketAddr, //
-    },
-    time::Duration, //
+    }, //
 };
 use kernel::{
     prelude::*,
@@ -19,6 +18,7 @@ use kernel::{
         },
         Arc, //
     },
+    time::Delta, //
 };
 use lkm::{
     kasync::{
@@ -44,10 +44,10 @@ module! {
     license: "GPL",
 }
 
-const SOON: Duration = Duration::from_millis(10);
+const SOON: Delta = Delta::from_millis(10);
 /// The `kernel` crate has no name for it.
 const ECONNREFUSED: i32 = 111;
-const NEVER: Duration = Duration::from_secs(100_000);
+const NEVER: Delta = Delta::from_secs(100_000);
 const ANY_PORT: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Fails where a test does not hold.
@@ -72,11 +72,11 @@ async fn both_of_two() -> Result {
 
 async fn in_time() -> Result {
     check(timeout(SOON, pending::<()>()).await == Err(ETIMEDOUT))?;
-    check(timeout(Duration::ZERO, pending::<()>()).await == Err(ETIMEDOUT))?;
+    check(timeout(Delta::ZERO, pending::<()>()).await == Err(ETIMEDOUT))?;
     // What is ready is ready.
-    check(timeout(Duration::ZERO, async { 7 }).await == Ok(7))?;
+    check(timeout(Delta::ZERO, async { 7 }).await == Ok(7))?;
     check(timeout(NEVER, async { 7 }).await == Ok(7))?;
-    check(timeout(Duration::MAX, sleep(SOON)).await == Ok(()))
+    check(timeout(Delta::from_secs(i64::MAX), sleep(SOON)).await == Ok(()))
 }
 
 /// All tasks here have one worker.
@@ -101,7 +101,7 @@ type Counts = Arc<(Atomic<u32>, Atomic<u32>)>;
 async fn use_permit(semaphore: Semaphore, counts: Counts) -> Result {
     let _permit = semaphore.acquire().await?;
     check(counts.0.fetch_add(1, Relaxed) < 2)?;
-    sleep(Duration::from_millis(1)).await;
+    sleep(Delta::from_millis(1)).await;
     counts.0.fetch_sub(1, Relaxed);
     counts.1.fetch_add(1, Relaxed);
     Ok(())
@@ -223,17 +223,14 @@ async fn messages() -> Result {
 
 /// The least and the most that can be given.
 async fn numbers() -> Result {
-    sleep(Duration::ZERO).await;
-    let most = Duration::from_nanos(i64::MAX as u64);
-    let nanosecond = Duration::from_nanos(1);
-    for duration in [
-        most - nanosecond,
-        most,
-        most + nanosecond,
-        Duration::MAX - nanosecond,
-        Duration::MAX,
-    ] {
-        check(timeout(SOON, sleep(duration)).await.is_err())?;
+    for none in [0, -1, i64::MIN + 1, i64::MIN] {
+        sleep(Delta::from_nanos(none)).await;
+        let late = timeout(Delta::from_nanos(none), pending::<()>()).await;
+        check(late == Err(ETIMEDOUT))?;
+    }
+    for most in [i64::MAX - 1, i64::MAX] {
+        let most = Delta::from_nanos(most);
+        check(timeout(SOON, sleep(most)).await.is_err())?;
     }
     for permits in [1, usize::MAX - 1, usize::MAX] {
         let semaphore = Semaphore::new(permits)?;

@@ -30,6 +30,8 @@ pub(crate) const CPUS: u32 = command(11);
 pub(crate) const JOIN_GROUP: u32 = command(12);
 /// Drops the group, and makes another one.
 pub(crate) const DROP_GROUP: u32 = command(13);
+/// Drops the thread.
+pub(crate) const DROP: u32 = command(14);
 
 // What a thread does.
 /// Returns at once.
@@ -50,6 +52,12 @@ pub(crate) const SLEEP_LONG: usize = 6;
 pub(crate) const STOP_TOGETHER: usize = 7;
 /// Waits in a queue for half a second, parks when it is asked to, and begins again.
 pub(crate) const WAIT_IN_QUEUE: usize = 8;
+
+/// With one of these: it returns the memory that its closure owns.
+pub(crate) const KEEP: usize = 0x100;
+
+/// How much that is. Stopping and joining such a thread returns it.
+pub(crate) const SIZE: usize = 1000;
 
 /// How many threads there are of those that stop together.
 pub(crate) const TOGETHER: u32 = 20;

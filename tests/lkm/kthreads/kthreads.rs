@@ -16,7 +16,6 @@ use kernel::{
     },
     time::{
         delay::fsleep,
-        msecs_to_jiffies,
         Delta, //
     },
 };
@@ -55,16 +54,16 @@ module! {
 
 /// Memory of a closure's, which is counted.
 struct Owned {
-    _memory: KVec<u8>,
+    memory: KVec<u8>,
     count: Arc<Atomic<u32>>,
 }
 
 impl Owned {
     fn new(count: &Arc<Atomic<u32>>) -> Result<Self> {
-        let memory = KVec::from_elem(0, 1000, GFP_KERNEL)?;
+        let memory = KVec::from_elem(0, SIZE, GFP_KERNEL)?;
         count.fetch_add(1, Relaxed);
         Ok(Self {
-            _memory: memory,
+            memory,
             count: count.clone(),
         })
     }
@@ -74,6 +73,14 @@ impl Drop for Owned {
     fn drop(&mut self) {
         self.count.fetch_add(u32::MAX, Relaxed);
     }
+}
+
+/// What a thread returns.
+type Output = Option<Owned>;
+
+/// How much memory that is.
+fn size(output: Output) -> u32 {
+    output.map_or(0, |owned| owned.memory.len() as u32)
 }
 
 #[pin_data]
@@ -98,7 +105,7 @@ impl Shared {
                 while !this.should_stop() {
                     this.park_if_asked();
                     self.runs.fetch_add(1, Relaxed);
-                    this.sleep(1);
+                    this.sleep(Delta::from_millis(1));
                 }
             }
             WAIT => {
@@ -113,7 +120,7 @@ impl Shared {
                 self.runs.fetch_add(1, Relaxed);
             }
             SLEEP_LONG => {
-                this.sleep(msecs_to_jiffies(3_600_000));
+                this.sleep(Delta::from_millis(3_600_000));
                 if !this.should_stop() {
                     return Err(ETIMEDOUT);
                 }
@@ -136,7 +143,7 @@ impl Shared {
                         self.runs.fetch_add(1, Relaxed);
                         None::<()>
                     };
-                    let timeout = msecs_to_jiffies(500);
+                    let timeout = Delta::from_millis(500);
                     let _ = self.queue.wait_interruptible_timeout(timeout, in_vain);
                     this.park_if_asked();
                 }
@@ -150,7 +157,7 @@ impl Shared {
 #[pin_data]
 struct Control {
     #[pin]
-    thread: Mutex<Option<KThread>>,
+    thread: Mutex<Option<KThread<Output>>>,
     #[pin]
     group: Mutex<Group>,
     shared: Arc<Shared>,
@@ -158,16 +165,16 @@ struct Control {
 }
 
 impl Control {
-    fn closure(&self, what: usize) -> Result<impl FnOnce(&ThisThread) -> Result + Send> {
+    fn closure(&self, what: usize) -> Result<impl FnOnce(&ThisThread) -> Result<Output> + Send> {
         let shared = self.shared.clone();
         let owned = Owned::new(&self.owned)?;
-        Ok(move |this: &ThisThread| {
-            let _owned = owned;
-            shared.run(this, what)
+        Ok(move |this: &ThisThread| -> Result<Output> {
+            shared.run(this, what & !KEEP)?;
+            Ok((what & KEEP != 0).then_some(owned))
         })
     }
 
-    fn spawn(&self, cpu: Option<CpuId>, what: usize) -> Result<KThread> {
+    fn spawn(&self, cpu: Option<CpuId>, what: usize) -> Result<KThread<Output>> {
         let closure = self.closure(what)?;
         match cpu {
             None => KThread::spawn(c"lkm_thread", closure),
@@ -175,12 +182,12 @@ impl Control {
         }
     }
 
-    fn put(&self, thread: KThread) {
+    fn put(&self, thread: KThread<Output>) {
         let last = self.thread.lock().replace(thread);
         drop(last);
     }
 
-    fn take(&self) -> Result<KThread> {
+    fn take(&self) -> Result<KThread<Output>> {
         self.thread.lock().take().ok_or(ENOENT)
     }
 }
@@ -197,8 +204,9 @@ impl Operations for Control {
                 let cpu = CpuId::from_u32((arg >> 32) as u32).ok_or(EDOM)?;
                 self.put(self.spawn(Some(cpu), arg as u32 as usize)?);
             }
-            STOP => self.take()?.stop()?,
-            JOIN => self.take()?.join()?,
+            STOP => return self.take()?.stop().map(size),
+            JOIN => return self.take()?.join().map(size),
+            DROP => drop(self.take()?),
             PARK => self.thread.lock().as_ref().ok_or(ENOENT)?.park()?,
             UNPARK => self.thread.lock().as_ref().ok_or(ENOENT)?.unpark()?,
             IS_FINISHED => {
@@ -208,10 +216,14 @@ impl Operations for Control {
             RUNS => return Ok(self.shared.runs.load(Relaxed)),
             OWNED => return Ok(self.owned.load(Relaxed)),
             COMPLETE => self.shared.event.complete(),
-            STOP_AT_ONCE => self.spawn(Some(CpuId::current()), arg)?.stop()?,
+            STOP_AT_ONCE => {
+                let thread = self.spawn(Some(CpuId::current()), arg)?;
+                return thread.stop().map(size);
+            }
             CPUS => return Ok(online_cpus().count() as u32),
             JOIN_GROUP => {
                 let closure = self.closure(arg)?;
+                let closure = move |this: &ThisThread| closure(this).map(drop);
                 self.group.lock().spawn(c"lkm_thread", closure)?;
             }
             DROP_GROUP => {

@@ -18,6 +18,8 @@ pub const EXAMPLE: Example = Example {
         cpus_that_are_not_there,
         a_thread_returns_by_itself,
         a_thread_is_stopped,
+        a_thread_returns_a_value,
+        a_value_that_nobody_takes_is_dropped,
         a_stop_that_wins,
         what_a_closure_owns_is_freed,
         joining_waits_for_the_end,
@@ -130,6 +132,54 @@ fn a_thread_is_stopped(vm: &mut Vm) -> Result {
     Ok(())
 }
 
+fn a_thread_returns_a_value(vm: &mut Vm) -> Result {
+    let (_module, threads) = load(vm)?;
+    for end in [STOP, JOIN] {
+        threads.call(SPAWN, RETURN | KEEP)?;
+        eventually("the thread", || threads.get(IS_FINISHED) == 1)?;
+        assert_eq!(threads.get(OWNED), 1);
+        assert_eq!(threads.call(end, 0), Ok(SIZE));
+        assert_eq!(threads.get(OWNED), 0);
+
+        threads.call(SPAWN, FAIL | KEEP)?;
+        eventually("the thread", || threads.get(IS_FINISHED) == 1)?;
+        assert_eq!(threads.get(OWNED), 0);
+        assert_eq!(threads.call(end, 0), Err(Errno::NOSPC));
+    }
+    // Values that are not there yet.
+    threads.call(SPAWN, TAKE_TIME | KEEP)?;
+    assert_eq!(threads.call(JOIN, 0), Ok(SIZE));
+    let before = threads.get(RUNS);
+    threads.call(SPAWN, SLEEP | KEEP)?;
+    eventually("the thread", || threads.get(RUNS) > before)?;
+    assert_eq!(threads.call(STOP, 0), Ok(SIZE));
+    assert_eq!(threads.get(OWNED), 0);
+    Ok(())
+}
+
+fn a_value_that_nobody_takes_is_dropped(vm: &mut Vm) -> Result {
+    let (module, threads) = load(vm)?;
+    vm.rounds(|_| {
+        threads.call(SPAWN, RETURN | KEEP)?;
+        eventually("the thread", || threads.get(IS_FINISHED) == 1)?;
+        assert_eq!(threads.get(OWNED), 1);
+        threads.call(DROP, 0)?;
+        assert_eq!(threads.get(OWNED), 0);
+
+        let before = threads.get(RUNS);
+        threads.call(SPAWN, SLEEP | KEEP)?;
+        eventually("the thread", || threads.get(RUNS) > before)?;
+        threads.call(DROP, 0)?;
+        assert_eq!(threads.get(OWNED), 0);
+        Ok(())
+    })?;
+    // The debug kernel finds what unloading would leave.
+    threads.call(SPAWN, RETURN | KEEP)?;
+    eventually("the thread", || threads.get(IS_FINISHED) == 1)?;
+    drop(threads);
+    module.unload()
+}
+
 /// Then the thread does not run at all, and what its closure owns is freed all
 /// the same.
 fn a_stop_that_wins(vm: &mut Vm) -> Result {
@@ -142,14 +192,14 @@ fn a_stop_that_wins(vm: &mut Vm) -> Result {
     let mut won = 0;
     for _ in 0..200 {
         let before = threads.get(RUNS);
-        let answer = threads.call(STOP_AT_ONCE, SLEEP);
+        let answer = threads.call(STOP_AT_ONCE, SLEEP | KEEP);
         let ran = threads.get(RUNS) - before;
         match answer {
             Err(Errno::INTR) => {
                 won += 1;
                 assert_eq!(ran, 0);
             }
-            answer => assert_eq!((answer, ran), (Ok(0), 1)),
+            answer => assert_eq!((answer, ran), (Ok(SIZE), 1)),
         }
         assert_eq!(threads.get(OWNED), 0);
     }

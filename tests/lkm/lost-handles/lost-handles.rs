@@ -15,7 +15,10 @@ use kernel::{
         Mutex,
         SetOnce, //
     },
-    time::msecs_to_jiffies, //
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
 };
 use lkm::{
     chrdev, debugfs,
@@ -135,7 +138,7 @@ fn lose<T: Send + Sync + 'static>(handle: T) -> Result {
 fn until_stop(this: &ThisThread) {
     while !this.should_stop() {
         runs();
-        this.sleep(msecs_to_jiffies(1));
+        this.sleep(Delta::from_millis(1));
     }
 }
 
@@ -159,9 +162,40 @@ fn thread_with_itself() -> Result {
     Ok(())
 }
 
-/// A thread that drops its own handle as soon as it has it, and says when it ends.
+/// A thread that has returned what says when it is dropped.
+fn thread_with_a_value() -> Result<KThread<Dropped>> {
+    let thread = KThread::spawn(c"lost-handles", |_| Ok(Dropped(VALUE)))?;
+    while !thread.is_finished() {
+        fsleep(Delta::from_millis(1));
+    }
+    Ok(thread)
+}
+
+const VALUE: &str = "the value is dropped";
+
+/// What owns the handle of a thread that returns one.
+struct Owning {
+    _handle: Arc<Mutex<Option<KThread<Owning>>>>,
+}
+
+/// A thread that returns what owns its own handle.
+fn thread_that_returns_itself() -> Result {
+    let handle = Arc::pin_init(new_mutex!(None::<KThread<Owning>>), GFP_KERNEL)?;
+    let owning = Owning {
+        _handle: handle.clone(),
+    };
+    let thread = KThread::spawn(c"lost-handles", move |_| Ok(owning))?;
+    while !thread.is_finished() {
+        fsleep(Delta::from_millis(1));
+    }
+    *handle.lock() = Some(thread);
+    Ok(())
+}
+
+/// A thread that drops its own handle as soon as it has it, and says when it ends. What it
+/// returns says when it is dropped.
 fn thread_that_drops_itself() -> Result {
-    let handle = Arc::pin_init(new_mutex!(None::<KThread>), GFP_KERNEL)?;
+    let handle = Arc::pin_init(new_mutex!(None::<KThread<Dropped>>), GFP_KERNEL)?;
     let owned = handle.clone();
     let thread = KThread::spawn(c"lost-handles", move |this| {
         while !this.should_stop() {
@@ -170,10 +204,10 @@ fn thread_that_drops_itself() -> Result {
                 say("park", handle.park());
             }
             drop(handle);
-            this.sleep(msecs_to_jiffies(1));
+            this.sleep(Delta::from_millis(1));
         }
         pr_info!("asked to stop\n");
-        Ok(())
+        Ok(Dropped(VALUE))
     })?;
     *handle.lock() = Some(thread);
     Ok(())
@@ -189,7 +223,7 @@ fn thread_that_ends_itself(end: fn(KThread) -> Result) -> Result {
             if let Some(handle) = handle {
                 say("end", end(handle));
             }
-            this.sleep(msecs_to_jiffies(1));
+            this.sleep(Delta::from_millis(1));
         }
         Ok(())
     })?;
@@ -237,7 +271,7 @@ fn group_that_drops_itself() -> Result {
                 drop(group);
                 pr_info!("dropped the group\n");
             }
-            this.sleep(msecs_to_jiffies(1));
+            this.sleep(Delta::from_millis(1));
         }
         pr_info!("asked to stop\n");
         Ok(())
@@ -252,12 +286,12 @@ struct Again(u32);
 impl WorkItem for Again {
     fn run(work: &Work<Self>) {
         runs();
-        work.enqueue_delayed(msecs_to_jiffies(work.0));
+        work.enqueue_delayed(Delta::from_millis(work.0.into()));
     }
 }
 
 fn work(queue: impl Into<Queue>, delay: u32) -> Result<Work<Again>> {
-    let work = init(new_work!(queue, Again(delay)))?;
+    let work = new_work!(queue, Again(delay))?;
     work.enqueue();
     Ok(work)
 }
@@ -265,11 +299,6 @@ fn work(queue: impl Into<Queue>, delay: u32) -> Result<Work<Again>> {
 /// An item with a queue of its own.
 fn owned_work(flags: Flags) -> Result<Work<Again>> {
     work(OwnedQueue::new(c"lost-handles", flags, 0)?, 0)
-}
-
-/// A value that is initialised in place elsewhere.
-fn init<T>(init: impl Init<T, Error>) -> Result<T> {
-    Ok(KBox::into_inner(KBox::init(init, GFP_KERNEL)?))
 }
 
 /// An item that owns its own handle, which it drops when it runs.
@@ -292,7 +321,7 @@ impl WorkItem for Owner {
 /// An item that drops itself when it runs.
 fn work_that_drops_itself(queue: impl Into<Queue>, run: bool) -> Result {
     let owner = pin_init!(Owner { itself <- new_mutex!(None) });
-    let work = Arc::init(new_work!(queue, owner), GFP_KERNEL)?;
+    let work = Arc::new(new_work!(queue, owner)?, GFP_KERNEL)?;
     *work.itself.lock() = Some(work.clone());
     if run {
         work.enqueue();
@@ -360,29 +389,29 @@ fn tasklet(drops: bool) -> Result<Arc<Tasklet<Restless>>> {
         itself <- new_irq_spinlock!(None),
         drops,
     });
-    let tasklet = Arc::init(Tasklet::new(restless), GFP_KERNEL)?;
+    let tasklet = Arc::new(Tasklet::new(restless)?, GFP_KERNEL)?;
     *tasklet.itself.lock() = Some(tasklet.clone());
     tasklet.schedule();
     Ok(tasklet)
 }
 
 /// Says when it is dropped.
-struct Dropped;
+struct Dropped(&'static str);
 
 impl Drop for Dropped {
     fn drop(&mut self) {
-        pr_info!("a task is over\n");
+        pr_info!("{}\n", self.0);
     }
 }
 
 /// Runs again and again.
 fn restless() -> impl Future<Output = ()> + Send {
-    let dropped = Dropped;
+    let dropped = Dropped("a task is over");
     async move {
         let _dropped = dropped;
         loop {
             runs();
-            kasync::sleep(core::time::Duration::from_micros(100)).await;
+            kasync::sleep(Delta::from_micros(100)).await;
         }
     }
 }
@@ -445,7 +474,7 @@ impl Operations for Text {
 const TEXT: Text = Text(b"here\n");
 
 fn proc_file() -> Result<procfs::Entry<Text>> {
-    init(procfs::Entry::new(c"lost-handles", mode!(0o444), TEXT))
+    procfs::Entry::new(c"lost-handles", mode!(0o444), TEXT)
 }
 
 /// A directory with a file and a directory in it, in the order in which they are
@@ -453,7 +482,7 @@ fn proc_file() -> Result<procfs::Entry<Text>> {
 fn proc_dir() -> Result<impl Send + Sync> {
     let dir = procfs::Dir::new(c"lost-handles")?;
     let subdir = dir.subdir(c"more")?;
-    let file = init(subdir.file(c"text", mode!(0o444), TEXT))?;
+    let file = subdir.file(c"text", mode!(0o444), TEXT)?;
     Ok((dir, subdir, file))
 }
 
@@ -466,17 +495,31 @@ static ATTRIBUTES: [sysfs::Attribute<()>; 1] = [sysfs::Attribute::read_only(
     },
 )];
 
-fn sysfs_dir() -> Result<sysfs::Dir<()>> {
-    init(sysfs::Dir::new(c"lost-handles", &ATTRIBUTES, ()))
+static BINARY: sysfs::BinAttribute<()> =
+    sysfs::BinAttribute::read_only(c"binary", mode!(0o444), 0, |(), _, _| {
+        runs();
+        Ok(0)
+    });
+
+/// A directory, one in it with a binary file, and one of the module, in the order in which
+/// they are lost.
+fn sysfs_dir() -> Result<impl Send + Sync> {
+    let dir = sysfs::Dir::new(c"lost-handles", &ATTRIBUTES, ())?;
+    let subdir = dir.subdir(c"more", &ATTRIBUTES, ())?;
+    let file = subdir.bin_file(&BINARY)?;
+    let own = sysfs::Dir::in_module(c"lost", &ATTRIBUTES, ())?;
+    Ok((dir, subdir, file, own))
 }
 
 static NUMBER: Atomic<u32> = Atomic::new(0);
 
-fn debugfs_dir() -> Result<debugfs::Dir> {
-    let mut dir = debugfs::Dir::new(c"lost-handles")?;
-    dir.u32(c"number", mode!(0o444), &NUMBER)?;
-    dir.file(c"text", mode!(0o444), TEXT)?;
-    Ok(dir)
+/// A directory and one in it, in the order in which they are lost.
+fn debugfs_dir() -> Result<impl Send + Sync> {
+    let dir = debugfs::Dir::new(c"lost-handles")?;
+    dir.value(c"number", mode!(0o444), &NUMBER)?;
+    let subdir = dir.subdir(c"more")?;
+    subdir.file(c"text", mode!(0o444), TEXT)?;
+    Ok((dir, subdir))
 }
 
 fn chrdevs() -> Result<chrdev::Registration<Text>> {
@@ -484,7 +527,7 @@ fn chrdevs() -> Result<chrdev::Registration<Text>> {
 }
 
 fn misc() -> Result<miscdevice::Registration<Text>> {
-    init(miscdevice::Registration::new(c"lost-handles", TEXT))
+    miscdevice::Registration::new(c"lost-handles", TEXT)
 }
 
 struct LostHandles;
@@ -510,6 +553,8 @@ impl kernel::Module for LostHandles {
                 parked.park()?;
                 lose(KThread::spawn(c"lost-handles", move |_| parked.join())?)
             }
+            b"value" => lose(thread_with_a_value()?),
+            b"returns itself" => thread_that_returns_itself(),
             b"group" => lose(group()?),
             b"group drops itself" => group_that_drops_itself(),
             b"itself" => thread_with_itself(),

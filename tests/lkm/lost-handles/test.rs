@@ -6,6 +6,7 @@ pub const EXAMPLE: Example = Example {
     tests: tests![
         lost_threads_are_stopped,
         lost_threads_that_wait_for_others_are_stopped,
+        what_a_lost_thread_returned_is_not_dropped,
         a_lost_group_is_stopped,
         a_thread_may_drop_its_group,
         lost_threads_are_stopped_when_init_fails,
@@ -89,6 +90,20 @@ fn lost_threads_that_wait_for_others_are_stopped(vm: &mut Vm) -> Result {
     Ok(())
 }
 
+/// Also if it owns the handle. If the handle is dropped, the value is dropped once.
+fn what_a_lost_thread_returned_is_not_dropped(vm: &mut Vm) -> Result {
+    for (way, drops) in WAYS.map(|way| (way, 0)).into_iter().chain([("dropped", 1)]) {
+        load(vm, "value", way)?.unload()?;
+        let log = vm.log();
+        assert_eq!(log.count("the value is dropped")?, drops, "{way}");
+        assert_eq!(log.count("not dropped: 1 threads")?, 1 - drops, "{way}");
+    }
+    load(vm, "returns itself", "")?.unload()?;
+    vm.log().expect("lost_handles: not dropped: 1 threads; ")?;
+    vm.forgive_leaks();
+    Ok(())
+}
+
 /// The last thread to end in a group is joined by the next.
 fn a_lost_group_is_stopped(vm: &mut Vm) -> Result {
     are_stopped(vm, "group", "4 threads")
@@ -122,13 +137,14 @@ fn a_thread_that_owns_itself_is_stopped(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// It goes on, is asked to stop, and leaves nothing.
+/// It goes on, is asked to stop, and leaves nothing. What it returns is dropped.
 fn a_thread_may_drop_itself(vm: &mut Vm) -> Result {
     vm.rounds(|vm| {
         let module = load(vm, "drops itself", "")?;
         vm.log().expect("lost-handles: park: errno 35")?; // EDEADLK
         vm.log().expect("lost-handles: asked to stop")?;
         module.unload()?;
+        assert_eq!(vm.log().count("the value is dropped")?, 1);
         assert_eq!(vm.log().count("not dropped")?, 0);
         Ok(())
     })
@@ -279,7 +295,7 @@ fn a_task_may_drop_an_executor(vm: &mut Vm) -> Result {
 }
 
 /// A kind, how it is called, and a file that there is of it.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 7] = [
     ("proc file", "1 files in /proc", "/proc/lost-handles"),
     (
         "proc dir",
@@ -288,13 +304,18 @@ const FILES: [(&str, &str, &str); 6] = [
     ),
     (
         "sysfs dir",
-        "1 directories in sysfs",
-        "/sys/kernel/lost-handles/text",
+        "3 directories in sysfs",
+        "/sys/kernel/lost-handles/more/text",
+    ),
+    (
+        "sysfs dir",
+        "1 binary files in sysfs",
+        "/sys/module/lost_handles/lost/text",
     ),
     (
         "debugfs dir",
-        "1 directories in debugfs",
-        "/sys/kernel/debug/lost-handles/text",
+        "2 directories in debugfs",
+        "/sys/kernel/debug/lost-handles/more/text",
     ),
     ("chrdev", "1 character devices", "/dev/lost-handles1"),
     ("misc", "1 miscellaneous devices", "/dev/lost-handles"),

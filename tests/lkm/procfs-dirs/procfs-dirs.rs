@@ -10,7 +10,6 @@ use kernel::{
 };
 use lkm::{
     file::{
-        self,
         mode,
         Offset,
         Opened,
@@ -55,7 +54,7 @@ impl Drop for Text {
 /// with a file `two`.
 struct Tree {
     dirs: Option<(Dir, Dir)>,
-    files: KVec<Pin<KBox<Entry<Text>>>>,
+    files: KVec<Entry<Text>>,
 }
 
 impl Tree {
@@ -65,9 +64,9 @@ impl Tree {
         let attributes = Attributes::from(mode!(0o640)).size(1 << 20).owner(1, 2);
         let mut files = KVec::new();
         let entries = [
-            KBox::pin_init(top.file(c"one", attributes, Text(b"one")), GFP_KERNEL)?,
-            KBox::pin_init(top.file(c"42", mode!(0o400), Text(b"42")), GFP_KERNEL)?,
-            KBox::pin_init(sub.file(c"two", mode!(0), Text(b"two")), GFP_KERNEL)?,
+            top.file(c"one", attributes, Text(b"one"))?,
+            top.file(c"42", mode!(0o400), Text(b"42"))?,
+            sub.file(c"two", mode!(0), Text(b"two"))?,
         ];
         for entry in entries {
             files.push(entry, GFP_KERNEL)?;
@@ -87,9 +86,7 @@ fn refused<T>(result: Result<T>) -> Result {
 }
 
 fn bad(top: &Dir) -> Result {
-    let entry = |name, attributes: Attributes| {
-        KBox::pin_init(top.file(name, attributes, Text(b"refused")), GFP_KERNEL)
-    };
+    let entry = |name, attributes: Attributes| top.file(name, attributes, Text(b"refused"));
     for name in [c"", c".", c"..", c"a/b"] {
         refused(Dir::new(name))?;
         refused(top.subdir(name))?;
@@ -118,7 +115,7 @@ impl Operations for Control {
     type Private = ();
 
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        let command = file::take(src, 100)?;
+        let command = src.take(100)?;
         let mut tree = self.tree.lock();
         match &command[..] {
             b"drop dirs" => drop(tree.dirs.take()),

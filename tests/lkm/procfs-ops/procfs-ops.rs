@@ -117,7 +117,7 @@ impl Operations for All {
     type Private = ();
 
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        Ok(file::take(src, usize::MAX)?.len())
+        Ok(src.take(usize::MAX)?.len())
     }
 
     fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
@@ -138,7 +138,7 @@ struct ProcfsOps {
 impl kernel::InPlaceModule for ProcfsOps {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         for name in [c"", c".", c"..", c"a/b", c"12"] {
-            let entry = KBox::pin_init(procfs::Entry::new(name, mode!(0o444), Slow), GFP_KERNEL);
+            let entry = procfs::Entry::new(name, mode!(0o444), Slow);
             if entry.map(drop) != Err(EINVAL) {
                 pr_err!("{name:?} is taken for a name\n");
             }

@@ -11,7 +11,7 @@ const fn command(number: u32) -> u32 {
 pub(crate) const DOWN: u32 = command(0);
 pub(crate) const DOWN_INTERRUPTIBLE: u32 = command(1);
 pub(crate) const DOWN_KILLABLE: u32 = command(2);
-/// For no longer than the argument's number of jiffies.
+/// For no longer than the argument's number of milliseconds.
 pub(crate) const DOWN_TIMEOUT: u32 = command(3);
 pub(crate) const TRY_DOWN: u32 = command(4);
 pub(crate) const UP: u32 = command(5);

@@ -10,8 +10,7 @@ use kernel::{
     },
     time::{
         delay::fsleep,
-        Delta,
-        Jiffies, //
+        Delta, //
     },
 };
 use lkm::{
@@ -65,7 +64,10 @@ impl Operations for Place {
             DOWN => semaphore.down().forget(),
             DOWN_INTERRUPTIBLE => semaphore.down_interruptible()?.forget(),
             DOWN_KILLABLE => semaphore.down_killable()?.forget(),
-            DOWN_TIMEOUT => semaphore.down_timeout(arg.number() as Jiffies)?.forget(),
+            DOWN_TIMEOUT => {
+                let timeout = Delta::from_millis(arg.number() as i64);
+                semaphore.down_timeout(timeout)?.forget();
+            }
             TRY_DOWN => semaphore.try_down().ok_or(EAGAIN)?.forget(),
             UP => semaphore.up(),
             ENTER => {

@@ -27,8 +27,8 @@ pub const EXAMPLE: Example = Example {
 
 const WAITS: [u32; 4] = [DOWN, DOWN_INTERRUPTIBLE, DOWN_KILLABLE, DOWN_TIMEOUT];
 
-/// More jiffies than any kernel counts: without end.
-const ENDLESS: usize = usize::MAX;
+/// More milliseconds than any kernel counts: without end.
+const ENDLESS: usize = isize::MAX as usize;
 
 fn load(vm: &mut Vm, permits: u32) -> Result<(Module, Control)> {
     let module = vm.load_with("semaphores", &format!("permits={permits}"))?;
@@ -100,8 +100,8 @@ fn who_came_first_is_served_first(vm: &mut Vm) -> Result {
 
 fn waits_time_out(vm: &mut Vm) -> Result {
     let (_module, file) = load(vm, 0)?;
-    for jiffies in [0, 1, 20] {
-        assert_eq!(file.call(DOWN_TIMEOUT, jiffies), Err(Errno::TIMEDOUT));
+    for milliseconds in [0, 1, 20, (-1isize) as usize, isize::MIN as usize] {
+        assert_eq!(file.call(DOWN_TIMEOUT, milliseconds), Err(Errno::TIMEDOUT));
     }
     // It did not stay in the queue of those who wait.
     file.call(UP, 0)?;

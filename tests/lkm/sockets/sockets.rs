@@ -3,14 +3,11 @@
 //! Test only: `lkm::net`. A file in /proc is a connection: what is written to it
 //! is sent, what is received is read from it.
 
-use core::{
-    net::{
-        IpAddr,
-        Ipv4Addr,
-        Ipv6Addr,
-        SocketAddr, //
-    },
-    time::Duration, //
+use core::net::{
+    IpAddr,
+    Ipv4Addr,
+    Ipv6Addr,
+    SocketAddr, //
 };
 use kernel::{
     new_mutex,
@@ -30,7 +27,6 @@ use kernel::{
 };
 use lkm::{
     file::{
-        self,
         mode,
         Argument,
         File,
@@ -152,7 +148,7 @@ impl Operations for Machine {
     }
 
     fn write(&self, file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        let data = file::take(src, 1 << 17)?;
+        let data = src.take(1 << 17)?;
         file.private().stream()?.write_all(&data)?;
         Ok(data.len())
     }
@@ -162,7 +158,7 @@ impl Operations for Machine {
         let number = arg.number();
         let at = |ip: IpAddr| ends.listen((ip, number as u16).into());
         let to = (Ipv4Addr::LOCALHOST, number as u16).into();
-        let milliseconds = Duration::from_millis(number as u64);
+        let milliseconds = Delta::from_millis(number as i64);
         match cmd {
             LISTEN => return at(Ipv4Addr::LOCALHOST.into()),
             LISTEN_V6 => return at(Ipv6Addr::LOCALHOST.into()),
@@ -210,7 +206,7 @@ impl Operations for Machine {
             SHUTDOWN_LISTENER => ends.listener()?.shutdown()?,
             CONNECT => ends.connect(TcpStream::connect(to))?,
             CONNECT_SOON => {
-                let soon = Duration::from_millis(50);
+                let soon = Delta::from_millis(50);
                 ends.connect(TcpStream::connect_timeout(to, soon))?;
             }
             SET_TIMEOUTS => {

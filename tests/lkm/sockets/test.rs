@@ -452,7 +452,9 @@ fn does_not_wait_for_ever_to_connect(vm: &mut Vm) -> Result {
 fn waits_end_after_the_time_that_was_set(vm: &mut Vm) -> Result {
     let _module = vm.load("sockets")?;
     let (end, mut stream) = connected()?;
-    assert_eq!(end.call(SET_TIMEOUTS, 0), Err(Errno::INVAL));
+    for none in [0, (-1isize) as usize, isize::MIN as usize] {
+        assert_eq!(end.call(SET_TIMEOUTS, none), Err(Errno::INVAL));
+    }
     for milliseconds in [1, 30] {
         end.call(SET_TIMEOUTS, milliseconds)?;
         assert_eq!(error_of(read(&end, 1)), Some(Errno::AGAIN));
@@ -461,7 +463,7 @@ fn waits_end_after_the_time_that_was_set(vm: &mut Vm) -> Result {
     // More than fits on the way.
     assert_eq!(error_of(write(&end, &[1; 20_000_000])), Some(Errno::AGAIN));
     // The most that there can be: it does not begin anew at 0.
-    end.call(SET_TIMEOUTS, usize::MAX)?;
+    end.call(SET_TIMEOUTS, isize::MAX as usize)?;
     assert_eq!(end.call(STOP_READ, 0)?, EINTR);
     assert_eq!(end.call(STOP_WRITE, 0)?, EINTR);
     let reader = end.clone();

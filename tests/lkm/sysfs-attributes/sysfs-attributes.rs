@@ -183,8 +183,7 @@ fn try_new(
     attributes: &'static [Attribute<Data>],
     dropped: &Arc<Atomic<u32>>,
 ) -> Result {
-    let directory = Dir::new(name, attributes, Data::new(dropped));
-    KBox::pin_init(directory, GFP_KERNEL).map(drop)
+    Dir::new(name, attributes, Data::new(dropped)).map(drop)
 }
 
 fn refuses_what_cannot_be() -> Result {
@@ -220,7 +219,7 @@ fn refuses_what_cannot_be() -> Result {
 
     // Nothing is left of a directory whose data fails.
     let fails = Dir::new::<Error>(NAME, &ATTRIBUTES, Err(EDOM));
-    if KBox::pin_init(fails, GFP_KERNEL).map(drop) != Err(EDOM) {
+    if fails.map(drop) != Err(EDOM) {
         pr_err!("the data's error is lost\n");
     }
 

@@ -103,7 +103,7 @@ fn make_and_drop(schedule: bool, delay: usize) -> Result<u32> {
     let counter = Counter::new()?;
     let counts = counter.counts.clone();
     counts.delay.store(delay as u32, Relaxed);
-    let tasklet = KBox::pin_init(Tasklet::new(counter), GFP_KERNEL)?;
+    let tasklet = Tasklet::new(counter)?;
     if schedule {
         tasklet.schedule();
     }

@@ -19,7 +19,6 @@ use core::{
         Poll,
         Waker, //
     },
-    time::Duration, //
 };
 use kernel::{
     new_mutex,
@@ -226,7 +225,7 @@ async fn serve(kind: usize, stream: TcpStream, executor: Spawner) -> Result {
         1 => loop {
             let mut buffer = [0; 64];
             let read = stream.read(&mut buffer);
-            match select(read, sleep(Duration::from_millis(50))).await {
+            match select(read, sleep(Delta::from_millis(50))).await {
                 Either::Left(Ok(n)) if n > 0 => stream.write_all(&buffer[..n]).await?,
                 Either::Left(result) => return result.map(drop),
                 Either::Right(()) => stream.write_all(b"late").await?,
@@ -284,7 +283,7 @@ async fn serve(kind: usize, stream: TcpStream, executor: Spawner) -> Result {
         // A reader that is cancelled does not take anything with it.
         _ => {
             let reader = executor.spawn(copy(stream.clone()))?;
-            sleep(Duration::from_millis(50)).await;
+            sleep(Delta::from_millis(50)).await;
             reader.cancel();
             let cancelled = reader.await;
             stream
@@ -407,7 +406,7 @@ impl Operations for Tasks {
 
     fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
         let number = arg.number();
-        let ms = |number: usize| Duration::from_millis(number as u64);
+        let ms = |number: usize| Delta::from_millis(number as i64);
         match cmd {
             NEW => self.restart(number)?,
             DROP => {
@@ -487,7 +486,7 @@ impl Operations for Tasks {
             }
             DROP_IN_SOFTIRQ => {
                 for _ in 0..number {
-                    let handle = self.spawner()?.spawn(sleep(Duration::from_micros(100)))?;
+                    let handle = self.spawner()?.spawn(sleep(Delta::from_micros(100)))?;
                     self.softirqs.spawn(GFP_KERNEL, move || drop(handle))?;
                 }
                 self.softirqs.flush();
@@ -511,7 +510,7 @@ impl Operations for Tasks {
                         drop(owned);
                     });
                     let Ok(task) = task else { return 0 };
-                    sleep(Duration::from_millis(20)).await;
+                    sleep(Delta::from_millis(20)).await;
                     task.cancel();
                     errno(task.await)
                 });
@@ -527,7 +526,7 @@ impl Operations for Tasks {
                 return self.wait(async move {
                     begin(short.as_mut()).await;
                     match spawner.spawn(short) {
-                        Ok(task) => match select(task, sleep(Duration::from_secs(3600))).await {
+                        Ok(task) => match select(task, sleep(Delta::from_secs(3600))).await {
                             Either::Left(_) => 1,
                             Either::Right(()) => 2,
                         },
@@ -537,7 +536,7 @@ impl Operations for Tasks {
             }
             SELECT => {
                 let time = |number| match number {
-                    0xffff => Duration::MAX,
+                    0xffff => Delta::from_secs(i64::MAX),
                     _ => ms(number),
                 };
                 let (a, b) = (sleep(time(number & 0xffff)), sleep(time(number >> 16)));

@@ -10,7 +10,7 @@ const fn command(number: u32) -> u32 {
 // About the mailbox.
 /// Waits for a letter and takes it.
 pub(crate) const TAKE: u32 = command(0);
-/// The same, for no longer than the argument's number of jiffies.
+/// The same, for no longer than the argument's number of milliseconds.
 pub(crate) const TAKE_TIMEOUT: u32 = command(1);
 /// Closes the queue.
 pub(crate) const CLOSE: u32 = command(2);

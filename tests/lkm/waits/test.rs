@@ -40,8 +40,11 @@ pub const EXAMPLE: Example = Example {
 const MAILBOX: &str = "/proc/waits-mailbox";
 const EVENT: &str = "/proc/waits-event";
 
-/// A jiffy count as no kernel takes one: it stands for "without end".
-const ENDLESS: usize = usize::MAX;
+/// More milliseconds than any kernel counts: without end.
+const ENDLESS: usize = isize::MAX as usize;
+
+/// What ends: a negative time is none.
+const TIMES: [usize; 5] = [0, 1, 20, (-1isize) as usize, isize::MIN as usize];
 
 /// Puts a letter into the mailbox.
 fn post(mut mailbox: &File) -> Result {
@@ -77,8 +80,11 @@ fn each_letter_is_taken_once(vm: &mut Vm) -> Result {
 fn a_wait_times_out(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
     let mailbox = Control::open(MAILBOX)?;
-    for jiffies in [0, 1, 20] {
-        assert_eq!(mailbox.call(TAKE_TIMEOUT, jiffies), Err(Errno::TIMEDOUT));
+    for milliseconds in TIMES {
+        assert_eq!(
+            mailbox.call(TAKE_TIMEOUT, milliseconds),
+            Err(Errno::TIMEDOUT)
+        );
     }
     let waiter = mailbox.caller(TAKE_TIMEOUT, ENDLESS)?;
     waiter.sleeps()?;
@@ -311,9 +317,9 @@ fn a_completion_is_not_lost(vm: &mut Vm) -> Result {
 fn waits_for_completions_time_out(vm: &mut Vm) -> Result {
     let _module = vm.load("waits")?;
     let event = Control::open(EVENT)?;
-    for jiffies in [0, 1, 20] {
+    for milliseconds in TIMES {
         for command in [WAIT_TIMEOUT, WAIT_INTERRUPTIBLE_TIMEOUT] {
-            assert_eq!(event.call(command, jiffies), Err(Errno::TIMEDOUT));
+            assert_eq!(event.call(command, milliseconds), Err(Errno::TIMEDOUT));
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use kernel::{
         Atomic,
         Relaxed, //
     },
-    time::Jiffies, //
+    time::Delta, //
 };
 use lkm::{
     file::{
@@ -74,7 +74,7 @@ impl Operations for Mailbox {
     }
 
     fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
-        let timeout = arg.number() as Jiffies;
+        let timeout = Delta::from_millis(arg.number() as i64);
         match cmd {
             TAKE => self.arrived.wait_interruptible(|| self.take())?,
             TAKE_TIMEOUT => self
@@ -108,7 +108,7 @@ impl Operations for Event {
     type Private = ();
 
     fn ioctl(&self, _file: &Opened<Self>, cmd: u32, arg: Argument) -> Result<u32> {
-        let timeout = arg.number() as Jiffies;
+        let timeout = Delta::from_millis(arg.number() as i64);
         let happened = &self.happened;
         match cmd {
             COMPLETE => happened.complete(),

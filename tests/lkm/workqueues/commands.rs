@@ -9,7 +9,7 @@ const fn command(number: u32) -> u32 {
 
 // About one item: the low byte of the argument is its number, the rest a value.
 pub(crate) const ENQUEUE: u32 = command(0);
-/// After as many jiffies as the value says.
+/// After as many milliseconds as the value says.
 pub(crate) const ENQUEUE_DELAYED: u32 = command(1);
 pub(crate) const FLUSH: u32 = command(2);
 pub(crate) const CANCEL: u32 = command(3);
@@ -29,7 +29,7 @@ pub(crate) const RELEASE: u32 = command(10);
 pub(crate) const NAP: u32 = command(11);
 /// Enqueues the item after the delay in `FAR` with this index.
 pub(crate) const ENQUEUE_FAR: u32 = command(12);
-/// Gives it another delay: as many jiffies as the value says.
+/// Gives it another delay: as many milliseconds as the value says.
 pub(crate) const MODIFY: u32 = command(13);
 pub(crate) const IS_PENDING: u32 = command(14);
 
@@ -57,8 +57,5 @@ pub(crate) const CHAIN: u32 = command(27);
 /// How often an item repeats that is to do so without end.
 pub(crate) const ENDLESS: usize = 0xff_ffff;
 
-/// Delays in jiffies: at the end of half of all numbers, and of all.
-pub(crate) const FAR: [usize; 5] = {
-    const MOST: usize = isize::MAX as usize;
-    [MOST - 1, MOST, MOST + 1, usize::MAX - 1, usize::MAX]
-};
+/// Delays in nanoseconds: two that never end, and two that are none.
+pub(crate) const FAR: [i64; 4] = [i64::MAX - 1, i64::MAX, -1, i64::MIN];

@@ -16,8 +16,7 @@ use kernel::{
     },
     time::{
         delay::fsleep,
-        Delta,
-        Jiffies, //
+        Delta, //
     },
 };
 use lkm::{
@@ -177,7 +176,7 @@ fn chain(
 }
 
 struct Control {
-    items: KVec<Pin<KBox<Work<Item>>>>,
+    items: KVec<Work<Item>>,
     shared: Arc<Shared>,
     spawned: Arc<Atomic<u32>>,
     owned: Arc<Atomic<u32>>,
@@ -221,10 +220,7 @@ impl Control {
                 hold: Atomic::new(false),
                 nap: Atomic::new(0),
             };
-            items.push(
-                KBox::pin_init(new_work!(queue, item), GFP_KERNEL)?,
-                GFP_KERNEL,
-            )?;
+            items.push(new_work!(queue, item)?, GFP_KERNEL)?;
         }
         Ok(Self {
             items,
@@ -297,9 +293,9 @@ impl Operations for Control {
         let value = (arg.number() >> 8) as u32;
         let done = match cmd {
             ENQUEUE => item.enqueue(),
-            ENQUEUE_DELAYED => item.enqueue_delayed(value as Jiffies),
-            ENQUEUE_FAR => item.enqueue_delayed(FAR[value as usize] as Jiffies),
-            MODIFY => item.modify_delayed(value as Jiffies),
+            ENQUEUE_DELAYED => item.enqueue_delayed(Delta::from_millis(value.into())),
+            ENQUEUE_FAR => item.enqueue_delayed(Delta::from_nanos(FAR[value as usize])),
+            MODIFY => item.modify_delayed(Delta::from_millis(value.into())),
             IS_PENDING => item.is_pending(),
             FLUSH => item.flush(),
             CANCEL => item.cancel(),

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+#include <linux/jiffies.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+
+#include "helpers.h"
+
+long lkm_jiffies(s64 ns)
+{
+	u64 jiffies;
+	u32 rest;
+
+	if (ns <= 0)
+		return 0;
+	jiffies = div_u64_rem(ns, NSEC_PER_SEC, &rest) * HZ;
+	jiffies += DIV_ROUND_UP_ULL((u64)rest * HZ, NSEC_PER_SEC);
+	return min(jiffies, (u64)MAX_JIFFY_OFFSET);
+}
