@@ -43,16 +43,21 @@ pub fn watch_signals() -> io::Result<()> {
             if first.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
                 process::exit(INTERRUPTED_STATUS.into());
             }
-            INTERRUPTED.store(true, Ordering::SeqCst);
-            for (pid, signal) in &*RUNNING.lock().unwrap() {
-                let _ = kill_process_group(*pid, *signal);
-            }
+            interrupt();
         }
     });
     Ok(())
 }
 
-/// Whether a signal asked us to end.
+/// Ends the children, as a signal does: what we print cannot be written.
+pub fn interrupt() {
+    INTERRUPTED.store(true, Ordering::SeqCst);
+    for (pid, signal) in &*RUNNING.lock().unwrap() {
+        let _ = kill_process_group(*pid, *signal);
+    }
+}
+
+/// Whether a signal asked us to end, or [`interrupt`] was called.
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }

@@ -63,6 +63,7 @@ pub fn in_chapter(root: &Path, chapter: &str) -> Result<Vec<Example>> {
         let name = folder.rsplit('/').next().unwrap_or_default().to_owned();
         let source = root.join(&folder).join(format!("{name}.rs"));
         if source.is_file() {
+            check_name(&name)?;
             let text = fs::read_to_string(&source);
             let text = text.with_context(|| source.display().to_string())?;
             let needs = Needs::read(&root.join(&folder).join("needs.toml"))?;
@@ -74,6 +75,23 @@ pub fn in_chapter(root: &Path, chapter: &str) -> Result<Vec<Example>> {
     }
     examples.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(examples)
+}
+
+/// The longest name of a module: the kernel's MODULE_NAME_LEN, without the byte that
+/// ends it.
+const LONGEST_NAME: usize = 55;
+
+/// Makes sure that an example can be called `name`.
+pub fn check_name(name: &str) -> Result<()> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    match begins && name.chars().all(fits) && name.len() <= LONGEST_NAME {
+        true => Ok(()),
+        false => Err(Stop::usage(format!(
+            "'{name}' cannot be an example's name: it may have ASCII letters, digits, '-' and '_', \
+             begins with a letter, and has at most {LONGEST_NAME} characters"
+        ))),
+    }
 }
 
 /// Those of `examples` that this machine's architecture can have. An error names
@@ -161,6 +179,32 @@ mod tests {
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_name_fits_everywhere() {
+        for name in ["a", "hello-1", "rust_echo_server", "A1", &*"x".repeat(55)] {
+            check_name(name).unwrap();
+        }
+        for name in [
+            "",
+            "a b",
+            "my.mod",
+            "\u{fc}n\u{ef}",
+            "1st",
+            "-a",
+            "a/b",
+            &*"x".repeat(56),
+        ] {
+            let error = check_name(name).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "'{name}' cannot be an example's name: it may have ASCII letters, digits, \
+                     '-' and '_', begins with a letter, and has at most 55 characters"
+                )
+            );
+        }
     }
 
     #[test]

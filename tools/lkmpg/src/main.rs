@@ -2,6 +2,10 @@
 
 //! `lkmpg`: builds the examples, runs them in a VM and reports what happened.
 
+// First, for its macros.
+#[macro_use]
+mod output;
+
 mod accel;
 mod check;
 mod children;
@@ -29,7 +33,6 @@ mod terminal;
 use std::{
     convert::Infallible,
     ffi::OsString,
-    io,
     os::unix::process::CommandExt,
     process::{self, ExitCode},
 };
@@ -47,20 +50,26 @@ use crate::{
 const ENVIRONMENT: u8 = 3;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    output::end(match Cli::try_parse() {
+        Ok(cli) => status(&cli),
+        Err(said) => output::clap(&said),
+    })
+}
+
+/// Does what is asked. Returns the exit status.
+fn status(cli: &Cli) -> u8 {
     let result = children::watch_signals()
         .context("signals")
-        .and_then(|()| run(&cli));
+        .and_then(|()| run(cli));
     if children::interrupted() {
-        return ExitCode::from(children::INTERRUPTED_STATUS);
+        return children::INTERRUPTED_STATUS;
     }
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(good) => u8::from(!good),
         Err(error) => {
             eprintln!("lkmpg: {error:#}");
             let stop = error.downcast_ref::<Stop>();
-            ExitCode::from(stop.map_or(ENVIRONMENT, |stop| stop.status))
+            stop.map_or(ENVIRONMENT, |stop| stop.status)
         }
     }
 }
@@ -86,8 +95,9 @@ fn run(cli: &Cli) -> Result<bool> {
         Command::Develop { command } => develop(source, command).map(|never| match never {}),
         Command::Fetch => fetch(source).map(|never| match never {}),
         Command::Completions { shell } => {
-            let mut command = Cli::command();
-            clap_complete::generate(*shell, &mut command, "lkmpg", &mut io::stdout());
+            let mut script: Vec<u8> = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "lkmpg", &mut script);
+            output::bytes(&script);
             Ok(true)
         }
     }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use lkmpg_proto::Catalog;
 use wildmatch::WildMatchPattern;
 
-use crate::{source::Kernel, stop::Stop};
+use crate::{examples::check_name, source::Kernel, stop::Stop};
 
 /// How alike a name must be to be worth suggesting, from 0 to 1.
 const ALIKE: f64 = 0.7;
@@ -163,6 +163,9 @@ fn unknown<'a>(what: &str, name: &str, all: impl Iterator<Item = &'a String>) ->
     let mut near: Vec<_> = near.iter().map(|(_, name)| format!("'{name}'")).collect();
     near.dedup();
     near.truncate(SUGGESTIONS);
+    if let ("module", [], Err(error)) = (what, &near[..], check_name(name)) {
+        return error;
+    }
     let list = match what {
         "module" => "lkmpg list",
         _ => "lkmpg list --tests",
@@ -279,6 +282,9 @@ mod tests {
             told("hello-1::greet"),
             "no test of hello-1 is called 'greet'; did you mean 'greets'?"
         );
+        assert!(told("hello-1.ko").contains("did you mean 'hello-1'"));
+        assert!(told("a b").starts_with("'a b' cannot be an example's name"));
+        assert!(told("a b::greets").starts_with("'a b' cannot be an example's name"));
         assert!(told("helo-1::greets").contains("did you mean 'hello-1'"));
         assert!(told("*zzz*").starts_with("nothing fits '*zzz*'"));
         assert!(told("sleep::greets").starts_with("no test of sleep is called"));

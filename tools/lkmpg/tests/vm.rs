@@ -9,16 +9,19 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::{TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    pipe::pipe,
+    process::{Pid, Signal, kill_process},
+};
 use serde_json::Value;
 
 /// How long what should happen at once may take: kernels may be compiled beside
@@ -268,6 +271,20 @@ fn failures_are_in_the_junit_file() {
     assert_eq!(xml.matches("<failure ").count(), failures, "{xml}");
 }
 
+/// The results are printed all the same.
+#[test]
+#[ignore = "needs a VM"]
+fn a_junit_file_that_gets_no_room_is_told_of_last() {
+    let output = test(&["warns::modinfo", "--junit", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(
+        stdout(&output).ends_with("1 passed, 0 failed\n"),
+        "{output:?}"
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("--junit /dev/full: No space left"), "{said}");
+}
+
 #[test]
 #[ignore = "needs a VM"]
 fn repeating_runs_the_whole_list_again() {
@@ -380,6 +397,56 @@ fn a_signal_leaves_nothing_behind() {
         for (pid, command) in vm {
             assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{command}");
         }
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+    }
+}
+
+/// How `child` ends, after it has run VMs that are all gone then.
+fn end_without_vms(mut child: Child) -> ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    let mut seen = Vec::new();
+    let status = loop {
+        seen.extend(descendants(child.id()));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "it does not end");
+        thread::sleep(Duration::from_millis(20));
+    };
+    seen.retain(|(_, command)| command.contains("-name\0lkmpg\0"));
+    for (pid, command) in seen {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{command}");
+    }
+    status
+}
+
+/// One module panics, which is printed, while the other one hangs.
+#[test]
+#[ignore = "needs a VM"]
+fn when_it_cannot_print_nothing_is_left_behind() {
+    let temp = tempfile::tempdir().unwrap();
+    let run = |stdout: Stdio, modules: &[&str]| {
+        let arguments = [&["test", "--accel", "tcg", "--timeout", "3600"], modules].concat();
+        let mut command = lkmpg(&arguments);
+        command.env("TMPDIR", temp.path()).stdout(stdout);
+        command.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for modules in [
+        &["hangs", "panics", "--jobs", "2"][..],
+        &["hangs", "panics", "--jobs", "2", "--fresh"],
+    ] {
+        let (_, closed) = pipe().unwrap();
+        let status = end_without_vms(run(closed.into(), modules));
+        assert_eq!(status.signal(), Some(Signal::PIPE.as_raw()), "{status}");
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut child = run(full.into(), modules);
+        let mut stderr = child.stderr.take().unwrap();
+        assert_eq!(end_without_vms(child).code(), Some(3));
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).unwrap();
+        let told = said.matches("No space left on device").count();
+        assert_eq!(told, 1, "{said}");
+        assert!(!said.contains("panicked"), "{said}");
         assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use std::{
-    io::{self, Write},
     net::{Ipv4Addr, TcpListener},
     path,
     time::{Duration, Instant},
@@ -15,6 +14,7 @@ use crate::{
     children::interrupted,
     cli::{Source, VmOptions},
     console::Console,
+    output,
     qemu::{Happening, Vm},
     source::{Kernel, Workshop},
     stop::Stop,
@@ -130,11 +130,11 @@ fn converse(vm: &mut Vm) -> Result<()> {
             Happening::Console(_) if over => {}
             Happening::Console(text) => {
                 console.push(&text);
-                show(&text)?;
+                output::bytes(&text);
             }
             Happening::Line(line) => {
                 if matches!(Event::from_line(&line), Ok(Event::End)) {
-                    show(&vm.drain_console()?)?;
+                    output::bytes(&vm.drain_console()?);
                     over = true;
                 }
             }
@@ -146,12 +146,6 @@ fn converse(vm: &mut Vm) -> Result<()> {
             Happening::Ended => return Ok(()),
         }
     }
-}
-
-fn show(text: &[u8]) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text).context("standard output")?;
-    stdout.flush().context("standard output")
 }
 
 #[cfg(test)]

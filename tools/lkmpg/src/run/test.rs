@@ -10,7 +10,7 @@ use lkmpg_proto::{Mode, Request};
 use crate::{
     accel,
     cli::{RunOptions, Source, TestOptions, VmOptions},
-    junit::{self, Times},
+    junit::{Junit, Times},
     run::{
         jobs,
         pool::{Early, Pool},
@@ -31,6 +31,7 @@ pub fn test(
     run: &RunOptions,
     options: &TestOptions,
 ) -> Result<bool> {
+    let junit = options.junit.as_deref().map(Junit::at).transpose()?;
     let plan = Plan::new(source, wanted, options.kernel, Usual::AllThatPass)?;
     let early = Early::begin(&plan, vm.accel)?;
     let workshop = plan.build()?;
@@ -46,10 +47,10 @@ pub fn test(
     let (verdicts, times) = run_all(&pool, &groups, jobs, &workshop, options)?;
 
     report_failures(&verdicts);
-    if let Some(path) = &options.junit {
-        junit::write(path, &verdicts, &times)?;
-    }
     println!("{}", summary(&verdicts));
+    if let Some(junit) = junit {
+        junit.write(&verdicts, &times)?;
+    }
     Ok(all_passed(&verdicts))
 }
 
