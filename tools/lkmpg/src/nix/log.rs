@@ -50,7 +50,8 @@ impl Event {
         let Some(json) = line.strip_prefix("@nix ") else {
             // Before it knows its log format, Nix complains in plain text.
             let text = strip_ansi_codes(line);
-            return text.contains("error:").then(|| Self::Error(text.into()));
+            let error = text.contains("error:") && !is_noise(&text);
+            return error.then(|| Self::Error(text.into()));
         };
         let raw: Raw = serde_json::from_str(json).ok()?;
         let id = raw.id;
@@ -70,11 +71,19 @@ impl Event {
                 Some(Self::Line { id, line })
             }
             ("msg", _) if raw.level == LEVEL_ERROR => {
-                Some(Self::Error(strip_ansi_codes(&raw.msg).into_owned()))
+                let text = strip_ansi_codes(&raw.msg);
+                (!is_noise(&text)).then(|| Self::Error(text.into()))
             }
             _ => None,
         }
     }
+}
+
+/// Another run of Nix uses the cache of evaluations: Nix says so and goes on without it.
+fn is_noise(text: &str) -> bool {
+    text.starts_with("error (ignored):")
+        && text.contains("SQLite database '")
+        && text.contains("' is busy")
 }
 
 #[cfg(test)]
@@ -115,6 +124,29 @@ mod tests {
         assert_eq!(Event::parse(line), Some(Event::Error("error: no".into())));
         let plain = "error: experimental feature";
         assert_eq!(Event::parse(plain), Some(Event::Error(plain.into())));
+    }
+
+    #[test]
+    fn a_cache_that_is_busy_is_no_error() {
+        let busy = "SQLite database '/root/.cache/nix/eval-cache-v2/x.sqlite' is busy";
+        let message = |text: &str| {
+            let message = serde_json::json!({ "action": "msg", "level": 0, "msg": text });
+            [format!("@nix {message}"), text.to_owned()]
+        };
+        for line in message(&format!(
+            "error (ignored): \u{1b}[31;1merror:\u{1b}[0m {busy}"
+        )) {
+            assert_eq!(Event::parse(&line), None);
+        }
+        // What Nix gives up for, or is about something else.
+        for text in [
+            format!("error: {busy}"),
+            "error (ignored): error: cannot unlink 'x'".to_owned(),
+        ] {
+            for line in message(&text) {
+                assert_eq!(Event::parse(&line), Some(Event::Error(text.clone())));
+            }
+        }
     }
 
     #[test]

@@ -169,6 +169,9 @@ pub fn flake_check(flake: &str) -> Result<()> {
 pub fn develop(flake: &str, nixpkgs: Option<&str>, command: &[OsString]) -> Result<Infallible> {
     let mut nix = nix("nix");
     nix.args(["develop", flake]);
+    // All that Nix says goes to the terminal. Without its cache of evaluations it does not
+    // say that another run uses that.
+    nix.args(["--option", "eval-cache", "false"]);
     if let Some(nixpkgs) = nixpkgs {
         nix.args(["--override-flake", "nixpkgs", nixpkgs]);
     }
