@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Everything that this repository builds, from a package set that has nixpkgs'
-# names: nixpkgs with the pins of flake.nix, or nix/debian/pkgs.nix.
-{ pkgs }:
+# names: nixpkgs with the pins of flake.nix, or nix/debian/pkgs.nix. `packages` is what
+# that set adds to the outputs.
+{ pkgs, packages }:
 let
   inherit (pkgs) lib;
 
@@ -85,7 +86,8 @@ let
       inherit folders;
       inherit (scope) lkmpg-guest;
     };
-  hereOnly = scope.examples.onlyFor scope.machine.architecture;
+  hereOnly =
+    found: scope.examples.besides outputs (scope.examples.onlyFor scope.machine.architecture found);
 
   # The examples' folders, and all their modules.
   folders = hereOnly (scope.examples.find ../modules);
@@ -116,9 +118,9 @@ let
   base = setFor scope.kernel { };
   debug = setFor scope.kernel-debug { };
   gdb = setFor scope.kernel-gdb { gdbinit = callPackage ./gdbinit.nix { }; };
-in
-{
-  packages = modules // {
+
+  # What the flake builds besides the modules, by name.
+  outputs = packages // {
     inherit (scope)
       kernel
       busybox
@@ -135,6 +137,9 @@ in
     };
     default = scope.lkmpg;
   };
+in
+{
+  packages = modules // outputs;
 
   checks = (callPackage ./lint.nix { }).checks // {
     vm-test = (vmTest passing).test;
@@ -172,7 +177,7 @@ in
     { name, src }:
     let
       folders = {
-        ${name} = src;
+        ${scope.examples.checkName name} = src;
       };
       tests = scope.vmTest {
         inherit folders;
@@ -180,7 +185,8 @@ in
       };
     in
     scope.modules.buildRustModule {
-      inherit name src;
+      name = scope.examples.checkName name;
+      inherit src;
       passthru.tests = {
         "vm-test-${name}" = tests.tests.${name};
         nixos-vm-test = tests.nixosTest;

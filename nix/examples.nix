@@ -7,6 +7,14 @@ let
   folders =
     dir: builtins.attrNames (lib.filterAttrs (_: type: type == "directory") (builtins.readDir dir));
 
+  # `name`, when an example can be called that.
+  checkName =
+    name:
+    if builtins.match "[A-Za-z][A-Za-z0-9_-]{0,54}" name != null then
+      name
+    else
+      throw "'${name}' cannot be an example's name: it may have ASCII letters, digits, '-' and '_', begins with a letter, and has at most 55 characters";
+
   # The examples in the chapter `dir`: their folders by name.
   inChapter =
     dir:
@@ -14,7 +22,7 @@ let
       isExample = name: builtins.pathExists (dir + "/${name}/${name}.rs");
       names = builtins.filter isExample (folders dir);
     in
-    lib.genAttrs names (name: dir + "/${name}");
+    lib.genAttrs (map checkName names) (name: dir + "/${name}");
 
   # What an example may say that it needs, and what holds when it does not.
   defaults = {
@@ -46,21 +54,42 @@ let
     else
       defaults // given;
 
-  # All of `sets` in one. No name may be there twice.
-  disjoint = builtins.foldl' (
-    found: more:
+  # All of `sets` in one. No module may be there twice: in its name the kernel takes
+  # '-' for '_'.
+  disjoint =
+    sets:
     let
-      twice = builtins.attrNames (builtins.intersectAttrs found more);
-      name = builtins.head twice;
+      one = name: src: { inherit name src; };
+      all = lib.concatMap (set: builtins.attrValues (builtins.mapAttrs one set)) sets;
+      modules = builtins.groupBy (it: builtins.replaceStrings [ "-" ] [ "_" ] it.name) all;
+      isTwice = module: builtins.length modules.${module} > 1;
+      twice = builtins.filter isTwice (builtins.attrNames modules);
+      places = map (it: toString it.src) modules.${builtins.head twice};
     in
     if twice == [ ] then
-      found // more
+      builtins.foldl' (found: more: found // more) { } sets
     else
-      throw "two examples are called ${name}: ${toString found.${name}} and ${toString more.${name}}"
-  ) { };
+      throw "two examples are the module ${builtins.head twice}: ${builtins.concatStringsSep " and " places}";
+
+  # `examples`, if none has the name of one of the flake's `outputs`.
+  besides =
+    outputs: examples:
+    let
+      taken = builtins.attrNames (builtins.intersectAttrs outputs examples);
+    in
+    if taken == [ ] then
+      examples
+    else
+      throw "'${builtins.head taken}' cannot be an example's name: the flake has an output of that name";
 in
 {
-  inherit disjoint inChapter needs;
+  inherit
+    besides
+    checkName
+    disjoint
+    inChapter
+    needs
+    ;
 
   # The name of the chapter that an example is in: of a folder with a page.
   chapterOf =

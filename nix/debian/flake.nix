@@ -7,12 +7,13 @@
     let
       system = "x86_64-linux";
       pkgs = import ./pkgs.nix { inherit system; };
-      project = import ../default.nix { inherit pkgs; };
+      project = import ../default.nix {
+        inherit pkgs;
+        packages = { inherit (pkgs) toolchain qemu deadnix; };
+      };
     in
     {
-      packages.${system} = project.packages // {
-        inherit (pkgs) toolchain qemu deadnix;
-      };
+      packages.${system} = project.packages;
       checks.${system} = project.checks // {
         testers = pkgs.testers.runNixOSTest {
           name = "testers";

@@ -5,15 +5,14 @@
 { pkgs, crane }:
 let
   pinned = pkgs.extend (import ./pinned.nix { inherit crane; });
-  project = import ../default.nix { pkgs = pinned; };
+  project = import ../default.nix {
+    pkgs = pinned;
+    packages = { inherit (pinned) bindgen; };
+  };
   nixFiles = "${../.} ${../../flake.nix} ${../../template} ${../../tests/stand-ins}";
 in
 project
 // {
-  packages = project.packages // {
-    inherit (pinned) bindgen;
-  };
-
   # What only nixpkgs has the programs for.
   checks = project.checks // {
     nixfmt = pkgs.runCommand "nixfmt" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
