@@ -59,7 +59,8 @@ def main(file, lkm, examples, kernel_source=None):
     add(this, ["core", "kernel"], to_be_checked=False)
     dependencies.append("rust_project")
     add(lkm / "lib.rs", dependencies, name="lkm")
-    for source in sorted(examples.glob("*/*/*.rs")):
+    # An editor knows a file by its own name, not by a link to it.
+    for source in sorted(source.resolve() for source in examples.glob("*/*/*.rs")):
         if source.stem == source.parent.name and lkm not in source.parents:
             add(source, [*dependencies, "lkm"])
 

@@ -4,6 +4,7 @@
 # anything else of this repository to build.
 {
   runCommand,
+  linkFarm,
   mkShell,
   gnumake,
   gdb,
@@ -18,6 +19,20 @@ let
     mkdir $out
     tar -xf $src -C $out --strip-components=1 --wildcards '*.rs'
   '';
+
+  # What the Makefile of a module outside of this repository takes from a copy of it:
+  # modules/ without the chapters.
+  lkmpg = linkFarm "lkmpg-rs" {
+    modules = builtins.path {
+      name = "modules";
+      path = ../modules;
+      filter =
+        path: type:
+        type != "directory"
+        || dirOf path != toString ../modules
+        || builtins.pathExists (path + "/lib.rs");
+    };
+  };
 
   environment = {
     KDIR = "${kernel.dev}/lib/modules/${kernel.modDirVersion}/build";
@@ -36,12 +51,16 @@ in
         python3
       ]
       ++ kernel.moduleBuildDependencies;
+      LKMPG = lkmpg;
       shellHook = ''
-        if top=$(git rev-parse --show-toplevel 2>/dev/null) && [ -e "$top/modules/rust-project.py" ]; then
-          make -C "$top/modules" rust-analyzer >/dev/null 2>&1 ||
-            echo "no modules/rust-project.json for rust-analyzer; see: make -C modules rust-analyzer" >&2
+        if top=$(git rev-parse --show-toplevel 2>/dev/null); then
+          project=
+          [ ! -e "$top/modules/rust-project.py" ] || project=$top/modules
+          ! grep -qs LKMPG "$top/Makefile" || project=$top
+          [ -z "$project" ] || make -C "$project" rust-analyzer >/dev/null 2>&1 ||
+            echo "no rust-project.json for rust-analyzer; see: make -C '$project' rust-analyzer" >&2
         fi
-        unset top
+        unset top project
       '';
     }
   );
