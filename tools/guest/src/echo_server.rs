@@ -293,6 +293,16 @@ impl EchoServer {
             let reached = TcpStream::connect(other);
             assert_eq!(reached.is_ok(), reaches_other, "{bind}: {reached:?}");
         }
+        // Any port that is free: the log says which.
+        vm.log().mark()?;
+        let module = vm.load_with(self.module, "port=0")?;
+        let line = vm
+            .log()
+            .expect(&format!("{say}: Listening at 127.0.0.1:"))?;
+        let port: u16 = line.rsplit(':').next().context("a port")?.trim().parse()?;
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        assert_eq!(exchange(&mut stream, b"hello")?, b"hello", "port {port}");
+        module.unload()?;
         // Nobody has that address.
         let errno = vm.load_fails(self.module, "bind=192.0.2.1")?;
         assert_eq!(errno, Errno::ADDRNOTAVAIL);
