@@ -8,6 +8,10 @@ use anyhow::{Context, Result};
 
 use crate::{
     checkout::Checkout,
+    odd_input::{
+        closed_pipe_ends_it, full_disk_for_output, junit_that_cannot_be_written,
+        name_that_cannot_be, name_that_is_taken,
+    },
     outcome::{Failure, Outcome, run},
     shell::Shell,
     tiny_disk::TinyDisk,
@@ -51,6 +55,11 @@ cases![
     mirror_that_does_not_answer,
     full_disk_for_downloads,
     full_disk_for_builds,
+    closed_pipe_ends_it,
+    full_disk_for_output,
+    junit_that_cannot_be_written,
+    name_that_cannot_be,
+    name_that_is_taken,
     leaves_no_virtual_machine,
 ];
 
