@@ -70,7 +70,10 @@
         kernel
         // {
           override = change: linuxManualConfig arguments (args // change args);
+          inherit (arguments) stdenv;
+          # A tool that knows the configuration: what makes that must not need it.
           moduleBuildDependencies = [
+            (runCommand "setup-module-compression" { inherit configfile modDirVersion; } "exit 1")
             arguments.rustc-unwrapped
             arguments.rust-bindgen-unwrapped
           ];
