@@ -259,6 +259,8 @@ let
         # Its own lock may name other versions than the pinned ones.
         preConfigure = "rm -f Cargo.lock";
         cargoExtraArgs = "";
+        cargoArtifacts = null;
+        doCheck = false;
       };
 
     # Not of nixpkgs: for `fetch`, and for a look inside.
