@@ -88,6 +88,8 @@ let
             };
           };
           systemd.tpm2.enable = false;
+          # The check `nixos-options` looks at the kernel's whole configuration.
+          system.requiredKernelConfig = lib.mkForce [ ];
           # There is no netfilter.
           networking.firewall.enable = false;
           virtualisation = {
@@ -145,4 +147,16 @@ in
   # only once.
   inherit nixosTests;
   nixosTest = nixosTest "lkmpg" (builtins.attrNames folders);
+
+  # What NixOS asks of a kernel. Its modules do so themselves, but of what is known of
+  # the configuration before there is one, and not of every kernel.
+  nixosOptions = runCommand "nixos-options" { asked = ./kernel/nixos-asks.config; } ''
+    grep -vE '^(#|$)' $asked | grep -vFxf ${kernel-nixos.configfile} >missing || true
+    if [ -s missing ]; then
+      echo "NixOS asks for these, and the configuration of kernel-nixos does not have them:" >&2
+      cat missing >&2
+      exit 1
+    fi
+    touch $out
+  '';
 }

@@ -25,7 +25,9 @@ let
       in
       found
       // (
-        if isDerivation value then
+        if isDerivation value && builtins.elem "kvm" (value.requiredSystemFeatures or [ ]) then
+          throw "${prefix}.${name} needs KVM: where there is none, `nix flake check` would fail"
+        else if isDerivation value then
           { "${prefix}.${name}" = value.drvPath; }
         else if builtins.isAttrs value then
           derivations "${prefix}.${name}" value
