@@ -34,10 +34,16 @@ in
         gnumake
         gdb
         python3
+        # The compiler that the kernel is built with: KMAKEFLAGS names it, PATH does not.
+        kernel.stdenv.cc
       ]
       ++ kernel.moduleBuildDependencies;
       shellHook = ''
-        if top=$(git rev-parse --show-toplevel 2>/dev/null) && [ -e "$top/modules/rust-project.py" ]; then
+        top=$PWD
+        while [ -n "$top" ] && [ ! -e "$top/modules/rust-project.py" ]; do
+          top=''${top%/*}
+        done
+        if [ -n "$top" ]; then
           make -C "$top/modules" rust-analyzer >/dev/null 2>&1 ||
             echo "no modules/rust-project.json for rust-analyzer; see: make -C modules rust-analyzer" >&2
         fi

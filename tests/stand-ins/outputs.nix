@@ -36,6 +36,15 @@ let
       )
     ) { } (builtins.attrNames set);
 
+  # What README.md promises of the development shell is in its packages.
+  shell = flake.devShells.${system}.default;
+  promised =
+    package:
+    if builtins.any (has: builtins.match "${package}.*" has.name != null) shell.packages then
+      package
+    else
+      throw "the development shell has no ${package}";
+
   module = flake.lib.buildRustModule {
     name = "my-module";
     src = flake.templates.default.path + "/my-module";
@@ -59,4 +68,12 @@ derivations "packages" flake.packages.${system}
 // {
   formatter = flake.formatter.${system}.drvPath;
   overlay = builtins.isFunction flake.overlays.default;
+  shellHas = map promised [
+    "bindgen"
+    "clang"
+    "gdb"
+    "gnumake"
+    "python3"
+    "rust"
+  ];
 }

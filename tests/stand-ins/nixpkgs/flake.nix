@@ -35,7 +35,7 @@
         else
           result;
 
-      cc = {
+      cc = package "clang-wrapper" // {
         cc = package "clang-unwrapped";
         override = { bintools }: builtins.seq bintools.outPath cc;
       };
