@@ -73,6 +73,7 @@ let
     let
       given = removeAttrs attrs [
         "depsBuildBuild"
+        "hardeningDisable"
         "meta"
         "passthru"
         "strictDeps"
