@@ -14,6 +14,7 @@
         inherit (pkgs) toolchain qemu deadnix;
       };
       checks.${system} = project.checks // {
+        clippy-musl = pkgs.newScope { } ./musl.nix { };
         testers = pkgs.testers.runNixOSTest {
           name = "testers";
           nodes.machine = _: {
