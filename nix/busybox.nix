@@ -21,6 +21,11 @@ stdenv.mkDerivation {
       -e 's/^# CONFIG_INSTALL_NO_USR is not set/CONFIG_INSTALL_NO_USR=y/' .config
     { yes "" || true; } | make oldconfig >/dev/null
   '';
+  # What nixpkgs disables for its own: not all formats are constants, for example.
+  hardeningDisable = [
+    "format"
+    "fortify"
+  ];
   depsBuildBuild = [ buildPackages.stdenv.cc ];
   enableParallelBuilding = true;
   makeFlags = [

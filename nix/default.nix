@@ -145,6 +145,7 @@ in
     vm-test = (vmTest passing).test;
     vm-test-debug = (vmTest passing).debugTest;
     nixos-vm-test = (vmTest folders).nixosTest;
+    nixos-options = (vmTest folders).nixosOptions;
     rust-analyzer = scope.develop.check;
     harness = scope.tools.harness {
       inherit (base) vm;

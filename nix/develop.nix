@@ -49,17 +49,21 @@ in
         gnumake
         gdb
         python3
+        # The compiler that the kernel is built with: KMAKEFLAGS names it, PATH does not.
+        kernel.stdenv.cc
       ]
       ++ kernel.moduleBuildDependencies;
       LKMPG = lkmpg;
       shellHook = ''
-        if top=$(git rev-parse --show-toplevel 2>/dev/null); then
-          project=
+        # Without git, which a project need not have.
+        top=$PWD project=
+        while [ -n "$top" ] && [ -z "$project" ]; do
           [ ! -e "$top/modules/rust-project.py" ] || project=$top/modules
           ! grep -qs LKMPG "$top/Makefile" || project=$top
-          [ -z "$project" ] || make -C "$project" rust-analyzer >/dev/null 2>&1 ||
-            echo "no rust-project.json for rust-analyzer; see: make -C '$project' rust-analyzer" >&2
-        fi
+          top=''${top%/*}
+        done
+        [ -z "$project" ] || make -C "$project" rust-analyzer >/dev/null 2>&1 ||
+          echo "no rust-project.json for rust-analyzer; see: make -C '$project' rust-analyzer" >&2
         unset top project
       '';
     }

@@ -36,15 +36,15 @@ let
   configfile = stdenv.mkDerivation {
     pname = "${pname}-config";
     inherit version src fragments;
-    inherit (kernel) patches postPatch;
-    makeFlags = kernel.commonMakeFlags;
+    inherit (builder) patches postPatch;
+    makeFlags = builder.commonMakeFlags;
     nativeBuildInputs = [
       bison
       flex
       perl
       bc
     ]
-    ++ kernel.moduleBuildDependencies;
+    ++ builder.moduleBuildDependencies;
 
     # A line that Kconfig drops is an option that silently is not there.
     buildPhase = ''
@@ -64,23 +64,29 @@ let
     installPhase = "cp .config $out";
   };
 
-  kernel = linuxManualConfig {
-    inherit
-      pname
-      version
-      src
-      configfile
-      ;
-    modDirVersion = version;
-    # clang compiles a tenth faster when it does not look for what to warn of.
-    extraMakeFlags = [ "KCFLAGS=-w" ];
-    config = {
-      CONFIG_MODULES = "y";
-      CONFIG_RUST = "y";
+  kernelWith =
+    configfile:
+    linuxManualConfig {
+      inherit
+        pname
+        version
+        src
+        configfile
+        ;
+      modDirVersion = version;
+      # clang compiles a tenth faster when it does not look for what to warn of.
+      extraMakeFlags = [ "KCFLAGS=-w" ];
+      config = {
+        CONFIG_MODULES = "y";
+        CONFIG_RUST = "y";
+      };
     };
-  };
+
+  # What the builder does to the sources, and its flags and tools. The tools know the
+  # configuration, so this one is of any file that is there: it is never built.
+  builder = kernelWith ./kernel/base.config;
 in
 {
   # In a set, so that its `override` is the builder's own, which NixOS uses.
-  inherit kernel;
+  kernel = kernelWith configfile;
 }

@@ -24,7 +24,8 @@ let
     src = sources (_: true);
     cargoVendorDir = craneLib.vendorCargoDeps { cargoLock = ../tools/Cargo.lock; };
     strictDeps = true;
-    doCheck = false;
+    # Only `cargoArtifacts` is for others to go on from.
+    doInstallCargoArtifacts = false;
 
     CARGO_BUILD_TARGET = pkgsStatic.stdenv.hostPlatform.rust.rustcTarget;
     CARGO_BUILD_RUSTFLAGS = "-C target-feature=+crt-static";
@@ -37,6 +38,8 @@ let
       // args
       // {
         inherit pname cargoArtifacts;
+        # Tests are run by `harness`.
+        doCheck = false;
         # As one of the workspace: on its own its dependencies would have other
         # features than those that are compiled already.
         cargoExtraArgs = "--locked --workspace --bin ${pname}";
@@ -106,7 +109,7 @@ in
       cargoClippyExtraArgs = "--workspace --all-targets -- -D warnings";
     }
   );
-  fmt = craneLib.cargoFmt common;
+  fmt = craneLib.cargoFmt (common // { cargoExtraArgs = "--all"; });
 
   # The tests of the tests, and what the ignored ones boot: VMs of the base and
   # the debug kernel, and modules for each.

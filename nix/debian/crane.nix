@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# crane's functions as far as nix/tools.nix uses them, over Debian's cargo.
+# crane's functions as far as nix/tools.nix uses them, over Debian's cargo: their
+# arguments, what these are when they are left out, and their phases.
 {
   fetched,
   mkDerivation,
@@ -8,6 +9,7 @@
 }:
 let
   inherit (builtins)
+    concatMap
     elem
     filter
     fromTOML
@@ -17,10 +19,11 @@ let
   cargo = "cargo --offline --color never";
 
   # Crates are named and hashed by Cargo.lock alone; `fetch` brings them.
-  vendorCargoDeps =
-    { cargoLock }:
+  vendorMultipleCargoDeps =
+    { cargoLockList }:
     let
-      crates = filter (p: p ? checksum) (fromTOML (readFile cargoLock)).package;
+      packages = concatMap (lock: (fromTOML (readFile lock)).package) cargoLockList;
+      crates = filter (p: p ? checksum) packages;
     in
     pkgs.runCommand "vendored-crates"
       {
@@ -38,60 +41,89 @@ let
         done
       '';
 
-  # Common to all: sources whose times do not deceive cargo, its vendored
-  # crates, and the target directory of `cargoArtifacts`.
+  # Common to all: sources whose times do not deceive cargo, its vendored crates, the
+  # target directory of `cargoArtifacts`, and what is run in which phase. The tests
+  # are in the check phase, which is only run with `doCheck`.
   cargoDerivation =
-    args:
+    {
+      cargoArtifacts,
+      cargoVendorDir,
+      pname,
+      pnameSuffix ? "",
+      buildCommand ? "",
+      checkCommand ? "",
+      installCommand ? "mkdir -p $out",
+      doInstallCargoArtifacts ? true,
+      ...
+    }@args:
     mkDerivation (
-      removeAttrs args [ "cargoLock" ]
+      removeAttrs args [
+        "buildCommand"
+        "cargoBuildExtraArgs"
+        "cargoClippyExtraArgs"
+        "cargoExtraArgs"
+        "cargoTestExtraArgs"
+        "checkCommand"
+        "installCommand"
+        "pnameSuffix"
+        "rustFmtExtraArgs"
+      ]
       // {
+        inherit cargoArtifacts cargoVendorDir doInstallCargoArtifacts;
+        pname = pname + pnameSuffix;
         configurePhase = ''
           runHook preConfigure
           export CARGO_HOME=$NIX_BUILD_TOP/.cargo CARGO_TARGET_DIR=$NIX_BUILD_TOP/target
           mkdir -p $CARGO_HOME
-          cat >$CARGO_HOME/config.toml <<EOF
-          [source.crates-io]
-          replace-with = "vendored"
-          [source.vendored]
-          directory = "$cargoVendorDir"
-          EOF
-          if [ -n "''${cargoArtifacts-}" ]; then
+          if [ -n "$cargoVendorDir" ]; then
+            printf '%s\n' '[source.crates-io]' 'replace-with = "vendored"' \
+              '[source.vendored]' "directory = \"$cargoVendorDir\"" >$CARGO_HOME/config.toml
+          fi
+          if [ -n "$cargoArtifacts" ]; then
             cp -r --preserve=timestamps --no-preserve=mode $cargoArtifacts/target $CARGO_TARGET_DIR
             find $CARGO_TARGET_DIR -type f -path '*/build/*' -name 'build-script-*' -exec chmod +x {} +
           fi
           find . -exec touch {} +
           runHook postConfigure
         '';
-      }
-    );
-
-  # A run of `cargo SUBCOMMAND` that has no product.
-  checkWith =
-    subcommand: extraArgs: args:
-    cargoDerivation (
-      args
-      // {
-        pname = "${args.pname}-${subcommand}";
-        buildPhase = "${cargo} ${subcommand} --release \${cargoExtraArgs---locked} ${extraArgs}";
-        installPhase = "touch $out";
+        buildPhase = ''
+          runHook preBuild
+          ${buildCommand}
+          runHook postBuild
+        '';
+        checkPhase = ''
+          runHook preCheck
+          ${checkCommand}
+          runHook postCheck
+        '';
+        installPhase = ''
+          runHook preInstall
+          ${installCommand}
+          if [ -n "$doInstallCargoArtifacts" ]; then
+            mkdir -p $out $CARGO_TARGET_DIR
+            find $CARGO_TARGET_DIR -type d -name incremental -prune -exec rm -rf {} +
+            cp -r --preserve=timestamps $CARGO_TARGET_DIR $out/target
+          fi
+          runHook postInstall
+        '';
       }
     );
 
   # The dependencies alone, built once for all that share them.
   buildDepsOnly =
-    args:
+    {
+      cargoExtraArgs ? "--locked",
+      cargoBuildExtraArgs ? "",
+      ...
+    }@args:
     cargoDerivation (
       args
       // {
-        pname = "${args.pname}-deps";
+        cargoArtifacts = null;
+        pnameSuffix = "-deps";
         src = mkDummySrc args.src;
-        buildPhase = ''
-          ${cargo} build --release --locked --workspace
-        '';
-        installPhase = ''
-          find $CARGO_TARGET_DIR -type d -name incremental -prune -exec rm -rf {} +
-          mkdir $out && cp -r --preserve=timestamps $CARGO_TARGET_DIR $out/target
-        '';
+        buildCommand = "${cargo} build --release ${cargoExtraArgs} ${cargoBuildExtraArgs}";
+        doInstallCargoArtifacts = true;
       }
     );
 
@@ -125,39 +157,85 @@ let
     '';
 in
 {
-  inherit vendorCargoDeps buildDepsOnly;
+  inherit vendorMultipleCargoDeps buildDepsOnly;
+
+  vendorCargoDeps = { cargoLock }: vendorMultipleCargoDeps { cargoLockList = [ cargoLock ]; };
 
   buildPackage =
-    args:
+    {
+      cargoExtraArgs ? "--locked",
+      cargoBuildExtraArgs ? "",
+      cargoTestExtraArgs ? "",
+      ...
+    }@args:
     cargoDerivation (
-      args
+      {
+        cargoArtifacts = buildDepsOnly args;
+        doCheck = true;
+        doInstallCargoArtifacts = false;
+      }
+      // args
       // {
-        buildPhase = ''
-          ${cargo} build --release ''${cargoExtraArgs---locked}
-        '';
-        checkPhase = ''
-          ${cargo} test --release ''${cargoExtraArgs---locked}
-        '';
-        installPhase = ''
+        buildCommand = "${cargo} build --release ${cargoExtraArgs} ${cargoBuildExtraArgs}";
+        checkCommand = "${cargo} test --release ${cargoExtraArgs} ${cargoTestExtraArgs}";
+        installCommand = ''
           mkdir -p $out/bin
           find $CARGO_TARGET_DIR/''${CARGO_BUILD_TARGET-}/release -maxdepth 1 -type f -executable \
             -exec install -t $out/bin {} +
-          runHook postInstall
         '';
       }
     );
 
-  cargoClippy = checkWith "clippy" "\${cargoClippyExtraArgs-}";
-  cargoTest = checkWith "test" "\${cargoTestExtraArgs-}";
+  cargoClippy =
+    {
+      cargoArtifacts,
+      cargoExtraArgs ? "--locked",
+      cargoClippyExtraArgs ? "--all-targets",
+      ...
+    }@args:
+    cargoDerivation (
+      args
+      // {
+        inherit cargoArtifacts;
+        pnameSuffix = "-clippy";
+        buildCommand = "${cargo} clippy --release ${cargoExtraArgs} ${cargoClippyExtraArgs}";
+      }
+    );
+
+  # crane's runs nothing, and succeeds, when it may not check.
+  cargoTest =
+    {
+      cargoArtifacts,
+      cargoExtraArgs ? "--locked",
+      cargoTestExtraArgs ? "",
+      doCheck ? true,
+      ...
+    }@args:
+    if !doCheck then
+      throw "${args.pname}: cargoTest with `doCheck = false` tests nothing"
+    else
+      cargoDerivation (
+        args
+        // {
+          inherit cargoArtifacts doCheck;
+          pnameSuffix = "-test";
+          checkCommand = "${cargo} test --release ${cargoExtraArgs} ${cargoTestExtraArgs}";
+        }
+      );
 
   cargoFmt =
-    args:
+    {
+      cargoExtraArgs ? "",
+      rustFmtExtraArgs ? "",
+      ...
+    }@args:
     cargoDerivation (
-      removeAttrs args [ "cargoArtifacts" ]
+      args
       // {
-        pname = "${args.pname}-fmt";
-        buildPhase = "${cargo} fmt --all --check";
-        installPhase = "touch $out";
+        cargoArtifacts = null;
+        cargoVendorDir = null;
+        pnameSuffix = "-fmt";
+        buildCommand = "${cargo} fmt ${cargoExtraArgs} -- --check ${rustFmtExtraArgs}";
       }
     );
 }

@@ -15,6 +15,7 @@
     {
       packages.${system} = project.packages;
       checks.${system} = project.checks // {
+        clippy-musl = pkgs.newScope { } ./musl.nix { };
         testers = pkgs.testers.runNixOSTest {
           name = "testers";
           nodes.machine = _: {

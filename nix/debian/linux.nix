@@ -71,6 +71,8 @@ mkDerivation {
       configfile
       ;
     moduleBuildDependencies = [ ];
+    # Every build has the compiler.
+    stdenv.cc = null;
     # What nixpkgs' builder does to the sources before it builds.
     patches = [ ];
     postPatch = "";

@@ -73,6 +73,7 @@ let
     let
       given = removeAttrs attrs [
         "depsBuildBuild"
+        "hardeningDisable"
         "meta"
         "passthru"
         "strictDeps"
@@ -213,17 +214,19 @@ let
         contents,
       }:
       pkgs.runCommand name { inherit compressor; } ''
-        mkdir root
+        mkdir -p root/run root/tmp root/var/empty
+        ln -s ../run root/var/run
         ${concatStringsSep "\n" (
           map (entry: ''
+            cp -r --parents ${entry.source} root
             mkdir -p root/$(dirname ${entry.target})
-            cp -rH --no-preserve=ownership ${entry.source} root/${entry.target}
-            chmod -R u+w root/${entry.target}
+            ln -s ${entry.source} root/${entry.target}
           '') contents
         )}
+        find root -type d -exec chmod 755 {} +
         find root -exec touch -h -d @1 {} +
         mkdir $out
-        (cd root && find . -mindepth 1 | LC_ALL=C sort | cpio -o -H newc -R +0:+0 --reproducible --quiet) |
+        (cd root && find . -print0 | LC_ALL=C sort -z | cpio -o -H newc -R +0:+0 --reproducible --quiet --null) |
           case $compressor in gzip) gzip -9n ;; *) $compressor ;; esac >$out/initrd
       '';
 
@@ -259,6 +262,8 @@ let
         # Its own lock may name other versions than the pinned ones.
         preConfigure = "rm -f Cargo.lock";
         cargoExtraArgs = "";
+        cargoArtifacts = null;
+        doCheck = false;
       };
 
     # Not of nixpkgs: for `fetch`, and for a look inside.

@@ -9,6 +9,8 @@
   busybox,
 }:
 let
+  inherit (import ../pins.nix) llvm;
+
   # `nix develop` wants a builder called bash, and one to type in.
   bash = runCommand "bash" { inherit toolchain; } ''
     mkdir -p $out/bin
@@ -37,6 +39,7 @@ let
         EOF
         done
         chmod +x $out/bin/*
+        ln -s clang-${llvm.version} $out/bin/clang
       '';
 in
 {

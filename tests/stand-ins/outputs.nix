@@ -25,7 +25,9 @@ let
       in
       found
       // (
-        if isDerivation value then
+        if isDerivation value && builtins.elem "kvm" (value.requiredSystemFeatures or [ ]) then
+          throw "${prefix}.${name} needs KVM: where there is none, `nix flake check` would fail"
+        else if isDerivation value then
           { "${prefix}.${name}" = value.drvPath; }
         else if builtins.isAttrs value then
           derivations "${prefix}.${name}" value
@@ -33,6 +35,15 @@ let
           throw "${prefix}.${name} is neither a derivation nor a set"
       )
     ) { } (builtins.attrNames set);
+
+  # What README.md promises of the development shell is in its packages.
+  shell = flake.devShells.${system}.default;
+  promised =
+    package:
+    if builtins.any (has: builtins.match "${package}.*" has.name != null) shell.packages then
+      package
+    else
+      throw "the development shell has no ${package}";
 
   module = flake.lib.buildRustModule {
     name = "my-module";
@@ -57,4 +68,12 @@ derivations "packages" flake.packages.${system}
 // {
   formatter = flake.formatter.${system}.drvPath;
   overlay = builtins.isFunction flake.overlays.default;
+  shellHas = map promised [
+    "bindgen"
+    "clang"
+    "gdb"
+    "gnumake"
+    "python3"
+    "rust"
+  ];
 }

@@ -53,7 +53,7 @@ in
       };
 
       root = runCommand "test-root" { } ''
-        mkdir -p $out/etc $out/lib $out/run/booted-system
+        mkdir -p $out/etc $out/lib
         cp -r --no-preserve=mode,ownership ${busybox}/bin ${busybox}/sbin $out/
         cp ${./init} $out/init
         chmod 755 $out/bin/busybox $out/init
@@ -62,7 +62,7 @@ in
         echo 'export PATH=${
           builtins.concatStringsSep ":" (map (p: "${p}/bin") node.environment.systemPackages)
         }:/bin:/sbin' >$out/etc/set-environment
-        ln -s ${kernelModules} $out/run/booted-system/kernel-modules
+        echo ${kernelModules} >$out/etc/kernel-modules
         ln -s /run/booted-system/kernel-modules/lib/modules $out/lib/modules
       '';
       initrd = makeInitrdNG {
@@ -78,13 +78,19 @@ in
               "sbin"
               "etc"
               "lib"
-              "run"
               "init"
             ];
       };
     in
     # The VM sees the store that its builder sees.
-    runCommand "vm-test-run-${name}" { closure = [ kernelModules ] ++ node.environment.systemPackages; }
+    runCommand "vm-test-run-${name}"
+      {
+        closure = [
+          root
+          kernelModules
+        ]
+        ++ node.environment.systemPackages;
+      }
       ''
         mkdir $out
         python3 ${./driver.py} ${writeText "vm.json" (builtins.toJSON vm)} \

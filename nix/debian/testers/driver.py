@@ -4,15 +4,15 @@
 
 usage: driver.py VM SCRIPT
 
-VM is a JSON file that says what to boot, and on what machine. Offers the script the global names `machine` and `subtest`. The methods of
-`machine` are those of the NixOS driver that our scripts use, with the same
-arguments and results.
+VM is a JSON file that says what to boot, and on what machine. Offers the script
+the global names `machine` and `subtest`. The methods of `machine` are those of the
+NixOS driver that our scripts use, with the same arguments and results. The console
+can only be read in the log: on NixOS, what it says comes late and twice.
 """
 
 import base64
 import contextlib
 import json
-import re
 import shlex
 import socket
 import subprocess
@@ -53,9 +53,6 @@ class Machine:
         tty = vm["console"]["tty"]
         self.arguments = f"console={tty} console=tty0 panic=1 loglevel=7 {vm['cmdline']}"
         self.qemu = None
-        self.console = []  # lines that no wait_for_console_text has passed yet
-        self.console_grew = threading.Condition()
-        self.console_ended = False
 
     def start(self):
         if self.qemu:
@@ -81,14 +78,7 @@ class Machine:
 
     def _read_console(self):
         for line in self.qemu.stdout:
-            text = line.decode(errors="replace").rstrip()
-            log(f"machine # {text}")
-            with self.console_grew:
-                self.console.append(text)
-                self.console_grew.notify_all()
-        with self.console_grew:
-            self.console_ended = True
-            self.console_grew.notify_all()
+            log(f"machine # {line.decode(errors='replace').rstrip()}")
 
     def _answer(self):
         line = self.answers.readline()
@@ -146,20 +136,6 @@ class Machine:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{command}: no success within {timeout} s")
             time.sleep(1)
-
-    def wait_for_console_text(self, regex, timeout=None):
-        log(f"machine, until the console says: {regex}")
-        self.start()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self.console_grew:
-            while True:
-                while self.console:
-                    if re.search(regex, self.console.pop(0)):
-                        return
-                left = None if deadline is None else deadline - time.monotonic()
-                if self.console_ended or (left is not None and left <= 0):
-                    raise RuntimeError(f"the console never said: {regex}")
-                self.console_grew.wait(left)
 
     def shutdown(self):
         """Switches off through ACPI, which ends QEMU."""

@@ -18,6 +18,7 @@
           in
           once // second final (prev // once);
         getLib = package: package.lib or package;
+        remove = element: builtins.filter (one: one != element);
         removeSuffix =
           suffix: text: builtins.substring 0 (builtins.stringLength text - builtins.stringLength suffix) text;
       };
@@ -34,7 +35,7 @@
         else
           result;
 
-      cc = {
+      cc = package "clang-wrapper" // {
         cc = package "clang-unwrapped";
         override = { bintools }: builtins.seq bintools.outPath cc;
       };
@@ -70,7 +71,10 @@
         kernel
         // {
           override = change: linuxManualConfig arguments (args // change args);
+          inherit (arguments) stdenv;
+          # A tool that knows the configuration: what makes that must not need it.
           moduleBuildDependencies = [
+            (runCommand "setup-module-compression" { inherit configfile modDirVersion; } "exit 1")
             arguments.rustc-unwrapped
             arguments.rust-bindgen-unwrapped
           ];
@@ -143,10 +147,32 @@
                 kernelPatches = [ ];
                 randstructSeed = "";
               });
+              # NixOS asks for them at evaluation, and sees what the recipe gives as `config`.
+              lacking = builtins.filter (option: kernel.config.${"CONFIG_" + option} or "n" != "y") (
+                node.system.requiredKernelConfig or [
+                  "BINFMT_ELF"
+                  "TMPFS"
+                ]
+              );
+              test =
+                attributes:
+                debian.testers.runNixOSTest args
+                // attributes
+                // {
+                  driverInteractive = package "nixos-test-driver";
+                  overrideTestDerivation = change: test (attributes // change attributes);
+                };
             in
-            builtins.seq kernel.outPath (
-              debian.testers.runNixOSTest args // { driverInteractive = package "nixos-test-driver"; }
-            );
+            if lacking != [ ] then
+              throw "NixOS asks for options that kernel.config does not have: ${toString lacking}"
+            else
+              builtins.seq kernel.outPath (test {
+                requiredSystemFeatures = [
+                  "nixos-test"
+                  "kvm"
+                ];
+              });
+          mkShell = args: debian.mkShell args // { inherit (args) packages; };
         };
 
       packagesWith =
