@@ -84,7 +84,7 @@
         final:
         builtins.removeAttrs debian [
           "craneLib"
-          "lock"
+          "fetchSource"
           "toolchain"
         ]
         // builtins.mapAttrs (name: _: package name) (
@@ -127,6 +127,7 @@
               }@args:
               linuxManualConfig args;
           };
+          fetchurl = { url, hash }: runCommand (baseNameOf url) { outputHash = hash; } "exit 1";
           fetchCrate =
             {
               pname,
