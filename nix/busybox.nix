@@ -4,7 +4,7 @@
 {
   stdenv,
   buildPackages,
-  fetchurl,
+  fetchSource,
 }:
 let
   pins = import ./pins.nix;
@@ -12,7 +12,7 @@ in
 stdenv.mkDerivation {
   pname = "busybox";
   inherit (pins.busybox) version;
-  src = fetchurl { inherit (pins.busybox) url hash; };
+  src = fetchSource pins.busybox;
 
   # tc wants kernel headers that are gone. All is in /bin and /sbin.
   configurePhase = ''

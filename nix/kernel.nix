@@ -4,7 +4,7 @@
 {
   stdenv,
   runCommand,
-  fetchurl,
+  fetchSource,
   linuxManualConfig,
   bison,
   flex,
@@ -19,7 +19,7 @@ let
 
   # Unpacked once for all kernels, and without what none of them compiles, which
   # is half of it; what Kconfig and make read there stays.
-  src = runCommand "linux-${version}.tar" { src = fetchurl { inherit (pins.linux) url hash; }; } ''
+  src = runCommand "linux-${version}.tar" { src = fetchSource pins.linux; } ''
     mkdir source
     top=linux-${version}
     tar -xf $src -C source --strip-components=1 --anchored --wildcards-match-slash \

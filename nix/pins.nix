@@ -4,16 +4,31 @@
 # toolchain's packages are pinned in nix/debian/lock.tsv, crates in
 # tools/Cargo.lock and nix/nixpkgs/bindgen/Cargo.lock, flake inputs in flake.lock.
 {
+  # The tarball of a source package of Debian, and upstream's own.
   linux = {
     version = "7.2.6";
-    # Upstream's tarball less the non-free files.
-    url = "mirror://debian/pool/main/l/linux/linux_7.2.6.orig.tar.xz";
-    hash = "sha256-GBnElO7aK+CP3KG01NjWaeWkIVOVWVUDUCrreNAZiCo=";
+    debian = {
+      # Without the non-free files.
+      url = "mirror://debian/pool/main/l/linux/linux_7.2.6.orig.tar.xz";
+      hash = "sha256-GBnElO7aK+CP3KG01NjWaeWkIVOVWVUDUCrreNAZiCo=";
+    };
+    upstream = {
+      url = "mirror://kernel/linux/kernel/v7.x/linux-7.2.6.tar.xz";
+      # Three independent public files agree on it. The tarball itself could not
+      # be downloaded where this was written.
+      hash = "sha256-A5rvhPKwmUrto/T8/D0C7J16m7uQIOomTEP0Rshg9gY=";
+    };
   };
   busybox = {
     version = "1.37.0";
-    url = "mirror://debian/pool/main/b/busybox/busybox_1.37.0.orig.tar.bz2";
-    hash = "sha256-MxHf8y50ZJn03w1d8E1+s5Y4LX4Qi7klDntRm4NwQ6Q=";
+    debian = {
+      url = "mirror://debian/pool/main/b/busybox/busybox_1.37.0.orig.tar.bz2";
+      hash = "sha256-MxHf8y50ZJn03w1d8E1+s5Y4LX4Qi7klDntRm4NwQ6Q=";
+    };
+    upstream = {
+      url = "https://busybox.net/downloads/busybox-1.37.0.tar.bz2";
+      hash = "sha256-MxHf8y50ZJn03w1d8E1+s5Y4LX4Qi7klDntRm4NwQ6Q=";
+    };
   };
   # What Linux 7.2 documents as its minimum, and the LLVM that this rustc uses.
   rustc.version = "1.85.1";

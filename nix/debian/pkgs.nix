@@ -18,11 +18,14 @@ let
 
   pins = import ../pins.nix;
 
-  # The lines of lock.tsv but its first, by section.
+  # The lines of lock.tsv but its first, by section; or of the lock that `fetch`
+  # has made for this machine, which pure evaluation does not see.
   lock =
     let
+      own = builtins.getEnv "LKMPG_DEBIAN_LOCK";
+      text = readFile (if own == "" then ./lock.tsv else own);
       split = separator: text: builtins.filter builtins.isString (builtins.split separator text);
-      lines = builtins.filter (line: line != "") (split "\n" (readFile ./lock.tsv));
+      lines = builtins.filter (line: line != "") (split "\n" text);
       entry =
         line:
         let
@@ -32,19 +35,18 @@ let
           section = field 0;
           name = field 1;
           version = field 2;
-          file = field 3;
-          size = field 4;
+          path = field 3;
           sha256 = field 5;
         };
     in
     builtins.groupBy (entry: entry.section) (map entry (builtins.tail lines));
 
-  # A file that `fetch` puts into the store: its builder only runs when that
-  # was not done. `hash` is a hexadecimal or SRI sha256.
+  # A file that `fetch` puts into the store, under a name that Nix allows: its
+  # builder only runs when that was not done. `hash` is a hexadecimal or SRI sha256.
   fetched =
     name: hash:
     derivation {
-      name = replaceStrings [ "~" "%3a" ] [ "-" "-" ] name;
+      name = replaceStrings [ ":" "~" ] [ "-" "-" ] name;
       inherit system;
       builder = "/bin/sh";
       args = [
@@ -62,7 +64,10 @@ let
       inherit name system;
       builder = "/bin/sh";
       args = [ ./unpack.sh ];
-      debs = map (p: fetched p.file p.sha256) packages;
+      # As apt calls them: a file in the archive lacks the version's epoch.
+      debs = map (
+        p: fetched "${p.name}_${p.version}_${builtins.head (builtins.match ".*_(.*)" p.path)}" p.sha256
+      ) packages;
     };
 
   toolchain = unpacked "debian-toolchain" lock.toolchain;
@@ -163,7 +168,15 @@ let
     pkgsStatic = pkgs;
     buildPackages = pkgs;
 
-    fetchurl = { url, hash }: fetched (baseNameOf url) hash;
+    # Debian's tarball, or upstream's where the lock has no such source.
+    fetchSource =
+      pin:
+      let
+        file = baseNameOf pin.debian.url;
+        sources = map (source: baseNameOf source.path) (lock.sources or [ ]);
+        from = if builtins.elem file sources then pin.debian else pin.upstream;
+      in
+      fetched (baseNameOf from.url) from.hash;
 
     runCommand =
       name: attrs: text:
@@ -267,7 +280,7 @@ let
       };
 
     # Not of nixpkgs: for `fetch`, and for a look inside.
-    inherit lock toolchain;
+    inherit toolchain;
   };
 
   # Tools that recipes ask for by name and that every build here has anyway.

@@ -17,6 +17,8 @@ let
   };
 in
 {
+  fetchSource = pin: final.fetchurl { inherit (pin.upstream) url hash; };
+
   craneLib = (crane.mkLib final).overrideToolchain (_: rust);
 
   # As nixpkgs builds its own: libclang is linked.

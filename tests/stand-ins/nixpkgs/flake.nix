@@ -88,7 +88,7 @@
         final:
         builtins.removeAttrs debian [
           "craneLib"
-          "lock"
+          "fetchSource"
           "toolchain"
         ]
         // builtins.mapAttrs (name: _: package name) (
@@ -131,6 +131,7 @@
               }@args:
               linuxManualConfig args;
           };
+          fetchurl = { url, hash }: runCommand (baseNameOf url) { outputHash = hash; } "exit 1";
           fetchCrate =
             {
               pname,

@@ -2,12 +2,14 @@
 
 //! The cases. Each finds the clone as it was at first.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
+use snapbox::cmd::Command;
 
 use crate::{
     checkout::Checkout,
+    mirror::{MARKER, Servers, columns, delete, store_path},
     odd_input::{
         closed_pipe_ends_it, full_disk_for_output, junit_that_cannot_be_written,
         name_that_cannot_be, name_that_is_taken,
@@ -51,7 +53,9 @@ cases![
     broken_module_shows_what_rustc_says,
     untracked_example_says_what_to_do,
     check_shows_every_failure,
+    package_that_only_the_snapshot_has,
     package_that_left_the_mirror,
+    source_that_left_the_mirror,
     mirror_that_does_not_answer,
     full_disk_for_downloads,
     full_disk_for_builds,
@@ -337,33 +341,184 @@ fn check_shows_every_failure(checkout: &Checkout) -> Result<()> {
     Ok(())
 }
 
-/// Pins a file that is nowhere: not in the store, not on the mirror.
-fn pin_what_nobody_has(checkout: &Checkout) -> Result<()> {
-    let hash = "0".repeat(64);
-    let pin = |line: &str| match line.split('\t').collect::<Vec<_>>()[..] {
-        [section, "bc", _, file, size, _] => {
-            [section, "bc", "0.0-1", file, size, &hash].join("\t") + "\n"
+/// Where a Debian mirror would have the bc that [`pin_bc`] pins.
+const BC: &str = "pool/main/b/bc/bc_0.0-1_amd64.deb";
+
+/// A hash that no file has.
+fn no_hash() -> String {
+    "0".repeat(64)
+}
+
+/// Pins a version of bc that there is not.
+fn pin_bc(checkout: &Checkout, sha256: &str) -> Result<()> {
+    let pin = |line: &str| match columns(line)[..] {
+        [section, "bc", _, _, size, _] => {
+            [section, "bc", "0.0-1", BC, size, sha256].join("\t") + "\n"
         }
         _ => format!("{line}\n"),
     };
     checkout.edit(LOCK, |lock| lock.lines().map(pin).collect())
 }
 
-fn package_that_left_the_mirror(checkout: &Checkout) -> Result<()> {
-    pin_what_nobody_has(checkout)?;
-    run(checkout.lkmpg(&["fetch"]))?
-        .ends(3)?
-        .says("[..]bc 0.0-1[..]no longer on the Debian mirror[..]nix/debian/update-lock[..]")?;
+/// Pins a file that is nowhere: not in the store, not on a mirror.
+fn pin_what_nobody_has(checkout: &Checkout) -> Result<()> {
+    pin_bc(checkout, &no_hash())
+}
+
+/// `./lkmpg fetch` with `arguments`, which knows `servers` only.
+fn fetch(checkout: &Checkout, servers: &Servers, arguments: &[&str]) -> Command {
+    let fetch = checkout.lkmpg(&[&["fetch"][..], arguments].concat());
+    servers.known_to(fetch)
+}
+
+fn package_that_only_the_snapshot_has(checkout: &Checkout) -> Result<()> {
+    let lock = fs::read_to_string(checkout.path(LOCK))?;
+    let mut lines = lock.lines();
+    let time = lines.find_map(|line| line.strip_prefix("archive\ttrixie\t"));
+    let time = time.context("the lock has no time")?;
+
+    let mut servers = Servers::start()?;
+    let hash = servers.offer(&format!("snapshot/{time}/{BC}"), &servers.unique())?;
+    let stored = store_path(BC, &hash)?;
+    servers.forget(&stored);
+    pin_bc(checkout, &hash)?;
+    // The mirror itself can say where its snapshots are.
+    let snapshots = servers.url("snapshot/@SNAPSHOTID@/");
+    let release = format!("Suite: stable\nSnapshots: {snapshots}\n");
+    servers.offer("mirror/dists/trixie/Release", &release)?;
+    for told in [true, false] {
+        let mut fetch = fetch(checkout, &servers, &["--locked"]);
+        if !told {
+            fetch = fetch.env_remove("LKMPG_DEBIAN_SNAPSHOT");
+        }
+        let outcome = run(fetch)?;
+        outcome.ends(0)?;
+        if !stored.exists() {
+            return outcome.fails("the package is not in the store");
+        }
+        delete(&stored)?;
+    }
     Ok(())
 }
 
+/// Neither the mirror nor the snapshot archive has what is pinned, and the mirror has a newer one.
+fn package_that_left_the_mirror(checkout: &Checkout) -> Result<()> {
+    let lock = fs::read_to_string(checkout.path(LOCK))?;
+    let mut servers = Servers::start()?;
+    let newer = servers.publish(&lock, "bc")?;
+    pin_what_nobody_has(checkout)?;
+    let before = checkout.git(&["diff"])?;
+
+    let outcome = run(fetch(checkout, &servers, &["--locked"]))?;
+    outcome.ends(3)?.says(
+        "[..]no longer on the Debian mirror[..]bc 0.0-1;[..]run: nix/debian/update-lock[..]",
+    )?;
+    if servers.own_lock().is_some() {
+        return outcome.fails("another lock was made");
+    }
+
+    let outcome = run(fetch(checkout, &servers, &[]))?;
+    outcome
+        .ends(0)?
+        .says("lkmpg: no longer on the Debian mirror: bc 0.0-1;[..]not bit for bit the pinned one")?
+        .says("lkmpg: to pin what is used now, run: nix/debian/update-lock[..]")?;
+    if checkout.git(&["diff"])? != before {
+        return outcome.fails("the repository has changed");
+    }
+    let Some(own_lock) = servers.own_lock() else {
+        return outcome.fails("no lock was made");
+    };
+    // Half a day after the mirror's date.
+    outcome.wrote(&own_lock, "archive\ttrixie\t20250809T210000Z\n")?;
+    let eval = ["eval", "--raw"];
+    let toolchain = checkout.nix(&eval, "toolchain.outPath", Some(&own_lock))?;
+    servers.forget(&toolchain);
+    let build = ["build", "--no-link"];
+    checkout.nix(&build, "toolchain", Some(&own_lock))?;
+    outcome.wrote(&Path::new(&toolchain).join(MARKER), &servers.unique())?;
+    // All is there by now.
+    run(fetch(checkout, &servers, &[]))?
+        .ends(0)?
+        .says("lkmpg: the lock in use is not the pinned one, but [..]")?
+        .never_says("downloading")?;
+
+    let update = servers.known_to(Command::new(checkout.path("nix/debian/update-lock")));
+    let outcome = run(update)?;
+    outcome.ends(0)?;
+    outcome.wrote(&checkout.path(LOCK), &format!("bc\t{newer}\t"))?;
+    outcome.wrote(&checkout.path(LOCK), "sources\tbusybox\t")?;
+    outcome.wrote(&checkout.path(LOCK), "sources\tlinux\t")?;
+    if checkout.nix(&eval, "toolchain.outPath", None)? != toolchain {
+        return outcome.fails("the lock makes another toolchain");
+    }
+    run(fetch(checkout, &servers, &["--locked"]))?
+        .ends(0)?
+        .never_says("downloading")?;
+    Ok(())
+}
+
+/// Upstream still has it.
+fn source_that_left_the_mirror(checkout: &Checkout) -> Result<()> {
+    const TARBALL: &str = "tarballs/busybox-1.37.0.tar.bz2";
+    let mut servers = Servers::start()?;
+    let hash = servers.offer(TARBALL, &servers.unique())?;
+    let stored = store_path(TARBALL, &hash)?;
+    servers.forget(&stored);
+    // Debian's hash, then upstream's.
+    let mut hashes = [no_hash(), hash].into_iter().peekable();
+    checkout.edit("nix/pins.nix", |pins| {
+        let mut is_busybox = false;
+        let pin = |line: &str| {
+            is_busybox |= line.contains("busybox = {");
+            let is_hash = is_busybox && line.contains(" hash = ");
+            match hashes.next_if(|_| is_hash) {
+                Some(hash) => format!("      hash = \"sha256:{hash}\";\n"),
+                None => format!("{line}\n"),
+            }
+        };
+        pins.lines().map(pin).collect()
+    })?;
+    checkout.edit(LOCK, |lock| {
+        let source = |line: &str| match columns(line)[..] {
+            ["sources", "busybox", version, path, size, _] => {
+                ["sources", "busybox", version, path, size, &no_hash()].join("\t") + "\n"
+            }
+            _ => format!("{line}\n"),
+        };
+        lock.lines().map(source).collect()
+    })?;
+
+    run(fetch(checkout, &servers, &["--locked"]))?
+        .ends(3)?
+        .says("[..]no longer on the Debian mirror[..]busybox 1:1.37.0[..]update-lock[..]")?;
+    // One byte is another.
+    servers.offer(TARBALL, &format!(" {}", servers.unique()))?;
+    run(fetch(checkout, &servers, &[]))?
+        .ends(3)?
+        .says("[..]Hash Sum mismatch[..]")?
+        .says("[..]upstream's server failed[..]./lkmpg fetch[..]")?;
+    servers.offer(TARBALL, &servers.unique())?;
+    let outcome = run(fetch(checkout, &servers, &[]))?;
+    outcome.ends(0)?;
+    if !stored.exists() {
+        return outcome.fails("the tarball is not in the store");
+    }
+    Ok(())
+}
+
+/// That is no reason to take other packages.
 fn mirror_that_does_not_answer(checkout: &Checkout) -> Result<()> {
     pin_what_nobody_has(checkout)?;
+    let servers = Servers::start()?;
     let mirror = format!("{NOBODY}/debian");
-    let fetch = checkout.lkmpg(&["fetch"]);
-    run(fetch.env("LKMPG_DEBIAN_MIRROR", mirror))?
+    let fetch = fetch(checkout, &servers, &[]);
+    let outcome = run(fetch.env("LKMPG_DEBIAN_MIRROR", mirror))?;
+    outcome
         .ends(3)?
-        .says("[..]mirror could not be read[..]./lkmpg fetch[..]")?;
+        .says("[..]from the Debian mirror failed[..]./lkmpg fetch[..]")?;
+    if servers.own_lock().is_some() {
+        return outcome.fails("another lock was made");
+    }
     Ok(())
 }
 

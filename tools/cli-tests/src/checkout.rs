@@ -10,6 +10,15 @@ use anyhow::{Context, Result, bail, ensure};
 use snapbox::cmd::Command;
 use tempfile::TempDir;
 
+/// How Nix builds by itself, without what `./lkmpg` sets.
+const NIX_CONFIG: &str = "\
+experimental-features = nix-command flakes
+sandbox = true
+sandbox-paths = /bin/sh=/bin/busybox
+build-users-group =
+substituters =
+";
+
 /// A clone of the repository, so that its sources may be broken on purpose.
 pub struct Checkout {
     root: PathBuf,
@@ -58,6 +67,19 @@ impl Checkout {
         output(git.arg("-C").arg(&self.root).args(arguments))
     }
 
+    /// What Nix prints when it does what `arguments` say to `attribute` of the Debian toolchain's
+    /// flake, with the packages of `lock`; those that are pinned when there is none.
+    pub fn nix(&self, arguments: &[&str], attribute: &str, lock: Option<&Path>) -> Result<String> {
+        let root = self.root.display();
+        let mut nix = process::Command::new("nix");
+        nix.args(arguments).env("NIX_CONFIG", NIX_CONFIG);
+        nix.arg(format!("git+file://{root}?dir=nix/debian#{attribute}"));
+        if let Some(lock) = lock {
+            nix.arg("--impure").env("LKMPG_DEBIAN_LOCK", lock);
+        }
+        output(&mut nix)
+    }
+
     /// The names of the examples.
     pub fn examples(&self) -> Result<Vec<String>> {
         let files = self.git(&["ls-files", "modules"])?;
@@ -97,7 +119,7 @@ impl Checkout {
 }
 
 /// What `command` prints, if all goes well.
-fn output(command: &mut process::Command) -> Result<String> {
+pub fn output(command: &mut process::Command) -> Result<String> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

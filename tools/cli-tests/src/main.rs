@@ -8,6 +8,7 @@
 
 mod cases;
 mod checkout;
+mod mirror;
 mod odd_input;
 mod outcome;
 mod shell;

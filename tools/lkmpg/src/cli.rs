@@ -155,6 +155,10 @@ pub struct Source {
     )]
     pub toolchain: Toolchain,
 
+    /// Take no packages but the pinned ones, even if they have left Debian's mirror
+    #[arg(long, global = true)]
+    pub locked: bool,
+
     /// The repository
     #[arg(long, global = true, hide = true, env = "LKMPG_ROOT")]
     pub root: Option<PathBuf>,

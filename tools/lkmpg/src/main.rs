@@ -115,8 +115,12 @@ fn build(source: &Source, wanted: &[String]) -> Result<()> {
 /// Gives way to the launcher, which does all downloading.
 fn fetch(source: &Source) -> Result<Infallible> {
     let launcher = repo::root(source)?.join("lkmpg");
-    let error = process::Command::new(&launcher).arg("fetch").exec();
-    Err(error).with_context(|| launcher.display().to_string())
+    let mut fetch = process::Command::new(&launcher);
+    fetch.arg("fetch");
+    if source.locked {
+        fetch.arg("--locked");
+    }
+    Err(fetch.exec()).with_context(|| launcher.display().to_string())
 }
 
 /// Gives way to the development shell, or to `command` in it.

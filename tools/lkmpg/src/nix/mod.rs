@@ -9,6 +9,7 @@ mod progress;
 use std::{
     collections::BTreeMap,
     convert::Infallible,
+    env,
     ffi::OsString,
     fs::File,
     io::{self, BufRead, BufReader, Read},
@@ -191,6 +192,10 @@ pub fn is_valid(path: &str) -> Result<bool> {
 fn nix(program: &str) -> Command {
     let mut command = Command::new(program);
     command.args(["--extra-experimental-features", "nix-command flakes"]);
+    // Pure evaluation does not see that variable.
+    if env::var_os("LKMPG_DEBIAN_LOCK").is_some_and(|lock| !lock.is_empty()) {
+        command.args(["--option", "pure-eval", "false"]);
+    }
     command
 }
 
@@ -284,7 +289,7 @@ fn is_made(build: &Build) -> bool {
 
 /// Says which of the file systems that Nix writes to is full.
 fn full_disk() -> String {
-    let build_dir = std::env::temp_dir();
+    let build_dir = env::temp_dir();
     let places = [PathBuf::from("/nix/store"), build_dir];
     let free = |path: &PathBuf| {
         let file = File::open(path).ok()?;
@@ -293,7 +298,7 @@ fn full_disk() -> String {
     };
     let fullest = places.iter().filter_map(|path| Some((free(path)?, path)));
     let place = fullest.min().map_or(&places[0], |(_, path)| path);
-    let command: Vec<_> = std::env::args().skip(1).collect();
+    let command: Vec<_> = env::args().skip(1).collect();
     format!(
         "the disk that holds {} is full; free some (nix-collect-garbage helps), \
          then run again: ./lkmpg {}",
