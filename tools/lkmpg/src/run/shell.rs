@@ -181,6 +181,7 @@ mod tests {
             flake: None,
             vm: Some(temp.join("vm")),
             modules: vec![temp.join("links")],
+            development_shell: None,
         };
         let workshop = Workshop::open(&source, &[], Kernel::Gdb).unwrap();
         let temp = temp.display();
