@@ -8,6 +8,11 @@ use anyhow::{Context, Result};
 
 use crate::{
     checkout::Checkout,
+    odd_places::{
+        clone_below_usr_src, clone_with_windows_line_ends, develop_leaves_nothing_behind,
+        development_shell_is_the_users, path_with_any_character, repository_that_nix_cannot_read,
+        shallow_clone, without_sudo_su_is_quoted,
+    },
     outcome::{Failure, Outcome, run},
     shell::Shell,
     tiny_disk::TinyDisk,
@@ -51,6 +56,14 @@ cases![
     mirror_that_does_not_answer,
     full_disk_for_downloads,
     full_disk_for_builds,
+    shallow_clone,
+    path_with_any_character,
+    clone_with_windows_line_ends,
+    repository_that_nix_cannot_read,
+    clone_below_usr_src,
+    develop_leaves_nothing_behind,
+    development_shell_is_the_users,
+    without_sudo_su_is_quoted,
     leaves_no_virtual_machine,
 ];
 

@@ -8,6 +8,7 @@
 
 mod cases;
 mod checkout;
+mod odd_places;
 mod outcome;
 mod shell;
 mod tiny_disk;
