@@ -45,23 +45,44 @@ in
 {
   inherit bash;
 
+  # As that of nixpkgs, it builds a file that sets the environment; a shell reads it.
   mkShell =
     args:
+    let
+      variables =
+        removeAttrs args [
+          "name"
+          "packages"
+          "shellHook"
+        ]
+        // {
+          # Where editors on this machine find it, too.
+          RUST_LIB_SRC = "${toolchain}/usr/lib/rustlib/src/rust/library";
+        };
+    in
     derivation (
-      removeAttrs args [ "packages" ]
+      variables
       // {
         name = args.name or "nix-shell";
         inherit system;
         builder = "${bash}/bin/bash";
         args = [
           "-c"
-          "echo 'this is for nix develop, not for nix build' >&2; exit 1"
+          ''
+            {
+              echo 'case $- in *i*) [ ! -e ~/.bashrc ] || . ~/.bashrc ;; esac'
+              for name in ${toString (builtins.attrNames variables)}; do
+                printf 'export %s=%q\n' "$name" "''${!name}"
+              done
+              echo "export PATH=$PATH:"'$PATH'
+              echo "$shellHook"
+            } >$out
+          ''
         ];
         # nix develop looks for it.
         outputs = [ "out" ];
         PATH = "${programs}/bin";
-        # Where editors on this machine find it, too.
-        RUST_LIB_SRC = "${toolchain}/usr/lib/rustlib/src/rust/library";
+        shellHook = args.shellHook or "";
       }
     );
 }

@@ -14,6 +14,11 @@ use crate::{
         closed_pipe_ends_it, full_disk_for_output, junit_that_cannot_be_written,
         name_that_cannot_be, name_that_is_taken,
     },
+    odd_places::{
+        clone_below_usr_src, clone_with_windows_line_ends, develop_leaves_nothing_behind,
+        development_shell_is_the_users, path_with_any_character, repository_that_nix_cannot_read,
+        shallow_clone, without_sudo_su_is_quoted,
+    },
     outcome::{Failure, Outcome, run},
     shell::Shell,
     tiny_disk::TinyDisk,
@@ -64,6 +69,14 @@ cases![
     junit_that_cannot_be_written,
     name_that_cannot_be,
     name_that_is_taken,
+    shallow_clone,
+    path_with_any_character,
+    clone_with_windows_line_ends,
+    repository_that_nix_cannot_read,
+    clone_below_usr_src,
+    develop_leaves_nothing_behind,
+    development_shell_is_the_users,
+    without_sudo_su_is_quoted,
     leaves_no_virtual_machine,
 ];
 

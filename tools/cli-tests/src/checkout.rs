@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process,
@@ -28,13 +29,22 @@ pub struct Checkout {
 impl Checkout {
     /// Clones `repository`.
     pub fn of(repository: &Path) -> Result<Self> {
-        let temp = tempfile::tempdir()?;
+        Self::cloned(repository, &[], tempfile::tempdir()?, "clone")
+    }
+
+    /// Clones `repository`, with `options` for git, into the folder `name` of `temp`.
+    pub fn cloned(
+        repository: impl AsRef<OsStr>,
+        options: &[&str],
+        temp: TempDir,
+        name: &str,
+    ) -> Result<Self> {
         let checkout = Self {
-            root: temp.path().canonicalize()?.join("clone"),
+            root: temp.path().canonicalize()?.join(name),
             _temp: temp,
         };
         let mut git = process::Command::new("git");
-        git.args(["clone", "--quiet"]).arg(repository);
+        git.args(["clone", "--quiet"]).args(options).arg(repository);
         output(git.arg(&checkout.root))?;
         Ok(checkout)
     }

@@ -10,6 +10,7 @@ mod cases;
 mod checkout;
 mod mirror;
 mod odd_input;
+mod odd_places;
 mod outcome;
 mod shell;
 mod tiny_disk;

@@ -186,6 +186,10 @@ pub struct Source {
         value_delimiter = ':'
     )]
     pub modules: Vec<PathBuf>,
+
+    /// A development shell that is already built: a file for bash to read
+    #[arg(long, global = true, hide = true, env = "LKMPG_SHELL")]
+    pub development_shell: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]

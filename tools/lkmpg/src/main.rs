@@ -34,6 +34,7 @@ use std::{
     convert::Infallible,
     ffi::OsString,
     os::unix::process::CommandExt,
+    path::Path,
     process::{self, ExitCode},
 };
 
@@ -125,6 +126,9 @@ fn fetch(source: &Source) -> Result<Infallible> {
 
 /// Gives way to the development shell, or to `command` in it.
 fn develop(source: &Source, command: &[OsString]) -> Result<Infallible> {
+    if let Some(file) = &source.development_shell {
+        return enter(file, command);
+    }
     let flake = repo::flake(source, &repo::root(source)?);
     // Nix takes the shell itself from the flake called nixpkgs. Debian's
     // offers one.
@@ -133,6 +137,19 @@ fn develop(source: &Source, command: &[OsString]) -> Result<Infallible> {
         Toolchain::Debian => Some(flake.as_str()),
     };
     nix::develop(&flake, nixpkgs, command)
+}
+
+/// Gives way to a bash that has read `file`, or to `command` after that.
+fn enter(file: &Path, command: &[OsString]) -> Result<Infallible> {
+    let mut bash = process::Command::new("bash");
+    if command.is_empty() {
+        bash.arg("--rcfile").arg(file);
+    } else {
+        bash.args(["-c", r#". "$0"; exec "$@""#]);
+        bash.arg(file).args(command);
+    }
+    // A launcher that is run in it finds its own.
+    Err(bash.env_remove("LKMPG_SHELL").exec()).context("bash")
 }
 
 /// Prints the examples.

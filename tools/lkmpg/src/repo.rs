@@ -4,6 +4,7 @@
 
 use std::{
     env,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -42,9 +43,23 @@ pub fn flake(source: &Source, root: &Path) -> String {
     }
     let dir = match source.toolchain {
         Toolchain::Auto | Toolchain::Nixpkgs => "",
-        Toolchain::Debian => "?dir=nix/debian",
+        Toolchain::Debian => "&dir=nix/debian",
     };
-    format!("git+file://{}{dir}", root.display())
+    // A clone without its history will do.
+    format!("git+file://{}?shallow=1{dir}", in_url(root))
+}
+
+/// `path` as a part of a URL.
+fn in_url(path: &Path) -> String {
+    let mut url = String::new();
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            url += &format!("%{byte:02X}");
+        }
+    }
+    url
 }
 
 fn is_git(root: &Path) -> bool {
@@ -87,6 +102,12 @@ fn untracked<'a>(folders: &[&'a str], list: &str) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_in_a_url_is_ascii() {
+        assert_eq!(in_url(Path::new("/a-b/c_1.rs~")), "/a-b/c_1.rs~");
+        assert_eq!(in_url(Path::new("/ü [1]?")), "/%C3%BC%20%5B1%5D%3F");
+    }
 
     #[test]
     fn untracked_files_name_their_folder_once() {

@@ -175,6 +175,8 @@ mod tests {
             flake: None,
             vm: Some(temp.join("vm")),
             modules: vec![temp.join("links")],
+            locked: false,
+            development_shell: None,
         };
         let workshop = Workshop::open(&source, &[], Kernel::Gdb).unwrap();
         let temp = temp.display();
