@@ -28,7 +28,7 @@ fn unloads_with_a_thousand_clients(vm: &mut Vm) -> Result {
 
 /// Not when the module is unloaded, or when the next client comes, but soon.
 fn threads_that_have_ended_are_gone(vm: &mut Vm) -> Result {
-    let _module = vm.load("rust_echo_threads")?;
+    let _module = SERVER.load(vm)?;
     let before = Slabs::count()?;
     let more = || -> Result<bool> {
         let now = Slabs::count()?;

@@ -52,7 +52,7 @@ macro_rules! echo_server_tests {
 
 impl EchoServer {
     /// Loads it so that it waits for its clients, however slow the machine is.
-    fn load(&self, vm: &mut Vm) -> Result<Module> {
+    pub fn load(&self, vm: &mut Vm) -> Result<Module> {
         vm.load_with(self.module, "idle_timeout=0")
     }
 
