@@ -9,8 +9,6 @@
   examples,
   kernel,
   kernel-debug,
-  kernel-6_18,
-  kernel-gcc,
   kernel-nixos,
   lkmpg,
   modules,
@@ -143,21 +141,6 @@ in
     kernel = kernel-debug;
     modules = modules.join ((modulesFor kernel-debug).buildAll folders);
     options = "--kernel debug";
-  };
-
-  # On the kernel with long-term support.
-  ltsTest = vmTest {
-    name = "vm-test-6_18";
-    kernel = kernel-6_18;
-    modules = modules.join ((modulesFor kernel-6_18).buildAll folders);
-    options = "--kernel 6.18";
-  };
-
-  # On a kernel as distributions have it.
-  gccTest = vmTest {
-    name = "vm-test-gcc";
-    kernel = kernel-gcc;
-    modules = modules.join ((modulesFor kernel-gcc).buildAll folders);
   };
 
   # NixOS with a module, for each; and with all of them in turn, which boots

@@ -1,16 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# nixpkgs' `linuxManualConfig` as far as nix/kernel.nix uses it. `stdenv` only says which
-# compiler it is; without one, clang, as nix/nixpkgs/pinned.nix has it. Outputs:
+# nixpkgs' `linuxManualConfig` as far as nix/kernel.nix uses it. Outputs:
 # `out` (bzImage, System.map) and `dev` (vmlinux, and in
 # lib/modules/VERSION/build what out-of-tree modules in C and Rust need).
-{
-  mkDerivation,
-  pins,
-  stdenv ? {
-    cc.isClang = true;
-  },
-}:
+{ mkDerivation, pins }:
 {
   pname ? "linux",
   version,
@@ -22,12 +15,9 @@
   extraMakeFlags ? [ ],
 }:
 let
-  forClang = flags: if stdenv.cc.isClang then flags else [ ];
   commonMakeFlags = [
     "ARCH=x86"
-  ]
-  ++ forClang [ "LLVM=-${pins.llvm.version}" ]
-  ++ [
+    "LLVM=-${pins.llvm.version}"
     "KBUILD_BUILD_TIMESTAMP=@1"
     "KBUILD_BUILD_VERSION=1"
     "KBUILD_BUILD_USER=lkmpg"
@@ -48,7 +38,8 @@ mkDerivation {
     cmp .config ${configfile}
   '';
   CLANG = "clang-${pins.llvm.version}";
-  buildFlags = forClang [ "CC=${./clang-pch}" ] ++ [
+  buildFlags = [
+    "CC=${./clang-pch}"
     "bzImage"
     "modules"
     "scripts_gdb"
