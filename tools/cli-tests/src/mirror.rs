@@ -132,13 +132,13 @@ impl Servers {
                 sources += &pin.source()?;
                 continue;
             }
-            let stored = store_path(pin.path, pin.sha256)?;
+            let stored = store_path(&pin.deb(pin.version), pin.sha256)?;
             if pin.name == name {
                 let version = format!("{}+lkmpg~1", pin.version);
                 let path = pin.path.replace(pin.version, &version);
                 let deb = self.place(&path)?;
                 self.build_newer(&stored, pin.version, &version, &deb)?;
-                self.forget(store_path(&path, &sha256(&deb)?)?);
+                self.forget(store_path(&pin.deb(&version), &sha256(&deb)?)?);
                 packages += &index(&deb, &path)?;
                 newer = Some(version);
             } else {
@@ -229,6 +229,13 @@ pub fn columns(line: &str) -> Vec<&str> {
 }
 
 impl Pin<'_> {
+    /// What apt, and then the Nix store, calls the package with `version`. Its file in the archive
+    /// lacks the version's epoch.
+    fn deb(&self, version: &str) -> String {
+        let rest = self.path.rsplit('_').next().unwrap_or(self.path);
+        format!("{}_{version}_{rest}", self.name)
+    }
+
     /// What an index of sources says of it.
     fn source(&self) -> Result<String> {
         let (folder, file) = self.path.rsplit_once('/').context("a path")?;
@@ -271,10 +278,11 @@ fn sign(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where the Nix store has, or would have, a file with that hash that was downloaded from `path`.
+/// Where the Nix store has, or would have, a file with that hash, whose name is the last part of
+/// `path`.
 pub fn store_path(path: &str, sha256: &str) -> Result<PathBuf> {
     let file = path.rsplit('/').next().unwrap_or(path);
-    let name = file.replace('~', "-");
+    let name = file.replace([':', '~'], "-");
     let mut nix = process::Command::new("nix-store");
     nix.args(["--print-fixed-path", "sha256", sha256, &name]);
     Ok(output(&mut nix)?.trim_end().into())
