@@ -34,7 +34,6 @@
 
 use crate::{
     bindings,
-    compat::CStrExt,
     context::Context,
     entry,
     errno::error,
@@ -43,7 +42,6 @@ use crate::{
 };
 use core::{
     cell::Cell,
-    ffi::CStr,
     hint::black_box,
     marker::PhantomPinned,
     mem::MaybeUninit,
@@ -55,6 +53,7 @@ use core::{
 };
 use kernel::{
     prelude::*,
+    str::CStr,
     task::Task, //
 };
 

@@ -21,11 +21,6 @@ use crate::{
         Stop, //
     },
     bindings,
-    compat::{
-        atomic_load,
-        atomic_store,
-        CStrExt, //
-    },
     file::{
         is_name,
         Callbacks,
@@ -38,10 +33,12 @@ use crate::{
         Source,
         Writer, //
     },
-    params::Param, //
+    params::{
+        self,
+        Param, //
+    },
 };
 use core::{
-    ffi::CStr,
     mem::{
         self,
         ManuallyDrop, //
@@ -52,10 +49,14 @@ use kernel::{
     error::to_result,
     new_mutex,
     prelude::*,
-    str::CString,
+    str::{
+        CStr,
+        CString, //
+    },
     sync::{
         atomic::{
             Atomic,
+            AtomicType,
             Relaxed, //
         },
         Arc,
@@ -300,8 +301,7 @@ impl Dir {
 
 /// A variable that [`Dir::value`] takes: an [`Atomic`] or a [parameter](Param) of type
 /// `bool`, `u32`, `u64`, `usize`, `i8`, `i16`, `i32`, `i64` or `isize`. `u64` is only there
-/// on machines of 64 bits. The `kernel` crate of Linux 6.18 has no atomic `bool`, `i8` and
-/// `i16`; a parameter can have these types there, too.
+/// on machines of 64 bits. The `kernel` crate has no atomic `u8` and `u16`.
 ///
 /// Writing to the file of a parameter does not call the parameter's callback.
 pub trait Value: private::Variable {}
@@ -316,14 +316,31 @@ mod private {
     }
 }
 
-/// Implements [`Value`]: `type of the variable: C's function that creates the file`.
+impl<T> Value for Param<T>
+where
+    T: params::Value + AtomicType,
+    Atomic<T>: Value,
+{
+}
+
+impl<T> private::Variable for Param<T>
+where
+    T: params::Value + AtomicType,
+    Atomic<T>: Value,
+{
+    fn create(&'static self, dir: &Dir, name: &CStr, mode: Mode) -> Result {
+        dir.value(name, mode, self.as_atomic())
+    }
+}
+
+/// Implements [`Value`]: `type: C's function that creates the file`.
 macro_rules! impl_value {
-    ($($(#[$attr:meta])* $variable:ty: $create:ident;)*) => {$(
+    ($($(#[$attr:meta])* $type:ident: $create:ident;)*) => {$(
         $(#[$attr])*
-        impl Value for $variable {}
+        impl Value for Atomic<$type> {}
 
         $(#[$attr])*
-        impl private::Variable for $variable {
+        impl private::Variable for Atomic<$type> {
             fn create(&'static self, dir: &Dir, name: &CStr, mode: Mode) -> Result {
                 check(name)?;
                 let _call = Call::begin()?;
@@ -346,18 +363,12 @@ macro_rules! impl_value {
 }
 
 impl_value! {
-    #[cfg(not(linux_6_18))]
-    Atomic<bool>: debugfs_create_bool;
-    Param<bool>: debugfs_create_bool;
-    Atomic<u32>: debugfs_create_u32;
-    Param<u32>: debugfs_create_u32;
+    bool: debugfs_create_bool;
+    u32: debugfs_create_u32;
     // On 32 bits C needs two stores.
     #[cfg(CONFIG_64BIT)]
-    Atomic<u64>: debugfs_create_u64;
-    #[cfg(CONFIG_64BIT)]
-    Param<u64>: debugfs_create_u64;
-    Atomic<usize>: debugfs_create_size_t;
-    Param<usize>: debugfs_create_size_t;
+    u64: debugfs_create_u64;
+    usize: debugfs_create_size_t;
 }
 
 /// A signed variable of any size. C only has a file for an `i32`.
@@ -369,29 +380,23 @@ trait Signed: Sync {
     fn set(&self, text: &CStr) -> Result;
 }
 
-/// Implements [`Signed`] and [`Value`] for variables of these types.
+/// Implements [`Signed`] and [`Value`].
 macro_rules! impl_signed {
-    ($($(#[$attr:meta])* $variable:ty)*) => {$(
-        $(#[$attr])*
-        impl Signed for $variable {
+    ($($type:ident)*) => {$(
+        impl Signed for Atomic<$type> {
             fn show(&self) -> Result<CString> {
-                // SAFETY: The variable exists, and all accesses are single loads and stores.
-                let value = unsafe { atomic_load(self.as_ptr(), Relaxed) };
-                CString::try_from_fmt(fmt!("{value}\n"))
+                CString::try_from_fmt(fmt!("{}\n", self.load(Relaxed)))
             }
 
             fn set(&self, text: &CStr) -> Result {
-                // SAFETY: As in `show`.
-                unsafe { atomic_store(self.as_ptr(), parse(text)?, Relaxed) };
+                self.store(parse(text)?, Relaxed);
                 Ok(())
             }
         }
 
-        $(#[$attr])*
-        impl Value for $variable {}
+        impl Value for Atomic<$type> {}
 
-        $(#[$attr])*
-        impl private::Variable for $variable {
+        impl private::Variable for Atomic<$type> {
             fn create(&'static self, dir: &Dir, name: &CStr, mode: Mode) -> Result {
                 dir.file(name, mode, Number { value: self, mode })
             }
@@ -399,20 +404,7 @@ macro_rules! impl_signed {
     )*};
 }
 
-impl_signed! {
-    #[cfg(not(linux_6_18))]
-    Atomic<i8>
-    #[cfg(not(linux_6_18))]
-    Atomic<i16>
-    Atomic<i32>
-    Atomic<i64>
-    Atomic<isize>
-    Param<i8>
-    Param<i16>
-    Param<i32>
-    Param<i64>
-    Param<isize>
-}
+impl_signed! { i8 i16 i32 i64 isize }
 
 /// The number in a text, as C reads it. Fails with `EINVAL` if there is none, and with
 /// `ERANGE` if it does not fit.

@@ -46,4 +46,4 @@ pub use user::{
 };
 pub use view::File;
 
-pub use crate::compat::Offset;
+pub use kernel::fs::file::Offset;

@@ -17,7 +17,6 @@ use crate::{
         Stop, //
     },
     bindings,
-    compat::CStrExt,
     errno::error,
     file::{
         Callbacks,

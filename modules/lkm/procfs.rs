@@ -13,10 +13,6 @@ use crate::{
         Stop, //
     },
     bindings,
-    compat::{
-        CStrExt,
-        Offset, //
-    },
     file::{
         self,
         Callbacks,
@@ -26,7 +22,6 @@ use crate::{
     },
 };
 use core::{
-    ffi::CStr,
     marker::{
         PhantomData,
         PhantomPinned, //
@@ -34,7 +29,9 @@ use core::{
     ptr, //
 };
 use kernel::{
+    fs::file::Offset,
     prelude::*,
+    str::CStr,
     sync::Arc, //
 };
 

@@ -13,10 +13,6 @@
 
 use crate::{
     bindings,
-    compat::{
-        CStrExt,
-        Offset, //
-    },
     errno,
     procfs::Contents, //
 };
@@ -26,7 +22,10 @@ use core::{
     mem::MaybeUninit,
     ops::Deref, //
 };
-use kernel::prelude::*;
+use kernel::{
+    fs::file::Offset,
+    prelude::*, //
+};
 
 #[doc(inline)]
 pub use kernel::seq_file::seq_print;
@@ -183,7 +182,7 @@ impl<T: Sequence> Seq<T> {
     ///
     /// Initialising fails with the error of `sequence`.
     pub fn new<E>(sequence: impl PinInit<T, E>) -> impl PinInit<Self, E> {
-        try_pin_init!(Self { sequence <- sequence }? E)
+        pin_init!(Self { sequence <- sequence }? E)
     }
 }
 

@@ -13,19 +13,13 @@ use crate::{
         Name,
         Stop, //
     },
-    bindings,
-    compat::{
-        new_static_lock_class,
-        CStrExt, //
-    },
-    errno,
+    bindings, errno,
     file::{
         is_name,
         Mode, //
     },
 };
 use core::{
-    ffi::CStr,
     fmt,
     marker::PhantomPinned,
     mem::ManuallyDrop,
@@ -35,6 +29,7 @@ use kernel::{
     error::to_result,
     page::PAGE_SIZE,
     prelude::*,
+    str::CStr,
     sync::{
         Arc,
         LockClassKey, //
@@ -76,7 +71,7 @@ impl Common {
             mode,
             // SAFETY: The key is only used through a `'static` reference to
             // the attribute, and is not dropped.
-            key: ManuallyDrop::new(unsafe { new_static_lock_class() }),
+            key: ManuallyDrop::new(unsafe { LockClassKey::new_static() }),
         }
     }
 

@@ -16,8 +16,7 @@ use crate::{
         Name,
         Stop, //
     },
-    bindings,
-    compat::AtomicFlag, //
+    bindings, //
 };
 use core::{
     marker::PhantomPinned,
@@ -26,6 +25,7 @@ use core::{
 use kernel::{
     prelude::*,
     sync::atomic::{
+        Atomic,
         Relaxed, //
     },
     types::Opaque, //
@@ -78,7 +78,7 @@ struct Inner<T> {
     #[pin]
     tasklet: Opaque<bindings::tasklet_struct>,
     /// Whether it is being stopped: one that schedules itself has to end.
-    closed: AtomicFlag,
+    closed: Atomic<bool>,
     #[pin]
     handler: T,
     #[pin]
@@ -125,7 +125,7 @@ impl<T: Handler> Tasklet<T> {
             tasklet <- Opaque::ffi_init(|slot| unsafe {
                 bindings::tasklet_setup(slot, Some(Inner::<T>::run))
             }),
-            closed: AtomicFlag::new(false),
+            closed: Atomic::new(false),
             handler <- handler,
             _pin: PhantomPinned,
         }? Error);

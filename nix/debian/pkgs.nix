@@ -157,10 +157,7 @@ let
 
     stdenv = {
       inherit mkDerivation;
-      cc = {
-        targetPrefix = "";
-        isClang = false;
-      };
+      cc.targetPrefix = "";
       hostPlatform = {
         inherit system;
         # Statically linked with glibc: the Debian toolchain has no musl.
@@ -168,7 +165,6 @@ let
         linux-kernel.target = "bzImage";
       };
     };
-    gccStdenv = pkgs.stdenv;
     pkgsStatic = pkgs;
     buildPackages = pkgs;
 
@@ -221,14 +217,7 @@ let
         done
       '';
 
-    linuxManualConfig =
-      let
-        builder = arguments: {
-          __functor = _: import ./linux.nix arguments;
-          override = change: builder (arguments // change);
-        };
-      in
-      builder { inherit mkDerivation pins; };
+    linuxManualConfig = import ./linux.nix { inherit mkDerivation pins; };
     linuxPackagesFor = kernel: { inherit kernel; };
 
     makeInitrdNG =

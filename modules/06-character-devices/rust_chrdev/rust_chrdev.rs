@@ -4,7 +4,6 @@
 //!
 //! Write-up: Character Device
 
-use core::ffi::CStr;
 use kernel::{
     page::PAGE_SIZE,
     prelude::*, //
@@ -63,7 +62,7 @@ struct RustChrdev {
 
 impl kernel::Module for RustChrdev {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        pr_info!("Rust character device sample (init) rust_chrdev\n");
+        pr_info!("Rust character device sample (init) {NAME}\n");
         Ok(Self {
             _dev: chrdev::Registration::new(NAME, RustFile)?,
             _exit: OnDrop(|| pr_info!("Rust character device sample (exit)\n")),

@@ -7,14 +7,16 @@
 
 use kernel::{
     prelude::*,
-    time::Delta, //
+    time::{
+        delay::udelay,
+        Delta, //
+    },
 };
 use lkm::{
     tasklet::{
         Handler,
         Tasklet, //
     },
-    time::udelay,
     OnDrop, //
 };
 

@@ -7,10 +7,13 @@
 //!
 //! Book: 31.2 Static keys
 
-use core::ffi::CStr;
 use kernel::{
     prelude::*,
-    str::BStr, //
+    str::BStr,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
 };
 use lkm::{
     chrdev,
@@ -45,30 +48,31 @@ static FKEY: StaticKey = StaticKey::new();
 /// The device, which one process at a time may have open.
 struct KeyState {
     gate: Gate,
+    /// Whether the key was on when the device was opened.
+    enabled: Atomic<bool>,
 }
 
 #[vtable]
 impl Operations for KeyState {
-    /// Whether the key was on when the device was opened.
-    type Private = bool;
+    type Private = ();
 
-    fn open(&self, _file: &File) -> impl PinInit<bool, Error> {
+    fn open(&self, _file: &File) -> impl PinInit<(), Error> {
         self.gate.enter()?;
-        let enabled = FKEY.is_enabled();
+        self.enabled.store(FKEY.is_enabled(), Relaxed);
         pr_info!("fastpath 1\n");
         if static_branch_unlikely!(FKEY) {
             pr_alert!("do unlikely thing\n");
         }
         pr_info!("fastpath 2\n");
-        Ok(enabled)
+        Ok(())
     }
 
     fn release(&self, _file: &Opened<Self>) {
         self.gate.leave();
     }
 
-    fn read(&self, file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
-        let state: &[u8] = match *file.private() {
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        let state: &[u8] = match self.enabled.load(Relaxed) {
             true => b"enabled\n",
             false => b"disabled\n",
         };
@@ -99,10 +103,13 @@ struct Module {
 
 impl kernel::Module for Module {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let gate = Gate::new();
-        let device = chrdev::Registration::new(NAME, KeyState { gate })?;
+        let state = KeyState {
+            gate: Gate::new(),
+            enabled: Atomic::new(false),
+        };
+        let device = chrdev::Registration::new(NAME, state)?;
         pr_info!("I was assigned major number {}\n", device.major());
-        pr_info!("Device created on /dev/key_state\n");
+        pr_info!("Device created on /dev/{NAME}\n");
         Ok(Module { _device: device })
     }
 }

@@ -10,7 +10,7 @@
     unreachable_pub
 )]
 mod bindings {
-    include!(env!("BINDINGS"));
+    include!("bindings_generated.rs");
 }
 
 pub(crate) use bindings::Item;

@@ -6,8 +6,10 @@ use super::{
     mode,
     Mode, //
 };
-use core::ffi::CStr;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    str::CStr, //
+};
 
 /// Whether `name` can be the name of a file: not empty, not a path, not `.` or
 /// `..`, and not longer than 255 bytes.

@@ -7,7 +7,6 @@
 use super::{
     Argument,
     File,
-    Offset,
     PollTable,
     Reader,
     Writer, //
@@ -19,7 +18,10 @@ use core::{
 };
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
-    fs::file::flags,
+    fs::file::{
+        flags,
+        Offset, //
+    },
     prelude::*, //
 };
 use pin_init::pin_init_from_closure;

@@ -11,7 +11,6 @@
 
 use crate::{
     bindings,
-    compat::Offset,
     print::Hashed, //
 };
 use core::{
@@ -21,6 +20,7 @@ use core::{
 };
 use kernel::{
     alloc::flags::__GFP_NOWARN,
+    fs::file::Offset,
     iov::{
         IovIterDest,
         IovIterSource, //

@@ -6,13 +6,11 @@ use super::{
     KThread,
     ThisThread, //
 };
-use core::{
-    ffi::CStr,
-    mem, //
-};
+use core::mem;
 use kernel::{
     new_mutex,
     prelude::*,
+    str::CStr,
     sync::{
         Arc,
         Mutex, //

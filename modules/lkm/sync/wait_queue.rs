@@ -12,10 +12,6 @@
 
 use crate::{
     bindings,
-    compat::{
-        lock_class,
-        AtomicFlag, //
-    },
     file::{
         self,
         File, //
@@ -30,6 +26,7 @@ use kernel::{
     sync::{
         atomic::{
             Acquire,
+            Atomic,
             Relaxed,
             Release, //
         },
@@ -109,9 +106,9 @@ macro_rules! new_wait_queue {
 pub struct WaitQueue {
     #[pin]
     head: Opaque<bindings::wait_queue_head>,
-    closed: AtomicFlag,
+    closed: Atomic<bool>,
     /// Whether `poll(2)` or the like ever had an entry in the queue.
-    polled: AtomicFlag,
+    polled: Atomic<bool>,
     #[pin]
     _pin: PhantomPinned,
 }
@@ -132,10 +129,10 @@ impl WaitQueue {
         pin_init!(Self {
             // SAFETY: `slot` can be written to; name and key are static.
             head <- Opaque::ffi_init(|slot| unsafe {
-                bindings::__init_waitqueue_head(slot, name.as_char_ptr(), lock_class(key))
+                bindings::__init_waitqueue_head(slot, name.as_char_ptr(), key.as_ptr())
             }),
-            closed: AtomicFlag::new(false),
-            polled: AtomicFlag::new(false),
+            closed: Atomic::new(false),
+            polled: Atomic::new(false),
             _pin: PhantomPinned,
         })
     }

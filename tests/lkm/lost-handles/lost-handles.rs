@@ -12,7 +12,8 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        Mutex, //
+        Mutex,
+        SetOnce, //
     },
     time::{
         delay::fsleep,
@@ -84,8 +85,13 @@ fn say(what: &str, result: Result) {
     pr_info!("{what}: errno {errno}\n");
 }
 
-/// Where the handle is that lives as long as the module. Statics are not dropped.
-static KEPT: Atomic<usize> = Atomic::new(0);
+/// A handle of any type.
+trait Handle: Send + Sync {}
+
+impl<T: Send + Sync> Handle for T {}
+
+/// Handles that live as long as the module. Statics are not dropped.
+static KEPT: SetOnce<KBox<dyn Handle>> = SetOnce::new();
 
 /// Something that owns itself.
 #[pin_data]
@@ -110,8 +116,10 @@ fn lose<T: Send + Sync + 'static>(handle: T) -> Result {
         b"dropped" => drop(handle),
         b"forgotten" => core::mem::forget(handle),
         b"static" => {
-            let handle = KBox::new(handle, GFP_KERNEL)?;
-            KEPT.store(KBox::into_raw(handle) as usize, Relaxed);
+            let handle: KBox<dyn Handle> = KBox::new(handle, GFP_KERNEL)?;
+            if !KEPT.populate(handle) {
+                return Err(EBUSY);
+            }
         }
         b"cycle" => {
             let cycle = pin_init!(Cycle {

@@ -17,6 +17,7 @@ use kernel::{
         ArcBorrow, //
     },
     time::{
+        delay::udelay,
         hrtimer::{
             ArcHrTimerHandle,
             HrTimer,
@@ -48,7 +49,6 @@ use lkm::{
         IrqSpinLock,
         IrqSpinLockGuard, //
     },
-    time::udelay, //
 };
 
 module! {

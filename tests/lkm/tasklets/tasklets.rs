@@ -11,7 +11,10 @@ use kernel::{
         },
         Arc, //
     },
-    time::Delta, //
+    time::{
+        delay::udelay,
+        Delta, //
+    },
 };
 use lkm::{
     context::Context,
@@ -32,7 +35,6 @@ use lkm::{
         Handler,
         Tasklet, //
     },
-    time::udelay, //
 };
 
 mod commands;

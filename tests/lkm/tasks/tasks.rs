@@ -363,11 +363,12 @@ impl Tasks {
         let (tell, into): (_, Arc<Mutex<Option<T>>>) = (done.clone(), output.clone());
         self.spawner()?.spawn(async move {
             let value = future.await;
-            *into.lock() = Some(value);
+            // An output is not pinned.
+            *into.lock().as_mut().get_mut() = Some(value);
             tell.complete();
         })?;
         done.wait_interruptible()?;
-        let value = output.lock().take();
+        let value = output.lock().as_mut().get_mut().take();
         value.ok_or(EINVAL)
     }
 

@@ -84,12 +84,6 @@
           ];
         };
 
-      # What it was called with can be overridden again.
-      kernelBuilder = arguments: {
-        __functor = _: linuxManualConfig arguments;
-        override = change: kernelBuilder (arguments // change);
-      };
-
       packages =
         final:
         builtins.removeAttrs debian [
@@ -120,9 +114,6 @@
             extra: file: overrides:
             overridable (debian.newScope (final // extra) file overrides);
           overrideCC = stdenv: newCC: stdenv // { cc = newCC; };
-          gccStdenv = debian.stdenv // {
-            cc.cc = package "gcc-unwrapped";
-          };
           llvmPackages_19 = {
             stdenv = debian.stdenv // {
               inherit cc;
@@ -138,7 +129,7 @@
                 rust-bindgen-unwrapped,
                 rustPlatform,
               }@args:
-              kernelBuilder args;
+              linuxManualConfig args;
           };
           fetchurl = { url, hash }: runCommand (baseNameOf url) { outputHash = hash; } "exit 1";
           fetchCrate =
