@@ -4,10 +4,10 @@
 
 usage: rust-project.py FILE LKM EXAMPLES [KERNEL_SOURCE]
 
-FILE is what the kernel's own `make rust-analyzer` wrote, and is changed in
-place. LKM is the folder of the crate lkm, EXAMPLES that of the chapters.
-KERNEL_SOURCE, when given, is a whole source tree in place of one whose Rust
-files were removed.
+FILE is what the kernel's own `make rust-analyzer` wrote, and is changed in place. What
+`make lkm/bindings/` wrote is below its folder. EXAMPLES is the folder of the chapters,
+LKM that of the crate lkm, as it is called there. KERNEL_SOURCE, when given, is a whole
+source tree in place of one whose Rust files were removed.
 """
 
 import json
@@ -18,8 +18,8 @@ import sys
 def main(file, lkm, examples, kernel_source=None):
     file = pathlib.Path(file)
     project = json.loads(file.read_text())
-    lkm = pathlib.Path(lkm).resolve()
     examples = pathlib.Path(examples).resolve()
+    flags = (file.resolve().parent / lkm / ".rustflags").read_text().split()
 
     # The kernel's generator looks for crates in a module's folder too, by
     # rules that are not ours; those of the kernel have absolute paths.
@@ -40,27 +40,34 @@ def main(file, lkm, examples, kernel_source=None):
 
     def add(root_module, dependencies, name=None, to_be_checked=True):
         name = name or root_module.stem.replace("-", "_")
+        # An editor knows a file by its own name, not by a link to it.
+        path = (examples / root_module).resolve()
+        crate = {
+            "display_name": name,
+            "root_module": str(path),
+            "is_workspace_member": to_be_checked,
+            "deps": [{"crate": index[d], "name": d} for d in dependencies],
+            "cfg": [*kernel["cfg"], "MODULE", *flags[1::2]],
+            "edition": "2021",
+            "env": {"RUST_MODFILE": name},
+        }
+        bindings = file.resolve().parent / root_module.parent / "bindings_generated.rs"
+        if bindings.exists():
+            crate["env"]["BINDINGS"] = str(bindings)
+            folders = {str(path.parent), str(bindings.parent)}
+            crate["source"] = {"include_dirs": sorted(folders), "exclude_dirs": []}
         index[name] = len(crates)
-        crates.append(
-            {
-                "display_name": name,
-                "root_module": str(root_module),
-                "is_workspace_member": to_be_checked,
-                "deps": [{"crate": index[d], "name": d} for d in dependencies],
-                "cfg": [*kernel["cfg"], "MODULE"],
-                "edition": "2021",
-                "env": {"RUST_MODFILE": name},
-            }
-        )
+        crates.append(crate)
 
     # What scripts/Makefile.build gives a module.
-    dependencies = ["core", "kernel", "pin_init", "zerocopy", "zerocopy_derive"]
+    given = ["core", "kernel", "pin_init", "zerocopy", "zerocopy_derive"]
+    dependencies = [name for name in given if name in index]
     this = pathlib.Path(__file__).with_suffix(".rs").resolve()
     add(this, ["core", "kernel"], to_be_checked=False)
     dependencies.append("rust_project")
+    lkm = pathlib.Path(lkm)
     add(lkm / "lib.rs", dependencies, name="lkm")
-    # An editor knows a file by its own name, not by a link to it.
-    for source in sorted(source.resolve() for source in examples.glob("*/*/*.rs")):
+    for source in sorted(path.relative_to(examples) for path in examples.glob("*/*/*.rs")):
         if source.stem == source.parent.name and lkm not in source.parents:
             add(source, [*dependencies, "lkm"])
 

@@ -13,20 +13,37 @@ let
       inherit (self) machine;
       # Nix builds first what comes first by name. The tests on the debug kernel
       # take longest, so it is the second, after the one that all else needs.
-      kernelWith =
-        pname: fragments:
-        (self.callPackage ./kernel.nix {
-          inherit pname;
-          fragments = [ ./kernel/base.config ] ++ machine.kernel.fragments ++ fragments;
-        }).kernel;
+      kernelBy =
+        builder: pname: fragments:
+        (self.callPackage ./kernel.nix (
+          builder
+          // {
+            inherit pname;
+            fragments = [ ./kernel/base.config ] ++ machine.kernel.fragments ++ fragments;
+          }
+        )).kernel;
+      kernelWith = kernelBy { };
+      # As most distributions build theirs.
+      kernelByGcc = kernelBy {
+        linuxManualConfig = pkgs.linuxManualConfig.override { stdenv = pkgs.gccStdenv; };
+      };
+      headersOf = of: self.callPackage ./headers.nix { inherit of; };
     in
     {
       machine = import (./machines + "/${pkgs.stdenv.hostPlatform.system}.nix");
 
       kernel = kernelWith "linux" [ ];
-      kernel-nixos = kernelWith "linux-nixos" ([ ./kernel/nixos.config ] ++ machine.nixos.fragments);
       kernel-gdb = kernelWith "linux-gdb" [ ./kernel/gdb.config ];
       kernel-debug = kernelWith "linux-debug" [ ./kernel/debug.config ];
+      # The one that NixOS takes when none is asked for. All tests on 6.18 are on this one.
+      kernel-nixos = kernelBy { linux = "6.18"; } "linux-nixos" (
+        [ ./kernel/nixos.config ] ++ machine.nixos.fragments
+      );
+      kernel-gcc = kernelByGcc "linux-gcc" [ ./kernel/distribution.config ];
+
+      # Of kernels that are not built.
+      headers-gcc = headersOf (kernelByGcc "linux-gcc-base" [ ]);
+      headers-lto = headersOf (kernelWith "linux-lto" [ ./kernel/lto.config ]);
 
       # For modules: the kernel is built without warnings, they are not.
       moduleMakeFlags = kernel: kernel.commonMakeFlags ++ [ "KCFLAGS=" ];
@@ -117,6 +134,7 @@ let
     (scope.modulesFor kernel).buildAll all // { vm = scope.vmWith { inherit kernel extra; }; };
   base = setFor scope.kernel { };
   debug = setFor scope.kernel-debug { };
+  linux_6_18 = setFor scope.kernel-nixos { };
   gdb = setFor scope.kernel-gdb { gdbinit = callPackage ./gdbinit.nix { }; };
 
   # What the flake builds besides the modules, by name.
@@ -143,6 +161,7 @@ in
 
   checks = (callPackage ./lint.nix { }).checks // {
     vm-test = (vmTest passing).test;
+    vm-test-6_18 = (vmTest passing).ltsTest;
     vm-test-debug = (vmTest passing).debugTest;
     nixos-vm-test = (vmTest folders).nixosTest;
     nixos-options = (vmTest folders).nixosOptions;
@@ -161,11 +180,18 @@ in
   # builds them who did not ask for them.
   legacyPackages = {
     inherit (scope) kernel-nixos kernel-debug;
-    inherit base debug gdb;
+    inherit
+      base
+      debug
+      gdb
+      linux_6_18
+      ;
     vm-tests = (vmTest passing).tests;
     # Checks that take long and rarely fail.
     nightly = {
       gdb = scope.modules.join (removeAttrs gdb [ "vm" ]);
+      inherit (scope.modules) headers-lto;
+      vm-test-gcc = (vmTest passing).gccTest;
       vm-test-repeated = (vmTest passing).repeated;
     };
     nixos-vm-tests = (vmTest folders).nixosTests;

@@ -28,6 +28,8 @@ let
   defaults = {
     # Options of the kernel, without CONFIG_.
     config = [ ];
+    # Files of the built kernel.
+    kernel_files = [ ];
     architectures = null;
     # Values of QEMU's -device.
     devices = [ ];

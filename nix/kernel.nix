@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The pinned kernel, configured as allnoconfig plus `fragments`.
+# A pinned kernel, `linux` in pins.nix, configured as allnoconfig plus `fragments`.
 {
   stdenv,
   runCommand,
@@ -10,16 +10,23 @@
   flex,
   perl,
   bc,
+  linux ? (import ./pins.nix).linux,
   pname,
   fragments,
 }:
 let
-  pins = import ./pins.nix;
-  inherit (pins.linux) version;
+  pin = (import ./pins.nix).kernels.${linux};
+  inherit (pin) version;
+  patches = [
+    "faster"
+    "dl-server"
+  ]
+  ++ { "6.18" = [ "vdso" ]; }.${linux} or [ ];
+  apply = name: "patch -d source -p1 <${./kernel + "/${linux}/${name}.patch"}\n";
 
   # Unpacked once for all kernels, and without what none of them compiles, which
   # is half of it; what Kconfig and make read there stays.
-  src = runCommand "linux-${version}.tar" { src = fetchSource pins.linux; } ''
+  src = runCommand "linux-${version}.tar" { src = fetchSource pin; } ''
     mkdir source
     top=linux-${version}
     tar -xf $src -C source --strip-components=1 --anchored --wildcards-match-slash \
@@ -28,9 +35,7 @@ let
       --exclude=$top'/drivers/net/ethernet/*.[ch]' --exclude=$top'/drivers/net/wireless/*.[ch]' \
       --exclude=$top'/drivers/staging/*.[ch]' --exclude=$top'/sound/*.[ch]' \
       --exclude=$top'/tools/perf/*' --exclude=$top'/tools/testing/*'
-    patch -d source -p1 <${./kernel/faster.patch}
-    patch -d source -p1 <${./kernel/dl-server.patch}
-    tar -cf $out --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner source
+    ${builtins.concatStringsSep "" (map apply patches)}tar -cf $out --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner source
   '';
 
   configfile = stdenv.mkDerivation {

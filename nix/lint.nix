@@ -15,8 +15,11 @@
       clippy-modules
       doc-lkm
       fmt-modules
+      headers-gcc
       lacking-options
+      make-goals
       make-modules
+      preflight
       refused
       safe-examples
       ;
@@ -39,6 +42,7 @@
             ../.ci/cli
             ../.ci/flake
             ../modules/lkm/doctest.sh
+            ../modules/lkm/preflight.sh
             ../bench/times
             ./initramfs/rcS
             ./debian/apt-root

@@ -8,7 +8,10 @@
   runCommand,
   symlinkJoin,
   writeText,
+  python3,
   kernel,
+  headers-gcc,
+  headers-lto,
   examples,
   machine,
   moduleMakeFlags,
@@ -109,19 +112,70 @@ let
       paths = builtins.attrValues modules;
     };
 
+  # `modules`, when each has what a kernel with MODVERSIONS and DEBUG_INFO_BTF wants. There is
+  # only type information where the kernel's is.
+  withVersions =
+    modules:
+    runCommand "modules-with-versions" { inherit modules; } ''
+      sections=__version_ext_names
+      [ ! -e ${kernel.dev}/lib/modules/${kernel.modDirVersion}/build/vmlinux ] || sections+=' .BTF'
+      for module in $modules/lib/modules/*/extra/*.ko; do
+        for section in $sections; do
+          grep -qaF $section $module || { echo "$module has no $section" >&2; exit 1; }
+        done
+      done
+      ln -s $modules $out
+    '';
+
   # Everything under modules/, for the checks that want it whole.
   sources = builtins.path {
     name = "modules";
     path = ../modules;
     filter =
       path: type:
-      type == "directory" || builtins.match ".*\\.(rs|h|c|awk|toml|py)|.*/(Kbuild|Makefile)" path != null;
+      type == "directory"
+      || builtins.match ".*\\.(rs|h|c|awk|sh|toml|py)|.*/(Kbuild|Makefile)" path != null;
   };
   wholeTree = "cp -r --no-preserve=mode ${sources} modules && cd modules";
 
   folders = examples.onlyFor machine.architecture (examples.find ../modules);
   names = builtins.attrNames folders;
   modules = buildAll folders;
+
+  testsOfLkm = builtins.attrNames (
+    examples.onlyFor machine.architecture (examples.inChapter ../tests/lkm)
+  );
+
+  # All modules for `headers`. Nothing is written beside the sources. An example is left
+  # out: headers lack a file that its branches are made from.
+  forHeaders =
+    name: headers:
+    build {
+      pname = name;
+      nativeBuildInputs = headers.moduleBuildDependencies;
+      makeFlags = moduleMakeFlags headers ++ [
+        "KDIR=${headers}"
+        "MO=../out"
+      ];
+      configurePhase = ''
+        ${wholeTree}
+        cp -r --no-preserve=mode ${../tests/lkm} tests-of-lkm
+        find . | sort >../sources
+      '';
+      buildPhase = ''
+        make -j$NIX_BUILD_CORES $makeFlags 2>&1 | tee ../log
+      '';
+      installPhase = ''
+        find . | sort | cmp - ../sources
+        grep "left out" ../log >../left
+        grep -x " *static_key is left out: this kernel lacks rust/kernel/generated_arch_static_branch_asm.rs" ../left
+        [ $(wc -l <../left) = 1 ]
+        for name in ${toString (names ++ testsOfLkm)}; do
+          [ $name = static_key ] || ls ../out/$name.ko
+        done
+        touch $out
+      '';
+    };
 
   # The same modules in C, as far as there is something to compare.
   inC = build {
@@ -178,6 +232,7 @@ in
     lkm
     sizes
     sources
+    withVersions
     ;
 
   # What one gets without Nix, `make -C modules KDIR=...`, is the same.
@@ -218,7 +273,7 @@ in
       for name in ${toString names}; do
         needs=$(echo */$name/needs.toml)
         if [ $name = hello-2 ] || grep -qE 'DEBUG_FS|INET' $needs 2>/dev/null; then
-          test $(grep -cE "^ *$name is left out: this kernel is not built with (CONFIG_|one of pdp11)" left) = 1
+          test $(grep -cE "^ *$name is left out: this kernel lacks (CONFIG_|one of pdp11)" left) = 1
           test ! -e $name.ko
         else
           test -e $name.ko
@@ -230,6 +285,147 @@ in
       test $(wc -l <left) = 1
       touch $out
     '';
+  };
+
+  # GCC has built most kernels, and their packages of headers have no sources in Rust.
+  headers-gcc = forHeaders "headers-gcc" headers-gcc;
+  headers-lto = forHeaders "headers-lto" headers-lto;
+
+  # Goals of one make do not disturb each other: kbuild runs once for all modules, and what
+  # is one after the other stays so. What cannot be made is an error.
+  make-goals = build {
+    pname = "make-goals";
+    nativeBuildInputs = [ python3 ] ++ kernel.moduleBuildDependencies;
+    configurePhase = ''
+      ${wholeTree}
+      for chapter in [0-9]*; do
+        case $chapter in 04-* | 07-* | 42-*) ;; *) rm -r $chapter ;; esac
+      done
+      cp Makefile ../Makefile
+      export HOME=$NIX_BUILD_TOP
+    '';
+    buildPhase = ''
+      runs() { # NUMBER GOAL...: kbuild runs so many times
+        local number=$1
+        shift
+        make -j4 $makeFlags "$@" >log 2>&1 || { cat log && exit 1; }
+        cat log
+        [ $(grep -c " M=$PWD " log) = $number ]
+        cmp Makefile ../Makefile
+      }
+      fails() { # REASON GOAL...
+        local reason=$1
+        shift
+        if make $makeFlags "$@" >log 2>&1; then cat log && exit 1; fi
+        cat log
+        grep -q -- "$reason" log
+      }
+      runs 1 hello-1.ko procfs1.ko
+      [ $(grep -c 'RUSTC .*lkm/lkm.o' log) = 1 ]
+      ls hello-1.ko procfs1.ko
+
+      runs 2 clean hello-2.ko
+      ls hello-2.ko
+      [ ! -e hello-1.ko ]
+
+      runs 4 modules hello-1.ko rust-analyzer
+      ls hello-1.ko startstop.ko c_interop.ko rust-project.json
+
+      # A folder for the output is found from here, not from the kernel's tree.
+      runs 1 clean
+      runs 1 MO=../out c_interop.ko
+      runs 2 MO=../out rust-analyzer
+      ls ../out/c_interop.ko
+      grep '"BINDINGS": "'$NIX_BUILD_TOP'/out/lkm/bindings_generated.rs"' ../out/rust-project.json
+      [ ! -e lkm/bindings_generated.rs ]
+
+      fails "No rule to make target.*nosuch" hello-1.ko nosuch.ko
+      rm -f rust-project.json
+      echo '#include <nosuch.h>' >>42-c-interop/c_interop/cool.h
+      fails nosuch.h rust-analyzer
+      [ ! -e rust-project.json ]
+    '';
+    installPhase = "touch $out";
+  };
+
+  # What a build lacks is said in a sentence, and make's own line that it stops is all that
+  # follows.
+  preflight = build {
+    pname = "preflight";
+    lkm = ../modules/lkm;
+    postConfigure = ''
+      tree=${kernel.dev}/lib/modules/${kernel.modDirVersion}/build
+      cp -rs --no-preserve=mode $tree ../kernel
+      mkdir chapter
+    '';
+    buildPhase = ''
+      say() { # SENTENCE VARIABLE...
+        local sentence=$1
+        shift
+        if make $makeFlags KDIR=../kernel "$@" >log 2>&1; then cat log && exit 1; fi
+        cat log
+        head -n 1 log | grep -F -- "$sentence"
+        [ $(wc -l <log) = 2 ]
+      }
+      change() { # FILE SED-COMMAND: of the file as it was
+        rm ../kernel/$1
+        sed "$2" $tree/$1 >../kernel/$1
+      }
+      option() { # NAME VALUE: the kernel has it so
+        change include/config/auto.conf "s/^CONFIG_$1=.*/CONFIG_$1=$2/"
+      }
+      without() { # NAME: the kernel has it not
+        change include/config/auto.conf "/^CONFIG_$1=/d"
+      }
+      make $makeFlags KDIR=../kernel preflight
+
+      say "There is no folder nowhere" KDIR=nowhere
+      say "chapter has no Makefile" KDIR=chapter
+      say "./include/config/auto.conf is missing" KDIR=.
+      say "../kernel/nowhere/include/config/auto.conf is missing" O=nowhere
+
+      without RUST
+      say "a kernel without CONFIG_RUST"
+      option RUSTC_VERSION_TEXT "rustc 1.0.0 (of old)"
+      say "was built by rustc 1.0.0 (of old), and "
+      option BINDGEN_VERSION_TEXT "bindgen 0.1.2"
+      say "was built with bindgen 0.1.2, and "
+      without CC_IS_CLANG
+      say ", and make would take "
+      without NONE
+      say "nowhere/rustc is not there" RUSTC=nowhere/rustc
+      say "nowhere/bindgen is not there" BINDGEN=nowhere/bindgen
+      say "(not found): add LLVM=1" CC=nowhere/clang
+      makeFlags= say ", and make would take gcc ("
+
+      change include/config/kernel.release 's/.*/6.1.0-9-amd64/'
+      say "is of Linux 6.1.0-9-amd64, and lkm is for Linux "
+      change include/config/kernel.release 's/$/-1-amd64/'
+      make $makeFlags KDIR=../kernel preflight
+
+      example() { # CHAPTER NAME
+        mkdir -p "$1/$2"
+        touch "$1/$2/$2.rs"
+      }
+      longest=a123456789-123456789_123456789-123456789_123456789-1234
+      example chapter $longest
+      make $makeFlags KDIR=../kernel preflight
+      for name in 'a b' my.mod ünï 1st -x ''${longest}5; do
+        example chapter "$name"
+        say "'$name' cannot be an example's name: it may have ASCII letters, digits, '-' and '_', begins with a letter, and has at most 55 characters"
+        rm -r "chapter/$name"
+      done
+      example 'my chapter' hello
+      say "'my chapter' cannot be a chapter's name: it may have "
+      rm -r 'my chapter'
+
+      rm -r ../kernel/rust
+      say "../kernel has no rust/libcore.rmeta, "
+      # For these it is good enough.
+      make KDIR=../kernel RUSTC=nowhere/rustc clean
+      make KDIR=../kernel RUSTC=nowhere/rustc help
+    '';
+    installPhase = "touch $out";
   };
 
   clippy-modules = build {
@@ -253,7 +449,7 @@ in
         name=$(basename $file .rs)
         mkdir -p refused/$name logs
         cp $file refused/$name/
-        echo "RUSTFLAGS_refused/$name/$name.o += -Amissing_docs" >>Kbuild
+        echo "RUSTFLAGS_refused/$name/$(echo $name | tr - _).o += -Amissing_docs" >>Kbuild
       done
     '';
     buildPhase = ''

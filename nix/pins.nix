@@ -4,19 +4,34 @@
 # toolchain's packages are pinned in nix/debian/lock.tsv, crates in
 # tools/Cargo.lock and nix/nixpkgs/bindgen/Cargo.lock, flake inputs in flake.lock.
 {
-  # The tarball of a source package of Debian, and upstream's own.
-  linux = {
-    version = "7.2.6";
-    debian = {
-      # Without the non-free files.
-      url = "mirror://debian/pool/main/l/linux/linux_7.2.6.orig.tar.xz";
-      hash = "sha256-GBnElO7aK+CP3KG01NjWaeWkIVOVWVUDUCrreNAZiCo=";
+  # The kernels that lkm is for, and the one that everything is built for when none is
+  # asked for. Of each the tarball of Debian's source package, without the non-free
+  # files, and upstream's own. Those could not be downloaded where this was written:
+  # independent public files agree on their hashes.
+  linux = "7.2";
+  kernels = {
+    "7.2" = {
+      version = "7.2.6";
+      debian = {
+        url = "mirror://debian/pool/main/l/linux/linux_7.2.6.orig.tar.xz";
+        hash = "sha256-GBnElO7aK+CP3KG01NjWaeWkIVOVWVUDUCrreNAZiCo=";
+      };
+      upstream = {
+        url = "mirror://kernel/linux/kernel/v7.x/linux-7.2.6.tar.xz";
+        hash = "sha256-A5rvhPKwmUrto/T8/D0C7J16m7uQIOomTEP0Rshg9gY=";
+      };
     };
-    upstream = {
-      url = "mirror://kernel/linux/kernel/v7.x/linux-7.2.6.tar.xz";
-      # Three independent public files agree on it. The tarball itself could not
-      # be downloaded where this was written.
-      hash = "sha256-A5rvhPKwmUrto/T8/D0C7J16m7uQIOomTEP0Rshg9gY=";
+    # With long-term support.
+    "6.18" = {
+      version = "6.18.15";
+      debian = {
+        url = "mirror://debian/pool/main/l/linux/linux_6.18.15.orig.tar.xz";
+        hash = "sha256-/fTE1IfJWxekHLOAA/rvhmaeUypE/nAusxozkLamDMo=";
+      };
+      upstream = {
+        url = "mirror://kernel/linux/kernel/v6.x/linux-6.18.15.tar.xz";
+        hash = "sha256-fHFiFsPEE07Q3mkZVwHmd1d7vN05efMxwYKs0Gvy8XA=";
+      };
     };
   };
   busybox = {

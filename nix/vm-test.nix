@@ -9,6 +9,7 @@
   examples,
   kernel,
   kernel-debug,
+  kernel-gcc,
   kernel-nixos,
   lkmpg,
   modules,
@@ -142,6 +143,27 @@ in
     modules = modules.join ((modulesFor kernel-debug).buildAll folders);
     options = "--kernel debug";
   };
+
+  # On the kernel with long-term support, which NixOS boots, too.
+  ltsTest = vmTest {
+    name = "vm-test-6_18";
+    kernel = kernel-nixos;
+    modules = modules.join ((modulesFor kernel-nixos).buildAll folders);
+    options = "--kernel 6.18";
+  };
+
+  # On a kernel as distributions have it, whose modules have versions of symbols and type
+  # information.
+  gccTest =
+    let
+      built = modulesFor kernel-gcc;
+      modules = built.join (built.buildAll folders);
+    in
+    vmTest {
+      name = "vm-test-gcc";
+      kernel = kernel-gcc;
+      modules = built.withVersions modules;
+    };
 
   # NixOS with a module, for each; and with all of them in turn, which boots
   # only once.

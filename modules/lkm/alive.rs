@@ -34,6 +34,7 @@
 
 use crate::{
     bindings,
+    compat::CStrExt,
     context::Context,
     entry,
     errno::error,
@@ -42,6 +43,7 @@ use crate::{
 };
 use core::{
     cell::Cell,
+    ffi::CStr,
     hint::black_box,
     marker::PhantomPinned,
     mem::MaybeUninit,
@@ -53,7 +55,6 @@ use core::{
 };
 use kernel::{
     prelude::*,
-    str::CStr,
     task::Task, //
 };
 

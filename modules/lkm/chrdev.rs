@@ -44,6 +44,10 @@ use crate::{
         Stop, //
     },
     bindings,
+    compat::{
+        as_kernel_cstr,
+        CStrExt, //
+    },
     file::{
         Callbacks,
         DeviceNode,
@@ -63,10 +67,7 @@ use kernel::{
         to_result, //
     },
     prelude::*,
-    str::{
-        CStr,
-        CString, //
-    },
+    str::CString,
     sync::Arc, //
 };
 
@@ -259,7 +260,9 @@ impl<T: Operations> Registration<T> {
         }
         let mut devices = KVec::with_capacity(1, GFP_KERNEL)?;
         devices.push(Device::new(data)?, GFP_KERNEL)?;
-        Self::create(major, node, devices, |_| Ok(CString::try_from(node.path)?))
+        Self::create(major, node, devices, |_| {
+            Ok(CString::try_from(as_kernel_cstr(node.path))?)
+        })
     }
 
     /// Creates `count` devices, with the minor numbers 0, 1 and so on. The path of each is
@@ -290,7 +293,7 @@ impl<T: Operations> Registration<T> {
             devices.push(Device::new(data(minor))?, GFP_KERNEL)?;
         }
         Self::create(0, node, devices, |minor| {
-            CString::try_from_fmt(fmt!("{}{minor}", node.path))
+            CString::try_from_fmt(fmt!("{}{minor}", as_kernel_cstr(node.path)))
         })
     }
 
@@ -443,7 +446,7 @@ impl<T: Operations> Chrdev<T> {
     }
 
     /// Adds the next device to the class. For it the kernel creates the node in `/dev`.
-    fn make_node(&mut self, minor: usize, path: &CStr) -> Result {
+    fn make_node(&mut self, minor: usize, path: &kernel::str::CStr) -> Result {
         // `devnode` makes a mode of it again.
         let mode = ptr::without_provenance_mut(self.node.mode.bits().into());
         // SAFETY: The class exists. Format and argument are strings, and are copied. C puts

@@ -10,11 +10,12 @@
 //!
 //! Nothing is registered here, so unloading needs no care.
 
-use crate::bindings;
-use kernel::{
-    fmt,
-    prelude::*, //
+use crate::{
+    bindings,
+    compat::as_kernel_cstr, //
 };
+use core::ffi::CStr;
+use kernel::fmt;
 
 /// The context in which a CPU runs code.
 ///
@@ -91,6 +92,6 @@ impl fmt::Display for CurrentName {
         // SAFETY: `name` holds the name of a task and its NUL byte.
         unsafe { bindings::lkm_current_comm(name.as_mut_ptr()) };
         let name = CStr::from_bytes_until_nul(&name).map_err(|_| fmt::Error)?;
-        name.fmt(f)
+        as_kernel_cstr(name).fmt(f)
     }
 }

@@ -21,6 +21,11 @@ use crate::{
         Stop, //
     },
     bindings,
+    compat::{
+        atomic_load,
+        atomic_store,
+        CStrExt, //
+    },
     file::{
         is_name,
         Callbacks,
@@ -33,12 +38,10 @@ use crate::{
         Source,
         Writer, //
     },
-    params::{
-        self,
-        Param, //
-    },
+    params::Param, //
 };
 use core::{
+    ffi::CStr,
     mem::{
         self,
         ManuallyDrop, //
@@ -49,14 +52,10 @@ use kernel::{
     error::to_result,
     new_mutex,
     prelude::*,
-    str::{
-        CStr,
-        CString, //
-    },
+    str::CString,
     sync::{
         atomic::{
             Atomic,
-            AtomicType,
             Relaxed, //
         },
         Arc,
@@ -301,7 +300,8 @@ impl Dir {
 
 /// A variable that [`Dir::value`] takes: an [`Atomic`] or a [parameter](Param) of type
 /// `bool`, `u32`, `u64`, `usize`, `i8`, `i16`, `i32`, `i64` or `isize`. `u64` is only there
-/// on machines of 64 bits. The `kernel` crate has no atomic `u8` and `u16`.
+/// on machines of 64 bits. The `kernel` crate of Linux 6.18 has no atomic `bool`, `i8` and
+/// `i16`; a parameter can have these types there, too.
 ///
 /// Writing to the file of a parameter does not call the parameter's callback.
 pub trait Value: private::Variable {}
@@ -316,31 +316,14 @@ mod private {
     }
 }
 
-impl<T> Value for Param<T>
-where
-    T: params::Value + AtomicType,
-    Atomic<T>: Value,
-{
-}
-
-impl<T> private::Variable for Param<T>
-where
-    T: params::Value + AtomicType,
-    Atomic<T>: Value,
-{
-    fn create(&'static self, dir: &Dir, name: &CStr, mode: Mode) -> Result {
-        dir.value(name, mode, self.as_atomic())
-    }
-}
-
-/// Implements [`Value`]: `type: C's function that creates the file`.
+/// Implements [`Value`]: `type of the variable: C's function that creates the file`.
 macro_rules! impl_value {
-    ($($(#[$attr:meta])* $type:ident: $create:ident;)*) => {$(
+    ($($(#[$attr:meta])* $variable:ty: $create:ident;)*) => {$(
         $(#[$attr])*
-        impl Value for Atomic<$type> {}
+        impl Value for $variable {}
 
         $(#[$attr])*
-        impl private::Variable for Atomic<$type> {
+        impl private::Variable for $variable {
             fn create(&'static self, dir: &Dir, name: &CStr, mode: Mode) -> Result {
                 check(name)?;
                 let _call = Call::begin()?;
@@ -363,12 +346,18 @@ macro_rules! impl_value {
 }
 
 impl_value! {
-    bool: debugfs_create_bool;
-    u32: debugfs_create_u32;
+    #[cfg(not(linux_6_18))]
+    Atomic<bool>: debugfs_create_bool;
+    Param<bool>: debugfs_create_bool;
+    Atomic<u32>: debugfs_create_u32;
+    Param<u32>: debugfs_create_u32;
     // On 32 bits C needs two stores.
     #[cfg(CONFIG_64BIT)]
-    u64: debugfs_create_u64;
-    usize: debugfs_create_size_t;
+    Atomic<u64>: debugfs_create_u64;
+    #[cfg(CONFIG_64BIT)]
+    Param<u64>: debugfs_create_u64;
+    Atomic<usize>: debugfs_create_size_t;
+    Param<usize>: debugfs_create_size_t;
 }
 
 /// A signed variable of any size. C only has a file for an `i32`.
@@ -380,23 +369,29 @@ trait Signed: Sync {
     fn set(&self, text: &CStr) -> Result;
 }
 
-/// Implements [`Signed`] and [`Value`].
+/// Implements [`Signed`] and [`Value`] for variables of these types.
 macro_rules! impl_signed {
-    ($($type:ident)*) => {$(
-        impl Signed for Atomic<$type> {
+    ($($(#[$attr:meta])* $variable:ty)*) => {$(
+        $(#[$attr])*
+        impl Signed for $variable {
             fn show(&self) -> Result<CString> {
-                CString::try_from_fmt(fmt!("{}\n", self.load(Relaxed)))
+                // SAFETY: The variable exists, and all accesses are single loads and stores.
+                let value = unsafe { atomic_load(self.as_ptr(), Relaxed) };
+                CString::try_from_fmt(fmt!("{value}\n"))
             }
 
             fn set(&self, text: &CStr) -> Result {
-                self.store(parse(text)?, Relaxed);
+                // SAFETY: As in `show`.
+                unsafe { atomic_store(self.as_ptr(), parse(text)?, Relaxed) };
                 Ok(())
             }
         }
 
-        impl Value for Atomic<$type> {}
+        $(#[$attr])*
+        impl Value for $variable {}
 
-        impl private::Variable for Atomic<$type> {
+        $(#[$attr])*
+        impl private::Variable for $variable {
             fn create(&'static self, dir: &Dir, name: &CStr, mode: Mode) -> Result {
                 dir.file(name, mode, Number { value: self, mode })
             }
@@ -404,7 +399,20 @@ macro_rules! impl_signed {
     )*};
 }
 
-impl_signed! { i8 i16 i32 i64 isize }
+impl_signed! {
+    #[cfg(not(linux_6_18))]
+    Atomic<i8>
+    #[cfg(not(linux_6_18))]
+    Atomic<i16>
+    Atomic<i32>
+    Atomic<i64>
+    Atomic<isize>
+    Param<i8>
+    Param<i16>
+    Param<i32>
+    Param<i64>
+    Param<isize>
+}
 
 /// The number in a text, as C reads it. Fails with `EINVAL` if there is none, and with
 /// `ERANGE` if it does not fit.

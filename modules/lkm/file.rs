@@ -46,4 +46,4 @@ pub use user::{
 };
 pub use view::File;
 
-pub use kernel::fs::file::Offset;
+pub use crate::compat::Offset;

@@ -66,7 +66,7 @@ pub const fn is_return<T: Return>() {}
 /// ```
 /// # use kernel::prelude::*;
 /// mod bindings {
-///     // In a module: `include!("bindings_generated.rs");`
+///     // In a module: `include!(env!("BINDINGS"));`
 /// #     pub struct Item { pub x: i32, pub y: i32 }
 /// #     pub unsafe extern "C" fn cool_sum(item: *const Item, sum: *mut i32) -> bool {
 /// #         // SAFETY: Called with valid pointers only.

@@ -16,12 +16,17 @@ use crate::{
         Stop, //
     },
     bindings,
+    compat::{
+        cpumask,
+        CStrExt, //
+    },
     errno::error,
     sync::Completion,
     time::jiffies, //
 };
 use core::{
     cell::UnsafeCell,
+    ffi::CStr,
     marker::{
         PhantomData,
         PhantomPinned, //
@@ -37,13 +42,11 @@ use kernel::{
         nr_cpu_ids,
         CpuId, //
     },
-    cpumask::Cpumask,
     error::{
         from_err_ptr,
         to_result, //
     },
     prelude::*,
-    str::CStr,
     sync::{
         aref::ARef,
         atomic::{
@@ -598,7 +601,7 @@ impl ThisThread {
 
 fn is_online(cpu: CpuId) -> bool {
     // SAFETY: The mask exists as long as the kernel runs.
-    unsafe { Cpumask::from_raw(&raw const bindings::__cpu_online_mask) }.test(cpu)
+    unsafe { cpumask(&raw const bindings::__cpu_online_mask) }.test(cpu)
 }
 
 /// The CPUs that are online. The set can change at any time. Can be called in any

@@ -56,7 +56,7 @@
 //! - The module itself: [`params`](mod@params), [`init`](mod@init) for what only
 //!   the init function needs, [`interop`] for the module's own C code, and
 //!   [`OnDrop`].
-//! - Small things: [`context`], [`print`](mod@print), [`static_key`].
+//! - Small things: [`context`], [`print`](mod@print), [`static_key`], [`time`].
 //!
 //! Times are [`Delta`](kernel::time::Delta)s, and a negative one counts as zero. A wait is
 //! never too short, unless it is longer than the kernel's timers hold: 12 days or more. It
@@ -84,7 +84,7 @@
     unsafe_op_in_unsafe_fn
 )]
 mod bindings {
-    include!("bindings_generated.rs");
+    include!(env!("BINDINGS"));
 }
 
 /// Does not compile when the type is `Unpin`. It is for types that C keeps
@@ -143,6 +143,7 @@ macro_rules! impl_flag_set {
 
 mod alive;
 pub mod chrdev;
+mod compat;
 pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]
 pub mod debugfs;
@@ -169,7 +170,7 @@ pub mod static_key;
 pub mod sync;
 pub mod sysfs;
 pub mod tasklet;
-mod time;
+pub mod time;
 pub mod workqueue;
 
 pub use on_drop::OnDrop;

@@ -17,6 +17,7 @@ use crate::{
         Stop, //
     },
     bindings,
+    compat::CStrExt,
     errno::error,
     file::{
         Callbacks,

@@ -28,21 +28,25 @@
 
 use crate::{
     bindings,
+    compat::{
+        as_kernel_cstr,
+        atomic_load,
+        atomic_store,
+        AtomicFlag,
+        CStrExt, //
+    },
     errno,
     file::Mode, //
 };
 use core::{
     cell::UnsafeCell,
+    ffi::CStr,
     marker::PhantomData, //
 };
 use kernel::{
     error::to_result,
     page::PAGE_SIZE,
     prelude::*,
-    str::{
-        as_char_ptr_in_const_context,
-        CStr, //
-    },
     sync::atomic::{
         Atomic,
         AtomicType,
@@ -114,14 +118,14 @@ macro_rules! impl_accesses {
             // CAST: Both have the same size, alignment and values.
             // SAFETY: By this function's contract. C's plain stores are single stores: the
             // kernel relies on that everywhere, and assumes it of the compiler.
-            unsafe { Atomic::from_ptr(this.cast::<$atomic>()) }.load(Relaxed) as Self
+            unsafe { atomic_load(this.cast::<$atomic>(), Relaxed) as Self }
         }
 
         #[inline]
         unsafe fn store(this: *mut Self, value: Self) {
             // CAST: As in `load`.
             // SAFETY: As in `load`.
-            unsafe { Atomic::from_ptr(this.cast::<$atomic>()) }.store(value as $atomic, Relaxed)
+            unsafe { atomic_store(this.cast::<$atomic>(), value as $atomic, Relaxed) }
         }
     };
 }
@@ -286,12 +290,17 @@ impl<T: Value> Param<T> {
         unsafe { T::store(self.0.get(), value) }
     }
 
+    /// What C reads and writes.
+    pub(crate) const fn as_ptr(&self) -> *mut T {
+        self.0.get()
+    }
+
     /// The parameter as an atomic variable, for code that needs one.
     ///
     /// Can be called in any context.
     pub fn as_atomic(&self) -> &Atomic<T>
     where
-        T: AtomicType,
+        T: AtomicType + Sync,
     {
         // SAFETY: The cell is aligned, and valid for as long as `self` is. By the
         // type invariants all other accesses are atomic.
@@ -317,7 +326,7 @@ impl Str {
     pub const fn new(default: &'static CStr) -> Self {
         // INVARIANT: `default` lives as long as the module, and C only frees
         // strings that it has allocated itself.
-        Self(UnsafeCell::new(as_char_ptr_in_const_context(default)))
+        Self(UnsafeCell::new(default.as_ptr().cast()))
     }
 
     /// Calls `f` with the string, which does not change meanwhile.
@@ -327,19 +336,13 @@ impl Str {
     /// May sleep: it takes the module's parameter lock. It waits forever if the
     /// caller holds that lock already, which is so in `f` and in the callbacks of
     /// this module's parameters.
-    pub fn with<R>(&self, f: impl FnOnce(&CStr) -> R) -> R {
+    pub fn with<R>(&self, f: impl FnOnce(&kernel::str::CStr) -> R) -> R {
         locked(|| {
             // SAFETY: By the type invariants this points to a string that stays
             // valid until the lock is released.
             let string = unsafe { *self.0.get() };
-            // SAFETY: As above. The length with the NUL does not overflow, because
-            // the string lies in memory.
-            f(unsafe {
-                CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(
-                    string.cast(),
-                    bindings::strlen(string).unchecked_add(1),
-                ))
-            })
+            // SAFETY: As above.
+            f(as_kernel_cstr(unsafe { CStr::from_char_ptr(string) }))
         })
     }
 }
@@ -533,14 +536,14 @@ impl<const N: usize> Strings<N> {
 
     /// The string at `index`, given or not. [`None`] if the array has no such string. Can
     /// be called in any context.
-    pub fn get(&self, index: usize) -> Option<&CStr> {
+    pub fn get(&self, index: usize) -> Option<&kernel::str::CStr> {
         self.iter().nth(index)
     }
 
     /// All strings, given or not. Can be called in any context.
-    pub fn iter(&self) -> impl Iterator<Item = &CStr> {
+    pub fn iter(&self) -> impl Iterator<Item = &kernel::str::CStr> {
         let others = self.default.iter().copied().skip(self.given());
-        Iterator::chain(self.iter_given(), others)
+        Iterator::chain(self.iter_given(), others).map(as_kernel_cstr)
     }
 
     fn iter_given(&self) -> impl Iterator<Item = &CStr> {
@@ -592,7 +595,7 @@ pub trait Callbacks: 'static {
 }
 
 /// Whether the module is at its end, and callbacks are not called any more.
-static ENDED: Atomic<bool> = Atomic::new(false);
+static ENDED: AtomicFlag = AtomicFlag::new(false);
 
 /// When this has returned, no callback runs and none will be called. May sleep.
 pub(crate) fn end() {
@@ -757,7 +760,7 @@ impl Entry {
             panic!("no name for a parameter");
         };
         Self(bindings::kernel_param {
-            name: as_char_ptr_in_const_context(name),
+            name: name.as_ptr().cast(),
             mod_: &raw mut bindings::__this_module,
             ops,
             perm: mode.bits(),

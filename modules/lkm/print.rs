@@ -14,12 +14,12 @@
 //! Nothing is registered here. The kernel copies the text that is printed, and
 //! keeps no pointer into the module.
 
-use crate::bindings;
-use core::ffi::CStr;
-use kernel::{
-    fmt,
-    prelude::*, //
+use crate::{
+    bindings,
+    compat::CStrExt, //
 };
+use core::ffi::CStr;
+use kernel::fmt;
 
 /// An address that is printed hashed, like C's `%p`. So the log tells addresses
 /// apart, but does not reveal where in memory the kernel is. `{:p}` reveals it.

@@ -13,6 +13,10 @@ use crate::{
         Stop, //
     },
     bindings,
+    compat::{
+        CStrExt,
+        Offset, //
+    },
     file::{
         self,
         Callbacks,
@@ -22,6 +26,7 @@ use crate::{
     },
 };
 use core::{
+    ffi::CStr,
     marker::{
         PhantomData,
         PhantomPinned, //
@@ -29,9 +34,7 @@ use core::{
     ptr, //
 };
 use kernel::{
-    fs::file::Offset,
     prelude::*,
-    str::CStr,
     sync::Arc, //
 };
 

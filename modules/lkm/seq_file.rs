@@ -13,6 +13,10 @@
 
 use crate::{
     bindings,
+    compat::{
+        CStrExt,
+        Offset, //
+    },
     errno,
     procfs::Contents, //
 };
@@ -22,10 +26,7 @@ use core::{
     mem::MaybeUninit,
     ops::Deref, //
 };
-use kernel::{
-    fs::file::Offset,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 #[doc(inline)]
 pub use kernel::seq_file::seq_print;
@@ -182,7 +183,7 @@ impl<T: Sequence> Seq<T> {
     ///
     /// Initialising fails with the error of `sequence`.
     pub fn new<E>(sequence: impl PinInit<T, E>) -> impl PinInit<Self, E> {
-        pin_init!(Self { sequence <- sequence }? E)
+        try_pin_init!(Self { sequence <- sequence }? E)
     }
 }
 

@@ -9,11 +9,13 @@
 
 use crate::{
     bindings,
+    compat::CStrExt,
     file::is_name,
     print::Hashed,
     sysfs, //
 };
 use core::{
+    ffi::CStr,
     marker::PhantomData,
     mem::transmute,
     ops::{
@@ -26,7 +28,6 @@ use kernel::{
     alloc,
     page::PAGE_SIZE,
     prelude::*,
-    str::CStr,
     sync::Arc,
     task::might_sleep, //
 };
@@ -109,9 +110,11 @@ impl<T> KmemCache<T> {
     /// - `EEXIST`: there is a cache with that name;
     /// - `ENOMEM`: no memory.
     pub fn new(name: &CStr, flags: Flags) -> Result<Self> {
-        const_assert!(size_of::<T>() > 0, "an object must have a size");
-        const_assert!(size_of::<T>() <= bindings::KMALLOC_MAX_SIZE as usize);
-        const_assert!(align_of::<T>() <= PAGE_SIZE);
+        const {
+            assert!(size_of::<T>() > 0, "an object must have a size");
+            assert!(size_of::<T>() <= bindings::KMALLOC_MAX_SIZE as usize);
+            assert!(align_of::<T>() <= PAGE_SIZE);
+        }
 
         if !is_name(name) || name.to_bytes().contains(&b' ') {
             return Err(EINVAL);

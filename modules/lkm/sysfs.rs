@@ -13,13 +13,19 @@ use crate::{
         Name,
         Stop, //
     },
-    bindings, errno,
+    bindings,
+    compat::{
+        new_static_lock_class,
+        CStrExt, //
+    },
+    errno,
     file::{
         is_name,
         Mode, //
     },
 };
 use core::{
+    ffi::CStr,
     fmt,
     marker::PhantomPinned,
     mem::ManuallyDrop,
@@ -29,7 +35,6 @@ use kernel::{
     error::to_result,
     page::PAGE_SIZE,
     prelude::*,
-    str::CStr,
     sync::{
         Arc,
         LockClassKey, //
@@ -71,7 +76,7 @@ impl Common {
             mode,
             // SAFETY: The key is only used through a `'static` reference to
             // the attribute, and is not dropped.
-            key: ManuallyDrop::new(unsafe { LockClassKey::new_static() }),
+            key: ManuallyDrop::new(unsafe { new_static_lock_class() }),
         }
     }
 

@@ -16,7 +16,8 @@ use crate::{
         Name,
         Stop, //
     },
-    bindings, //
+    bindings,
+    compat::AtomicFlag, //
 };
 use core::{
     marker::PhantomPinned,
@@ -25,7 +26,6 @@ use core::{
 use kernel::{
     prelude::*,
     sync::atomic::{
-        Atomic,
         Relaxed, //
     },
     types::Opaque, //
@@ -78,7 +78,7 @@ struct Inner<T> {
     #[pin]
     tasklet: Opaque<bindings::tasklet_struct>,
     /// Whether it is being stopped: one that schedules itself has to end.
-    closed: Atomic<bool>,
+    closed: AtomicFlag,
     #[pin]
     handler: T,
     #[pin]
@@ -125,7 +125,7 @@ impl<T: Handler> Tasklet<T> {
             tasklet <- Opaque::ffi_init(|slot| unsafe {
                 bindings::tasklet_setup(slot, Some(Inner::<T>::run))
             }),
-            closed: Atomic::new(false),
+            closed: AtomicFlag::new(false),
             handler <- handler,
             _pin: PhantomPinned,
         }? Error);

@@ -25,10 +25,16 @@ use crate::{
         Stop, //
     },
     bindings,
+    compat::{
+        lock_class,
+        system_dfl_long_wq,
+        CStrExt, //
+    },
     errno::error,
     time::jiffies, //
 };
 use core::{
+    ffi::CStr,
     marker::PhantomPinned,
     mem::ManuallyDrop,
     ops::Deref,
@@ -38,7 +44,6 @@ use kernel::{
     alloc,
     prelude::*,
     static_lock_class,
-    str::CStr,
     sync::{
         rcu,
         Arc,
@@ -325,12 +330,12 @@ impl OwnedQueue {
 pub(crate) unsafe fn init_work(
     slot: *mut bindings::work_struct,
     run: unsafe extern "C" fn(*mut bindings::work_struct),
-    name: &'static CStr,
+    name: &'static kernel::str::CStr,
     class: Pin<&'static LockClassKey>,
 ) {
     let name = name.as_char_ptr();
     // SAFETY: By this function's contract. Name and key are static.
-    unsafe { bindings::init_work_with_key(slot, Some(run), false, name, class.as_ptr()) };
+    unsafe { bindings::init_work_with_key(slot, Some(run), false, name, lock_class(class)) };
 }
 
 /// A closure in a queue.
@@ -347,7 +352,7 @@ impl<F: FnOnce()> Spawned<F> {
             // SAFETY: `slot` can be written to. `run` is called once, when the
             // item is in a box that `spawn` has given up.
             work <- Opaque::ffi_init(|slot| unsafe {
-                init_work(slot, Self::run, c"OwnedQueue::spawn", class)
+                init_work(slot, Self::run, kernel::c_str!("OwnedQueue::spawn"), class)
             }),
             closure: Some(closure),
         })
@@ -414,7 +419,7 @@ impl SystemQueue {
                 Self::Highpri => bindings::system_highpri_wq,
                 Self::Long => bindings::system_long_wq,
                 Self::Dfl => bindings::system_dfl_wq,
-                Self::DflLong => bindings::system_dfl_long_wq,
+                Self::DflLong => system_dfl_long_wq(),
                 Self::Freezable => bindings::system_freezable_wq,
                 Self::PowerEfficient => bindings::system_power_efficient_wq,
                 Self::FreezablePowerEfficient => bindings::system_freezable_power_efficient_wq,
@@ -542,11 +547,11 @@ pub struct LockClasses {
 /// };
 /// use lkm::workqueue::{new_work, SystemQueue, Work, WorkItem};
 ///
-/// struct Countdown(Atomic<u32>);
+/// struct Countdown(Atomic<i32>);
 ///
 /// impl WorkItem for Countdown {
 ///     fn run(work: &Work<Self>) {
-///         let left = work.0.fetch_sub(1, Relaxed);
+///         let left = work.0.fetch_add(-1, Relaxed);
 ///         pr_info!("{left}\n");
 ///         if left > 0 {
 ///             work.enqueue_delayed(Delta::from_millis(1000));
@@ -619,7 +624,7 @@ impl<T: WorkItem> Work<T> {
     pub fn new<E>(
         queue: impl Into<Queue>,
         item: impl PinInit<T, E>,
-        name: &'static CStr,
+        name: &'static kernel::str::CStr,
         classes: LockClasses,
     ) -> Result<Self>
     where
@@ -643,7 +648,7 @@ impl<T: WorkItem> Work<T> {
                         Some(bindings::delayed_work_timer_fn),
                         bindings::TIMER_IRQSAFE,
                         name.as_char_ptr(),
-                        classes.timer.as_ptr(),
+                        lock_class(classes.timer),
                     );
                 }
             }),

@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# nixpkgs' `linuxManualConfig` as far as nix/kernel.nix uses it. Outputs:
+# nixpkgs' `linuxManualConfig` as far as nix/kernel.nix uses it. `stdenv` only says which
+# compiler it is; without one, clang, as nix/nixpkgs/pinned.nix has it. Outputs:
 # `out` (bzImage, System.map) and `dev` (vmlinux, and in
 # lib/modules/VERSION/build what out-of-tree modules in C and Rust need).
-{ mkDerivation, pins }:
+{
+  mkDerivation,
+  pins,
+  stdenv ? {
+    cc.isClang = true;
+  },
+}:
 {
   pname ? "linux",
   version,
@@ -15,9 +22,12 @@
   extraMakeFlags ? [ ],
 }:
 let
+  forClang = flags: if stdenv.cc.isClang then flags else [ ];
   commonMakeFlags = [
     "ARCH=x86"
-    "LLVM=-${pins.llvm.version}"
+  ]
+  ++ forClang [ "LLVM=-${pins.llvm.version}" ]
+  ++ [
     "KBUILD_BUILD_TIMESTAMP=@1"
     "KBUILD_BUILD_VERSION=1"
     "KBUILD_BUILD_USER=lkmpg"
@@ -38,8 +48,7 @@ mkDerivation {
     cmp .config ${configfile}
   '';
   CLANG = "clang-${pins.llvm.version}";
-  buildFlags = [
-    "CC=${./clang-pch}"
+  buildFlags = forClang [ "CC=${./clang-pch}" ] ++ [
     "bzImage"
     "modules"
     "scripts_gdb"
@@ -61,6 +70,11 @@ mkDerivation {
       -type f ! -name '*.o' ! -name '*.a' ! -name '.*.cmd' -print0 |
       cpio --null -pdm --quiet $build
     install -D tools/objtool/objtool $build/tools/objtool/objtool
+    # For the type information of modules.
+    if grep -q ^CONFIG_DEBUG_INFO_BTF_MODULES=y .config; then
+      install -D -t $build/tools/bpf/resolve_btfids tools/bpf/resolve_btfids/resolve_btfids
+      ln -s ../../../../vmlinux $build/
+    fi
     ln -s build $dev/lib/modules/${modDirVersion}/source
   '';
   passthru = {

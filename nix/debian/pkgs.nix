@@ -157,7 +157,10 @@ let
 
     stdenv = {
       inherit mkDerivation;
-      cc.targetPrefix = "";
+      cc = {
+        targetPrefix = "";
+        isClang = false;
+      };
       hostPlatform = {
         inherit system;
         # Statically linked with glibc: the Debian toolchain has no musl.
@@ -165,6 +168,7 @@ let
         linux-kernel.target = "bzImage";
       };
     };
+    gccStdenv = pkgs.stdenv;
     pkgsStatic = pkgs;
     buildPackages = pkgs;
 
@@ -217,7 +221,14 @@ let
         done
       '';
 
-    linuxManualConfig = import ./linux.nix { inherit mkDerivation pins; };
+    linuxManualConfig =
+      let
+        builder = arguments: {
+          __functor = _: import ./linux.nix arguments;
+          override = change: builder (arguments // change);
+        };
+      in
+      builder { inherit mkDerivation pins; };
     linuxPackagesFor = kernel: { inherit kernel; };
 
     makeInitrdNG =

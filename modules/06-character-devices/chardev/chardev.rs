@@ -4,6 +4,7 @@
 //!
 //! Book: 6.5 chardev.c
 
+use core::ffi::CStr;
 use kernel::{
     prelude::*,
     str::CString,
@@ -81,7 +82,7 @@ impl kernel::Module for Module {
         };
         let device = chrdev::Registration::new(NAME, chardev)?;
         pr_info!("I was assigned major number {}.\n", device.major());
-        pr_info!("Device created on /dev/{NAME}\n");
+        pr_info!("Device created on /dev/chardev\n");
         Ok(Self { _device: device })
     }
 }

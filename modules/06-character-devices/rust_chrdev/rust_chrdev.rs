@@ -4,6 +4,7 @@
 //!
 //! Write-up: Character Device
 
+use core::ffi::CStr;
 use kernel::{
     page::PAGE_SIZE,
     prelude::*, //
@@ -62,7 +63,7 @@ struct RustChrdev {
 
 impl kernel::Module for RustChrdev {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        pr_info!("Rust character device sample (init) {NAME}\n");
+        pr_info!("Rust character device sample (init) rust_chrdev\n");
         Ok(Self {
             _dev: chrdev::Registration::new(NAME, RustFile)?,
             _exit: OnDrop(|| pr_info!("Rust character device sample (exit)\n")),

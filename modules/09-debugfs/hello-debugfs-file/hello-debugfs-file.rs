@@ -4,6 +4,7 @@
 //!
 //! Book: 9 debugfs: Flexible debugging interfaces
 
+use core::ffi::CStr;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -83,9 +84,9 @@ impl kernel::Module for HelloDebugfsFile {
         hello.extend_from_slice(HELLO, GFP_KERNEL)?;
         let dir = debugfs::Dir::new(DIR)?;
         dir.blob(c"blob", mode!(0o400), BLOB)?;
-        let message = pin_init!(Message { text <- new_mutex!(hello) }? Error);
+        let message = try_pin_init!(Message { text <- new_mutex!(hello) }? Error);
         dir.file(c"message", mode!(0o600), message)?;
-        pr_info!("debugfs file example registered under /sys/kernel/debug/{DIR}\n");
+        pr_info!("debugfs file example registered under /sys/kernel/debug/lkmpg_debugfs_file\n");
         Ok(Self {
             _dir: dir,
             _removed: OnDrop(removed),

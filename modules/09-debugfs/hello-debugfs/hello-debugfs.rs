@@ -4,6 +4,7 @@
 //!
 //! Book: 9 debugfs: Flexible debugging interfaces
 
+use core::ffi::CStr;
 use kernel::prelude::*;
 use lkm::{
     debugfs,
@@ -45,7 +46,7 @@ impl kernel::Module for HelloDebugfs {
         let dir = debugfs::Dir::new(DIR)?;
         dir.value(c"debug_value", mode!(0o600), &debug_value)?;
         dir.value(c"debug_enabled", mode!(0o600), &debug_enabled)?;
-        pr_info!("debugfs interface registered under /sys/kernel/debug/{DIR}\n");
+        pr_info!("debugfs interface registered under /sys/kernel/debug/lkmpg_debugfs\n");
         Ok(Self {
             _dir: dir,
             _removed: OnDrop(removed),

@@ -4,6 +4,7 @@
 //!
 //! Book: 10 Talking To Device Files
 
+use core::ffi::CStr;
 use kernel::{
     ioctl::{
         _IOR,
@@ -132,7 +133,7 @@ impl kernel::Module for Module {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let device = pin_init!(CharDev { message <- new_message!() });
         let device = chrdev::Registration::with_major(MAJOR_NUM, NAME, device)?;
-        pr_info!("Device created on /dev/{NAME}\n");
+        pr_info!("Device created on /dev/char_dev\n");
         Ok(Self { _device: device })
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! Book: 10 Talking To Device Files
 
+use core::ffi::CStr;
 use kernel::{
     ioctl::{
         _IO,
@@ -109,10 +110,10 @@ impl kernel::Module for Module {
         };
         let device = chrdev::Registration::new(DRIVER_NAME, driver)?;
         let major = device.major();
-        pr_alert!("{DRIVER_NAME} driver(major: {major}) installed.\n");
+        pr_alert!("ioctltest driver(major: {major}) installed.\n");
         Ok(Self {
             _device: device,
-            _removed: OnDrop(|| pr_alert!("{DRIVER_NAME} driver removed.\n")),
+            _removed: OnDrop(|| pr_alert!("ioctltest driver removed.\n")),
         })
     }
 }

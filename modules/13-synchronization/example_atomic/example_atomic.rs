@@ -38,7 +38,7 @@ fn atomic_add_subtract() {
     debbie.store(45, Relaxed);
 
     // Subtract one.
-    debbie.fetch_sub(1, Relaxed);
+    debbie.fetch_add(-1, Relaxed);
 
     debbie.add(7, Relaxed);
 

@@ -7,16 +7,14 @@
 
 use kernel::{
     prelude::*,
-    time::{
-        delay::udelay,
-        Delta, //
-    },
+    time::Delta, //
 };
 use lkm::{
     tasklet::{
         Handler,
         Tasklet, //
     },
+    time::udelay,
     OnDrop, //
 };
 

@@ -7,13 +7,10 @@
 //!
 //! Book: 31.2 Static keys
 
+use core::ffi::CStr;
 use kernel::{
     prelude::*,
-    str::BStr,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    },
+    str::BStr, //
 };
 use lkm::{
     chrdev,
@@ -48,31 +45,30 @@ static FKEY: StaticKey = StaticKey::new();
 /// The device, which one process at a time may have open.
 struct KeyState {
     gate: Gate,
-    /// Whether the key was on when the device was opened.
-    enabled: Atomic<bool>,
 }
 
 #[vtable]
 impl Operations for KeyState {
-    type Private = ();
+    /// Whether the key was on when the device was opened.
+    type Private = bool;
 
-    fn open(&self, _file: &File) -> impl PinInit<(), Error> {
+    fn open(&self, _file: &File) -> impl PinInit<bool, Error> {
         self.gate.enter()?;
-        self.enabled.store(FKEY.is_enabled(), Relaxed);
+        let enabled = FKEY.is_enabled();
         pr_info!("fastpath 1\n");
         if static_branch_unlikely!(FKEY) {
             pr_alert!("do unlikely thing\n");
         }
         pr_info!("fastpath 2\n");
-        Ok(())
+        Ok(enabled)
     }
 
     fn release(&self, _file: &Opened<Self>) {
         self.gate.leave();
     }
 
-    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
-        let state: &[u8] = match self.enabled.load(Relaxed) {
+    fn read(&self, file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        let state: &[u8] = match *file.private() {
             true => b"enabled\n",
             false => b"disabled\n",
         };
@@ -103,13 +99,10 @@ struct Module {
 
 impl kernel::Module for Module {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let state = KeyState {
-            gate: Gate::new(),
-            enabled: Atomic::new(false),
-        };
-        let device = chrdev::Registration::new(NAME, state)?;
+        let gate = Gate::new();
+        let device = chrdev::Registration::new(NAME, KeyState { gate })?;
         pr_info!("I was assigned major number {}\n", device.major());
-        pr_info!("Device created on /dev/{NAME}\n");
+        pr_info!("Device created on /dev/key_state\n");
         Ok(Module { _device: device })
     }
 }

@@ -16,7 +16,7 @@ use kernel::{
 };
 
 /// Says when it goes.
-struct Guide(&'static CStr);
+struct Guide(&'static str);
 
 impl Drop for Guide {
     fn drop(&mut self) {
@@ -32,8 +32,8 @@ pub(crate) fn show() -> Result {
 /// An `Arc` has several owners, an `ArcBorrow` is lent by one of them, and a
 /// `UniqueArc` has one owner, who may still change it.
 fn shared() -> Result {
-    let mut unique = UniqueArc::new(Guide(c"nobody"), GFP_KERNEL)?;
-    unique.0 = c"arc";
+    let mut unique = UniqueArc::new(Guide("nobody"), GFP_KERNEL)?;
+    unique.0 = "arc";
 
     let first: Arc<Guide> = unique.into();
     let second = first.clone();
@@ -59,8 +59,8 @@ fn keep(guide: ArcBorrow<'_, Guide>) -> Arc<Guide> {
 /// the array: it keeps pointers, and knows no types.
 fn foreign() -> Result {
     let array = KBox::pin_init(XArray::new(AllocKind::Alloc), GFP_KERNEL)?;
-    let guide = KBox::new(Guide(c"foreign"), GFP_KERNEL)?;
-    let other = KBox::new(Guide(c"other"), GFP_KERNEL)?;
+    let guide = KBox::new(Guide("foreign"), GFP_KERNEL)?;
+    let other = KBox::new(Guide("other"), GFP_KERNEL)?;
 
     let mut guides = array.lock();
     guides.store(1, guide, GFP_KERNEL)?;

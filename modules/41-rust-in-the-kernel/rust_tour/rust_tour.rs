@@ -6,6 +6,7 @@
 //! Write-up: Linux 6.2 and 6.3
 
 use kernel::{
+    c_str,
     prelude::*,
     str::CString,
     types::ScopeGuard, //
@@ -56,10 +57,10 @@ fn errors() {
 
 /// A `CStr` ends with a zero and has none before; a `CString` owns such a text.
 fn strings() -> Result {
-    let name: &CStr = c"tour";
+    let name = c_str!("tour");
     pr_info!(
         "str: {name} has {} bytes, {} with the zero\n",
-        name.count_bytes(),
+        name.to_bytes().len(),
         name.to_bytes_with_nul().len()
     );
     let owned = CString::try_from_fmt(fmt!("{name} no. {}", 1))?;

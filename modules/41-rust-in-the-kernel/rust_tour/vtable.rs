@@ -9,7 +9,7 @@ use kernel::prelude::*;
 #[vtable]
 trait Operations {
     /// Every type has this.
-    fn name() -> &'static CStr;
+    fn name() -> &'static str;
 
     /// Some have this. Whoever calls it looks at `HAS_SQUARE` first.
     fn square(_number: u32) -> u32 {
@@ -21,8 +21,8 @@ struct Full;
 
 #[vtable]
 impl Operations for Full {
-    fn name() -> &'static CStr {
-        c"full"
+    fn name() -> &'static str {
+        "full"
     }
 
     fn square(number: u32) -> u32 {
@@ -34,8 +34,8 @@ struct Sparse;
 
 #[vtable]
 impl Operations for Sparse {
-    fn name() -> &'static CStr {
-        c"sparse"
+    fn name() -> &'static str {
+        "sparse"
     }
 }
 

@@ -10,7 +10,7 @@
     unreachable_pub
 )]
 mod bindings {
-    include!("bindings_generated.rs");
+    include!(env!("BINDINGS"));
 }
 
 pub(crate) use bindings::Item;

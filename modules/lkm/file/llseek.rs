@@ -9,11 +9,11 @@ use super::{
     Operations,
     Place, //
 };
-use crate::bindings;
-use kernel::{
-    fs::file::Offset,
-    prelude::*, //
+use crate::{
+    bindings,
+    compat::Offset, //
 };
+use kernel::prelude::*;
 
 type LlseekFn =
     unsafe extern "C" fn(*mut bindings::file, bindings::loff_t, c_int) -> bindings::loff_t;

@@ -6,10 +6,8 @@ use super::{
     mode,
     Mode, //
 };
-use kernel::{
-    prelude::*,
-    str::CStr, //
-};
+use core::ffi::CStr;
+use kernel::prelude::*;
 
 /// Whether `name` can be the name of a file: not empty, not a path, not `.` or
 /// `..`, and not longer than 255 bytes.

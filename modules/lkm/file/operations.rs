@@ -7,6 +7,7 @@
 use super::{
     Argument,
     File,
+    Offset,
     PollTable,
     Reader,
     Writer, //
@@ -18,10 +19,7 @@ use core::{
 };
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
-    fs::file::{
-        flags,
-        Offset, //
-    },
+    fs::file::flags,
     prelude::*, //
 };
 use pin_init::pin_init_from_closure;

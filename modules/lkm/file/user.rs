@@ -11,6 +11,7 @@
 
 use crate::{
     bindings,
+    compat::Offset,
     print::Hashed, //
 };
 use core::{
@@ -20,7 +21,6 @@ use core::{
 };
 use kernel::{
     alloc::flags::__GFP_NOWARN,
-    fs::file::Offset,
     iov::{
         IovIterDest,
         IovIterSource, //

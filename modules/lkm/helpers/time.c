@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+#include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
@@ -16,4 +17,10 @@ long lkm_jiffies(s64 ns)
 	jiffies = div_u64_rem(ns, NSEC_PER_SEC, &rest) * HZ;
 	jiffies += DIV_ROUND_UP_ULL((u64)rest * HZ, NSEC_PER_SEC);
 	return min(jiffies, (u64)MAX_JIFFY_OFFSET);
+}
+
+/* For Linux 6.18, whose Rust helpers lack it. */
+void lkm_udelay(unsigned long usec)
+{
+	udelay(usec);
 }

@@ -10,6 +10,7 @@ use crate::{
         Stop, //
     },
     bindings,
+    compat::AtomicFlag,
     errno::error,
     sync::{
         new_irq_spinlock,
@@ -245,7 +246,7 @@ unsafe impl Sync for Shared {}
 impl Shared {
     fn add(&self, task: Arc<dyn Abort>) -> Result {
         let mut tasks = self.tasks.lock();
-        let tasks = tasks.as_mut().get_mut().as_mut().ok_or_else(shut_down)?;
+        let tasks = Option::as_mut(&mut *tasks).ok_or_else(shut_down)?;
         task.place().store(tasks.len(), Relaxed);
         Ok(tasks.push(task, GFP_KERNEL)?)
     }
@@ -254,7 +255,7 @@ impl Shared {
     /// may be the last one.
     fn remove(&self, task: &dyn Abort) -> Option<Arc<dyn Abort>> {
         let mut tasks = self.tasks.lock();
-        let tasks = tasks.as_mut().get_mut().as_mut()?;
+        let tasks = Option::as_mut(&mut *tasks)?;
         // The last task moves to the place of `task`.
         let last = tasks.pop()?;
         let place = task.place().load(Relaxed);
@@ -310,7 +311,7 @@ pub(super) struct Head {
     work: Opaque<bindings::work_struct>,
     shared: Arc<Shared>,
     place: Atomic<usize>,
-    cancelled: Atomic<bool>,
+    cancelled: AtomicFlag,
     refs: &'static Refs,
     #[pin]
     pub(super) alarm: Alarm,
@@ -398,11 +399,11 @@ where
                 // SAFETY: `slot` can be written to; name and key are static.
                 // Unload rule, unregister waits: the executor disables each item.
                 work <- Opaque::ffi_init(|slot| unsafe {
-                    init_work(slot, Self::run, c"Executor::spawn", class)
+                    init_work(slot, Self::run, kernel::c_str!("Executor::spawn"), class)
                 }),
                 shared,
                 place: Atomic::new(0),
-                cancelled: Atomic::new(false),
+                cancelled: AtomicFlag::new(false),
                 refs: Self::REFS,
                 alarm <- Alarm::new(),
             }),

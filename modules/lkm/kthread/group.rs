@@ -6,11 +6,13 @@ use super::{
     KThread,
     ThisThread, //
 };
-use core::mem;
+use core::{
+    ffi::CStr,
+    mem, //
+};
 use kernel::{
     new_mutex,
     prelude::*,
-    str::CStr,
     sync::{
         Arc,
         Mutex, //

@@ -7,11 +7,11 @@
 //!
 //! C header: [`include/linux/atomic.h`](srctree/include/linux/atomic.h)
 
+use crate::compat::AtomicFlag;
 use kernel::{
     prelude::*,
     sync::atomic::{
         Acquire,
-        Atomic,
         Release, //
     },
 };
@@ -60,13 +60,13 @@ use kernel::{
 ///     }
 /// }
 /// ```
-pub struct Gate(Atomic<bool>);
+pub struct Gate(AtomicFlag);
 
 impl Gate {
     /// Creates a gate without a holder.
     #[expect(clippy::new_without_default)]
     pub const fn new() -> Self {
-        Self(Atomic::new(false))
+        Self(AtomicFlag::new(false))
     }
 
     /// Enters the gate: from then on the caller is the holder. Can be called in

@@ -6,7 +6,10 @@
 //!
 //! The `kernel` crate has no reader-writer lock.
 
-use crate::bindings;
+use crate::{
+    bindings,
+    compat::lock_class, //
+};
 use core::{
     cell::UnsafeCell,
     marker::PhantomPinned,
@@ -125,7 +128,7 @@ impl<T> IrqRwLock<T> {
             data <- UnsafeCell::pin_init(data),
             // SAFETY: `slot` can be written to; name and key are static.
             lock <- Opaque::ffi_init(|slot| unsafe {
-                bindings::lkm_rwlock_init(slot, name.as_char_ptr(), key.as_ptr())
+                bindings::lkm_rwlock_init(slot, name.as_char_ptr(), lock_class(key))
             }),
             _pin: PhantomPinned,
         })

@@ -12,6 +12,10 @@
 
 use crate::{
     bindings,
+    compat::{
+        lock_class,
+        AtomicFlag, //
+    },
     file::{
         self,
         File, //
@@ -26,7 +30,6 @@ use kernel::{
     sync::{
         atomic::{
             Acquire,
-            Atomic,
             Relaxed,
             Release, //
         },
@@ -106,9 +109,9 @@ macro_rules! new_wait_queue {
 pub struct WaitQueue {
     #[pin]
     head: Opaque<bindings::wait_queue_head>,
-    closed: Atomic<bool>,
+    closed: AtomicFlag,
     /// Whether `poll(2)` or the like ever had an entry in the queue.
-    polled: Atomic<bool>,
+    polled: AtomicFlag,
     #[pin]
     _pin: PhantomPinned,
 }
@@ -129,10 +132,10 @@ impl WaitQueue {
         pin_init!(Self {
             // SAFETY: `slot` can be written to; name and key are static.
             head <- Opaque::ffi_init(|slot| unsafe {
-                bindings::__init_waitqueue_head(slot, name.as_char_ptr(), key.as_ptr())
+                bindings::__init_waitqueue_head(slot, name.as_char_ptr(), lock_class(key))
             }),
-            closed: Atomic::new(false),
-            polled: Atomic::new(false),
+            closed: AtomicFlag::new(false),
+            polled: AtomicFlag::new(false),
             _pin: PhantomPinned,
         })
     }

@@ -2,6 +2,7 @@
 
 //! Test only: directories in debugfs, and values of each type.
 
+use core::ffi::CStr;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -46,12 +47,24 @@ lkm::params! {
 static U32: Atomic<u32> = Atomic::new(u32::MAX);
 static U64: Atomic<u64> = Atomic::new(u64::MAX);
 static USIZE: Atomic<usize> = Atomic::new(usize::MAX);
-static I8: Atomic<i8> = Atomic::new(i8::MIN);
-static I16: Atomic<i16> = Atomic::new(i16::MIN);
 static I32: Atomic<i32> = Atomic::new(i32::MIN);
 static I64: Atomic<i64> = Atomic::new(i64::MIN);
 static ISIZE: Atomic<isize> = Atomic::new(isize::MIN);
+
+#[cfg(not(linux_6_18))]
+static I8: Atomic<i8> = Atomic::new(i8::MIN);
+#[cfg(not(linux_6_18))]
+static I16: Atomic<i16> = Atomic::new(i16::MIN);
+#[cfg(not(linux_6_18))]
 static BOOL: Atomic<bool> = Atomic::new(true);
+
+// Linux 6.18 has no atomics of these types, but parameters can have them.
+#[cfg(linux_6_18)]
+lkm::params! {
+    I8: i8 { default: i8::MIN, mode: 0, description: "Is in debugfs, too" },
+    I16: i16 { default: i16::MIN, mode: 0, description: "Is in debugfs, too" },
+    BOOL: bool { default: true, mode: 0, description: "Is in debugfs, too" },
+}
 
 /// `debugfs-dirs` with the values, `sub` in it with a text, and `deep` in that with
 /// values that cannot be read or cannot be written.
@@ -136,7 +149,8 @@ impl Control {
 
     fn add(&self, name: &[u8]) -> Result {
         let name = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(name)))?;
-        self.top()?.blob(&name, mode!(0o400), b"added\n")
+        let name = CStr::from_bytes_with_nul(name.to_bytes_with_nul()).map_err(|_| EINVAL)?;
+        self.top()?.blob(name, mode!(0o400), b"added\n")
     }
 }
 
@@ -145,17 +159,18 @@ impl Operations for Control {
     type Private = ();
 
     fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        #[cfg(not(linux_6_18))]
+        let (i8, i16, bool) = (I8.load(Relaxed), I16.load(Relaxed), BOOL.load(Relaxed));
+        #[cfg(linux_6_18)]
+        let (i8, i16, bool) = (I8.get(), I16.get(), BOOL.get());
         let values = CString::try_from_fmt(fmt!(
-            "{} {} {} {} {} {} {} {} {}\n",
+            "{} {} {} {i8} {i16} {} {} {} {bool}\n",
             U32.load(Relaxed),
             U64.load(Relaxed),
             USIZE.load(Relaxed),
-            I8.load(Relaxed),
-            I16.load(Relaxed),
             I32.load(Relaxed),
             I64.load(Relaxed),
-            ISIZE.load(Relaxed),
-            BOOL.load(Relaxed)
+            ISIZE.load(Relaxed)
         ))?;
         dst.write_slice_file(values.to_bytes(), pos)
     }

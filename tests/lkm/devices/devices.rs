@@ -3,6 +3,7 @@
 //! Character devices with several minor numbers, with a major number that is
 //! asked for, and miscellaneous devices.
 
+use core::ffi::CStr;
 use kernel::{
     new_mutex,
     prelude::*,

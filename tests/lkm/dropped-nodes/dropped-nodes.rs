@@ -3,10 +3,10 @@
 //! Test only: a device and files in debugfs that are dropped while they are
 //! open, as what is written to `/proc/dropped-nodes` says.
 
+use core::ffi::CStr;
 use kernel::{
     new_mutex,
     prelude::*,
-    str::CStr,
     sync::{
         atomic::{
             Atomic,
@@ -73,7 +73,7 @@ static VALUE: Atomic<u32> = Atomic::new(42);
 static OPENED: Atomic<u32> = Atomic::new(0);
 
 /// What is behind a node. It says what happens to it.
-struct Node(&'static CStr);
+struct Node(&'static str);
 
 impl Drop for Node {
     fn drop(&mut self) {
@@ -99,7 +99,7 @@ impl Operations for Node {
     }
 
     fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
-        dst.write_slice_file(self.0.to_bytes(), pos)
+        dst.write_slice_file(self.0.as_bytes(), pos)
     }
 }
 
@@ -115,7 +115,7 @@ fn make_early(_: bool) -> Result {
             return Ok(());
         }
     }
-    chrdev::Registration::new(NAME, Node(c"early")).map(drop)
+    chrdev::Registration::new(NAME, Node("early")).map(drop)
 }
 
 /// A directory with a file of each kind.
@@ -123,7 +123,7 @@ fn directory() -> Result<debugfs::Dir> {
     let dir = debugfs::Dir::new(NAME)?;
     dir.value(c"value", mode!(0o600), &VALUE)?;
     dir.blob(c"blob", mode!(0o444), b"blob")?;
-    dir.file(c"file", mode!(0o600), Node(c"file"))?;
+    dir.file(c"file", mode!(0o600), Node("file"))?;
     Ok(dir)
 }
 
@@ -136,7 +136,7 @@ fn bad_names() -> Result {
         _ => Err(EIO),
     };
     for name in [c"", c".", c"..", c"a/b", long] {
-        refused(chrdev::Registration::new(name, Node(c"refused")).map(|_| ()))?;
+        refused(chrdev::Registration::new(name, Node("refused")).map(|_| ()))?;
     }
     for name in [c"", c".", c"..", c"a/b"] {
         refused(debugfs::Dir::new(name).map(|_| ()))?;
@@ -144,7 +144,7 @@ fn bad_names() -> Result {
     let dir = debugfs::Dir::new(c"dropped-nodes-2")?;
     refused(dir.value(c"a/b", mode!(0o600), &VALUE))?;
     refused(dir.blob(c"", mode!(0o400), b""))?;
-    refused(dir.file(c"..", mode!(0o600), Node(c"refused")))
+    refused(dir.file(c"..", mode!(0o600), Node("refused")))
 }
 
 #[pin_data]
@@ -198,7 +198,7 @@ struct DroppedNodes {
 impl kernel::InPlaceModule for DroppedNodes {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let name = if taken.get() { c"misc" } else { NAME };
-        let device = chrdev::Registration::with_major(major.get(), name, Node(c"device"));
+        let device = chrdev::Registration::with_major(major.get(), name, Node("device"));
         let nodes = try_pin_init!(Control {
             device <- new_mutex!(Some(device?)),
             dir <- new_mutex!(Some(directory()?)),

@@ -50,14 +50,14 @@ lkm::params! {
     fail: bool { default: false, mode: 0, description: "Whether init fails in the end" },
 }
 
-/// Whether the thread is in a function of init.
-static LATE: Atomic<bool> = Atomic::new(false);
+/// Not 0 when the thread is in a function of init.
+static LATE: Atomic<u32> = Atomic::new(0);
 
 /// A thread that is in a function of init when init ends.
 fn run_late() -> Result<KThread> {
     let thread = KThread::spawn(c"init", |this| {
         init::run(|init| {
-            LATE.store(true, Relaxed);
+            LATE.store(1, Relaxed);
             fsleep(Delta::from_millis(300));
             // Until the end asks it to.
             while fail.get() && !this.should_stop() {
@@ -66,7 +66,7 @@ fn run_late() -> Result<KThread> {
             pr_info!("late sum: {}\n", sum(init));
         })
     })?;
-    while !LATE.load(Relaxed) {
+    while LATE.load(Relaxed) == 0 {
         fsleep(Delta::from_millis(1));
     }
     Ok(thread)

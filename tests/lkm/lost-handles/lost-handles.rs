@@ -12,8 +12,7 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        Mutex,
-        SetOnce, //
+        Mutex, //
     },
     time::{
         delay::fsleep,
@@ -85,13 +84,8 @@ fn say(what: &str, result: Result) {
     pr_info!("{what}: errno {errno}\n");
 }
 
-/// A handle of any type.
-trait Handle: Send + Sync {}
-
-impl<T: Send + Sync> Handle for T {}
-
-/// Handles that live as long as the module. Statics are not dropped.
-static KEPT: SetOnce<KBox<dyn Handle>> = SetOnce::new();
+/// Where the handle is that lives as long as the module. Statics are not dropped.
+static KEPT: Atomic<usize> = Atomic::new(0);
 
 /// Something that owns itself.
 #[pin_data]
@@ -116,10 +110,8 @@ fn lose<T: Send + Sync + 'static>(handle: T) -> Result {
         b"dropped" => drop(handle),
         b"forgotten" => core::mem::forget(handle),
         b"static" => {
-            let handle: KBox<dyn Handle> = KBox::new(handle, GFP_KERNEL)?;
-            if !KEPT.populate(handle) {
-                return Err(EBUSY);
-            }
+            let handle = KBox::new(handle, GFP_KERNEL)?;
+            KEPT.store(KBox::into_raw(handle) as usize, Relaxed);
         }
         b"cycle" => {
             let cycle = pin_init!(Cycle {

@@ -90,13 +90,13 @@ fn set_even(value: u16) -> Result {
 
 fn get_slowly(value: u32) {
     pr_info!("slow read of {value} begins\n");
-    wait_until(|| LEAVING.load(Relaxed));
+    wait_until(|| LEAVING.load(Relaxed) != 0);
     fsleep(Delta::from_millis(100));
     pr_info!("slow read ends\n");
 }
 
-/// Whether the exit function has begun.
-static LEAVING: Atomic<bool> = Atomic::new(false);
+/// Not 0 when the exit function has begun.
+static LEAVING: Atomic<u32> = Atomic::new(0);
 
 /// Waits until `condition` holds, but not for ever.
 fn wait_until(condition: impl Fn() -> bool) {
@@ -265,6 +265,6 @@ impl kernel::InPlaceModule for Params {
 impl PinnedDrop for Params {
     fn drop(self: Pin<&mut Self>) {
         pr_info!("exit, even is {}\n", even.get());
-        LEAVING.store(true, Relaxed);
+        LEAVING.store(1, Relaxed);
     }
 }

@@ -83,8 +83,8 @@ impl Operations for Note {
     }
 }
 
-/// Whether the exit function has begun.
-static LEAVING: Atomic<bool> = Atomic::new(false);
+/// Not 0 when the exit function has begun.
+static LEAVING: Atomic<u32> = Atomic::new(0);
 
 /// A read of it takes until the exit function has begun.
 struct Slow;
@@ -97,7 +97,7 @@ impl Operations for Slow {
         pr_info!("slow read begins\n");
         // Not for ever.
         for _ in 0..10_000 {
-            if LEAVING.load(Relaxed) {
+            if LEAVING.load(Relaxed) != 0 {
                 break;
             }
             fsleep(Delta::from_millis(10));
@@ -159,6 +159,6 @@ impl kernel::InPlaceModule for ProcfsOps {
 impl PinnedDrop for ProcfsOps {
     fn drop(self: Pin<&mut Self>) {
         pr_info!("exit begins\n");
-        LEAVING.store(true, Relaxed);
+        LEAVING.store(1, Relaxed);
     }
 }

@@ -2,9 +2,9 @@
 
 //! Test only: caches of `lkm::slab`, and their objects.
 
+use core::ffi::CStr;
 use kernel::{
     prelude::*,
-    str::CStr,
     sync::atomic::{
         Atomic,
         Relaxed, //

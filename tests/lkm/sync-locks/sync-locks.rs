@@ -17,7 +17,6 @@ use kernel::{
         ArcBorrow, //
     },
     time::{
-        delay::udelay,
         hrtimer::{
             ArcHrTimerHandle,
             HrTimer,
@@ -49,6 +48,7 @@ use lkm::{
         IrqSpinLock,
         IrqSpinLockGuard, //
     },
+    time::udelay, //
 };
 
 module! {

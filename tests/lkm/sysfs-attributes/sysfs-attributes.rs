@@ -2,14 +2,14 @@
 
 //! Test only: everything that `lkm::sysfs` does.
 
-use core::fmt::Debug;
+use core::{
+    ffi::CStr,
+    fmt::Debug, //
+};
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
-    str::{
-        BStr,
-        CStr, //
-    },
+    str::BStr,
     sync::{
         atomic::{
             Atomic,
@@ -109,13 +109,13 @@ impl Data {
     }
 }
 
-/// Whether the exit function has begun.
-static LEAVING: Atomic<bool> = Atomic::new(false);
+/// Not 0 when the exit function has begun.
+static LEAVING: Atomic<u32> = Atomic::new(0);
 
 /// Waits until the exit function has begun, and a little longer. Not for ever.
 fn until_exit() {
     for _ in 0..10_000 {
-        if LEAVING.load(Relaxed) {
+        if LEAVING.load(Relaxed) != 0 {
             break;
         }
         fsleep(Delta::from_millis(10));
@@ -268,6 +268,6 @@ impl PinnedDrop for SysfsAttributes {
             self.one.data().length.load(Relaxed),
             self.two.data().length.load(Relaxed)
         );
-        LEAVING.store(true, Relaxed);
+        LEAVING.store(1, Relaxed);
     }
 }

@@ -108,13 +108,13 @@ impl PinnedDrop for Device {
     }
 }
 
-/// Whether the exit function has begun.
-static LEAVING: Atomic<bool> = Atomic::new(false);
+/// Not 0 when the exit function has begun.
+static LEAVING: Atomic<u32> = Atomic::new(0);
 
 /// Waits until the exit function has begun, and a little longer. Not for ever.
 fn until_exit() {
     for _ in 0..10_000 {
-        if LEAVING.load(Relaxed) {
+        if LEAVING.load(Relaxed) != 0 {
             break;
         }
         fsleep(Delta::from_millis(10));
@@ -302,6 +302,6 @@ impl kernel::Module for SysfsDirs {
 impl Drop for SysfsDirs {
     fn drop(&mut self) {
         pr_info!("exit begins\n");
-        LEAVING.store(true, Relaxed);
+        LEAVING.store(1, Relaxed);
     }
 }

@@ -11,10 +11,7 @@ use kernel::{
         },
         Arc, //
     },
-    time::{
-        delay::udelay,
-        Delta, //
-    },
+    time::Delta, //
 };
 use lkm::{
     context::Context,
@@ -35,6 +32,7 @@ use lkm::{
         Handler,
         Tasklet, //
     },
+    time::udelay, //
 };
 
 mod commands;

@@ -363,12 +363,11 @@ impl Tasks {
         let (tell, into): (_, Arc<Mutex<Option<T>>>) = (done.clone(), output.clone());
         self.spawner()?.spawn(async move {
             let value = future.await;
-            // An output is not pinned.
-            *into.lock().as_mut().get_mut() = Some(value);
+            *into.lock() = Some(value);
             tell.complete();
         })?;
         done.wait_interruptible()?;
-        let value = output.lock().as_mut().get_mut().take();
+        let value = output.lock().take();
         value.ok_or(EINVAL)
     }
 

@@ -73,6 +73,13 @@ fn flags(arg: usize) -> Flags {
     .fold(Flags::NONE, |flags, (_, flag)| flags | flag)
 }
 
+/// As `Delta::from_nanos`, which Linux 6.18 lacks.
+fn from_nanos(nanos: i64) -> Delta {
+    // 1000 % 999.
+    let one = Delta::from_micros(1).rem_nanos(999);
+    one * nanos
+}
+
 struct Item {
     number: u8,
     shared: Arc<Shared>,
@@ -81,7 +88,7 @@ struct Item {
     most: Atomic<u32>,
     context: Atomic<u32>,
     repeat: Atomic<u32>,
-    hold: Atomic<bool>,
+    hold: Atomic<u32>,
     nap: Atomic<u32>,
 }
 
@@ -112,7 +119,7 @@ impl WorkItem for Item {
                 0 => {}
                 nap => fsleep(Delta::from_millis(nap.into())),
             }
-            if item.hold.cmpxchg(true, false, Relaxed).is_ok() {
+            if item.hold.xchg(0, Relaxed) != 0 {
                 item.shared.release.wait();
             }
         }
@@ -217,7 +224,7 @@ impl Control {
                 most: Atomic::new(0),
                 context: Atomic::new(u32::MAX),
                 repeat: Atomic::new(0),
-                hold: Atomic::new(false),
+                hold: Atomic::new(0),
                 nap: Atomic::new(0),
             };
             items.push(new_work!(queue, item)?, GFP_KERNEL)?;
@@ -294,7 +301,7 @@ impl Operations for Control {
         let done = match cmd {
             ENQUEUE => item.enqueue(),
             ENQUEUE_DELAYED => item.enqueue_delayed(Delta::from_millis(value.into())),
-            ENQUEUE_FAR => item.enqueue_delayed(Delta::from_nanos(FAR[value as usize])),
+            ENQUEUE_FAR => item.enqueue_delayed(from_nanos(FAR[value as usize])),
             MODIFY => item.modify_delayed(Delta::from_millis(value.into())),
             IS_PENDING => item.is_pending(),
             FLUSH => item.flush(),
@@ -306,7 +313,7 @@ impl Operations for Control {
             _ => {
                 match cmd {
                     REPEAT => item.repeat.store(value, Relaxed),
-                    HOLD => item.hold.store(value != 0, Relaxed),
+                    HOLD => item.hold.store(value, Relaxed),
                     RELEASE => self.shared.release.complete(),
                     NAP => item.nap.store(value, Relaxed),
                     _ => return Err(ENOTTY),

@@ -84,6 +84,12 @@
           ];
         };
 
+      # What it was called with can be overridden again.
+      kernelBuilder = arguments: {
+        __functor = _: linuxManualConfig arguments;
+        override = change: kernelBuilder (arguments // change);
+      };
+
       packages =
         final:
         builtins.removeAttrs debian [
@@ -114,6 +120,9 @@
             extra: file: overrides:
             overridable (debian.newScope (final // extra) file overrides);
           overrideCC = stdenv: newCC: stdenv // { cc = newCC; };
+          gccStdenv = debian.stdenv // {
+            cc.cc = package "gcc-unwrapped";
+          };
           llvmPackages_19 = {
             stdenv = debian.stdenv // {
               inherit cc;
@@ -129,7 +138,7 @@
                 rust-bindgen-unwrapped,
                 rustPlatform,
               }@args:
-              linuxManualConfig args;
+              kernelBuilder args;
           };
           fetchurl = { url, hash }: runCommand (baseNameOf url) { outputHash = hash; } "exit 1";
           fetchCrate =

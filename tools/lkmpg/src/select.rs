@@ -103,7 +103,7 @@ impl Choice<'_> {
         let (mut found, mut all, mut elsewhere) = (false, Vec::new(), None);
         for name in modules {
             for (one, kernel) in catalog.tests(name) {
-                let here = kernel.is_none_or(|kernel| kernel == self.kernel.name());
+                let here = kernel.is_none_or(|kernel| self.kernel.runs(kernel));
                 let fits = pattern.matches(one);
                 if fits && here {
                     found = true;

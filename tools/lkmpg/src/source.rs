@@ -27,18 +27,30 @@ pub enum Kernel {
     Base,
     /// KASAN, lockdep, kmemleak and more: slow, and finds more
     Debug,
+    /// As base, of Linux 6.18, which has long-term support
+    #[value(name = "6.18")]
+    Lts,
     /// One with debug information.
     #[value(skip)]
     Gdb,
 }
 
 impl Kernel {
-    /// The flake's set with its VM and modules, and what `--kernel` takes.
-    pub fn name(self) -> &'static str {
+    /// The flake's set with its VM and modules.
+    fn set(self) -> &'static str {
         match self {
             Self::Base => "base",
             Self::Debug => "debug",
+            Self::Lts => "linux_6_18",
             Self::Gdb => "gdb",
+        }
+    }
+
+    /// Whether it runs a check that is for the kernel `wanted` only.
+    pub fn runs(self, wanted: &str) -> bool {
+        match self {
+            Self::Debug => wanted == "debug",
+            Self::Base | Self::Lts | Self::Gdb => wanted == "base",
         }
     }
 
@@ -46,7 +58,7 @@ impl Kernel {
     /// its VM may have to share its CPU with many.
     pub fn timeout(self) -> Duration {
         match self {
-            Self::Base | Self::Gdb => Duration::from_secs(600),
+            Self::Base | Self::Lts | Self::Gdb => Duration::from_secs(600),
             Self::Debug => Duration::from_secs(1800),
         }
     }
@@ -56,7 +68,7 @@ impl Kernel {
     pub fn jobs(self, cpus: usize, memory: u64) -> usize {
         match self {
             // About half of their time is waiting.
-            Self::Base | Self::Gdb => (2 * cpus).min(8),
+            Self::Base | Self::Lts | Self::Gdb => (2 * cpus).min(8),
             // With DEBUG_KOBJECT_RELEASE each unload waits for a second or two. With
             // KASAN they fill their memory.
             Self::Debug => {
@@ -142,7 +154,7 @@ impl Plan {
         repo::require_tracked(&root, &folders)?;
         let mut names = vec!["vm".to_owned()];
         names.extend_from_slice(&selection.names);
-        let planned = nix::plan(&format!("{flake}#{}", kernel.name()), &names)?;
+        let planned = nix::plan(&format!("{flake}#{}", kernel.set()), &names)?;
         let from = From::Flake { planned, examples };
         Ok(Self { selection, from })
     }

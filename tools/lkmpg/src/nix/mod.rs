@@ -298,11 +298,9 @@ fn full_disk() -> String {
     };
     let fullest = places.iter().filter_map(|path| Some((free(path)?, path)));
     let place = fullest.min().map_or(&places[0], |(_, path)| path);
-    let command: Vec<_> = env::args().skip(1).collect();
     format!(
         "the disk that holds {} is full; free some (nix-collect-garbage helps), \
-         then run again: ./lkmpg {}",
-        place.display(),
-        command.join(" ")
+         then run this again",
+        place.display()
     )
 }
