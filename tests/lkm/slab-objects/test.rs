@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use crate::prelude::*;
+use crate::{prelude::*, slabs::Slabs};
 
 pub const EXAMPLE: Example = Example {
-    tests: tests![objects_are_as_they_should, cache_outlives_its_handle],
+    tests: tests![
+        objects_are_as_they_should,
+        cache_outlives_its_handle,
+        free_objects_are_not_counted
+    ],
     ..Example::EMPTY
 };
 
@@ -28,4 +32,19 @@ fn cache_outlives_its_handle(vm: &mut Vm) -> Result {
     vm.log().expect("dropped: 304")?;
     assert!(!Path::new(CACHE).exists());
     Ok(())
+}
+
+/// Whoever shrinks a cache last sees what is in use of it, and nothing else. To have
+/// counted all caches must come to the same.
+fn free_objects_are_not_counted(_vm: &mut Vm) -> Result {
+    let mut counted_free = || -> Result<bool> {
+        let counted = Slabs::count()?;
+        fs::write("/sys/kernel/slab/kmalloc-8/shrink", "1")?;
+        let exact = Slabs::parse(&fs::read_to_string("/proc/slabinfo")?).expect("counters");
+        let grown = counted.grown(&exact, 1);
+        Ok(grown.iter().any(|(cache, _)| *cache == "kmalloc-8"))
+    };
+    eventually("kmalloc-8 to be counted", || {
+        matches!(counted_free(), Ok(false))
+    })
 }

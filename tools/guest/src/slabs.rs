@@ -30,6 +30,16 @@ const SLABINFO: &str = "/proc/slabinfo";
 /// what CPUs keep for their own use, which is counted as in use.
 const CACHES: &str = "/sys/kernel/slab";
 
+/// What is written there: `1`, in as many bytes as the kernel takes. It copies them to
+/// memory of its own first. To allocate that, a CPU takes a slab for its own use, and
+/// all free objects of that slab are counted as in use: few if the objects are large,
+/// but up to 511 of 8 bytes.
+const SHRINK: [u8; 4096] = {
+    let mut page = [0; 4096];
+    page[0] = b'1';
+    page
+};
+
 /// Frees directory entries and inodes that nobody uses.
 const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 
@@ -114,7 +124,7 @@ impl Counter {
         fs::write(DROP_CACHES, "2").context(DROP_CACHES)?;
         for mut shrink in self.shrink.iter().chain(&self.shrink) {
             // A cache may be gone by now.
-            let _ = shrink.write_all(b"1");
+            let _ = shrink.write_all(&SHRINK);
         }
         let mut text = Vec::new();
         loop {
@@ -163,7 +173,8 @@ impl Slabs {
         Self::parse(&text).with_context(|| format!("{SLABINFO}: {text}"))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads what `/proc/slabinfo` says.
+    pub fn parse(text: &str) -> Option<Self> {
         let lines = text.lines().skip(1).filter(|line| !line.starts_with('#'));
         let lines = lines.filter(|line| line.split_whitespace().next() != Some(LATE));
         let counts = lines.map(|line| {
