@@ -21,7 +21,12 @@ let
     "faster"
     "dl-server"
   ]
-  ++ { "6.18" = [ "vdso" ]; }.${linux} or [ ];
+  ++ {
+    "6.18" = [
+      "execmem"
+      "vdso"
+    ];
+  }.${linux} or [ ];
   apply = name: "patch -d source -p1 <${./kernel + "/${linux}/${name}.patch"}\n";
 
   # Unpacked once for all kernels, and without what none of them compiles, which

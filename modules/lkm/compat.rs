@@ -103,7 +103,10 @@ pub(crate) const unsafe fn new_static_lock_class() -> LockClassKey {
 
 #[cfg(linux_6_18)]
 mod linux_6_18 {
-    use core::ffi::CStr;
+    use core::{
+        ffi::CStr,
+        mem::transmute_copy, //
+    };
     use kernel::{
         ffi::c_char,
         sync::atomic::{
@@ -168,19 +171,35 @@ mod linux_6_18 {
         }
     }
 
-    /// Loads the value at `ptr` with one load, as `READ_ONCE()`.
+    /// A number of 64 bits, where a machine word has 32: its accesses take a lock.
     ///
     /// # Safety
     ///
-    /// `ptr` is valid and aligned. All stores at the same time are single stores.
+    /// `ptr` is valid and aligned for `'a`, as are 64 bits, and all accesses are atomic.
+    unsafe fn long<'a, T>(ptr: *mut T) -> Option<&'a Atomic<i64>> {
+        // SAFETY: By this function's contract.
+        (size_of::<T>() > size_of::<usize>()).then(|| unsafe { Atomic::from_ptr(ptr.cast()) })
+    }
+
+    /// Loads the number at `ptr` with one load, as `READ_ONCE()`.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is valid and aligned. `T` is a number of at most 64 bits. All stores at the same
+    /// time are single stores.
     #[inline]
     pub(crate) unsafe fn atomic_load<T: Copy>(ptr: *mut T, _: Relaxed) -> T {
         // SAFETY: By this function's contract. A volatile access of a machine word or less
-        // is a single one.
-        unsafe { ptr.read_volatile() }
+        // is a single one. A `T` that is longer has as many bits as the `i64`.
+        unsafe {
+            match long(ptr) {
+                Some(long) => transmute_copy(&long.load(Relaxed)),
+                None => ptr.read_volatile(),
+            }
+        }
     }
 
-    /// Stores a value at `ptr` with one store, as `WRITE_ONCE()`.
+    /// Stores a number at `ptr` with one store, as `WRITE_ONCE()`.
     ///
     /// # Safety
     ///
@@ -188,6 +207,11 @@ mod linux_6_18 {
     #[inline]
     pub(crate) unsafe fn atomic_store<T: Copy>(ptr: *mut T, value: T, _: Relaxed) {
         // SAFETY: As in `atomic_load`.
-        unsafe { ptr.write_volatile(value) }
+        unsafe {
+            match long(ptr) {
+                Some(long) => long.store(transmute_copy(&value), Relaxed),
+                None => ptr.write_volatile(value),
+            }
+        }
     }
 }

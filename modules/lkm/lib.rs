@@ -35,7 +35,7 @@
 //! the module is freed even if somebody holds a reference to it. So *owner held*
 //! is not enough at that time, and such a registration waits instead. If init returns
 //! `EEXIST`, `insmod` sees `EBUSY`: the module core keeps `EEXIST` for a module that is
-//! loaded already.
+//! loaded already. (On Linux 6.18 it sees `EEXIST` for either.)
 //!
 //! [`limits`] says what the rule promises, and what safe code can still do.
 //!
@@ -59,8 +59,9 @@
 //! - Small things: [`context`], [`print`](mod@print), [`static_key`], [`time`].
 //!
 //! Times are [`Delta`](kernel::time::Delta)s, and a negative one counts as zero. A wait is
-//! never too short, unless it is longer than the kernel's timers hold: 12 days or more. It
-//! can be too long: by a jiffy, or by an eighth of the time. [`kasync`] is more exact.
+//! never too short, unless it is longer than the kernel's timers hold, 12 days or more, or
+//! than [`udelay`](time::udelay) spins. It can be too long: by a jiffy, or by an eighth of
+//! the time. [`kasync`] is more exact.
 //!
 //! [`kasync`], [`message`], [`sync::Gate`] and [`OnDrop`] are not kernel API but
 //! this crate's own.

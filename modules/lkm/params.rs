@@ -4,9 +4,9 @@
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 //!
-//! The parameters of the `kernel` crate, in `module!`, are integers that are set
-//! when the module is loaded, each at most once: a second value is `EEXIST`. They
-//! have no file in `/sys/module`. [`params!`](crate::params!) adds the rest of what
+//! The parameters of the `kernel` crate, in `module!` (Linux 6.18 has none), are integers
+//! that are set when the module is loaded, each at most once: a second value is `EEXIST`.
+//! They have no file in `/sys/module`. [`params!`](crate::params!) adds the rest of what
 //! C has: `bool`, strings, arrays, files in `/sys/module/NAME/parameters`, and
 //! callbacks.
 //!
@@ -312,8 +312,8 @@ impl<T: Value> Param<T> {
 ///
 /// # Invariants
 ///
-/// The pointer points to a string. Once the module is loaded, string and pointer
-/// only change under the module's parameter lock.
+/// The pointer points to a string, or is null. Once the module is loaded, string and
+/// pointer only change under the module's parameter lock.
 #[repr(transparent)]
 pub struct Str(UnsafeCell<*const c_char>);
 
@@ -338,11 +338,15 @@ impl Str {
     /// this module's parameters.
     pub fn with<R>(&self, f: impl FnOnce(&kernel::str::CStr) -> R) -> R {
         locked(|| {
-            // SAFETY: By the type invariants this points to a string that stays
-            // valid until the lock is released.
+            // SAFETY: By the type invariants it does not change until the lock is
+            // released.
             let string = unsafe { *self.0.get() };
-            // SAFETY: As above.
-            f(as_kernel_cstr(unsafe { CStr::from_char_ptr(string) }))
+            let string = match string.is_null() {
+                true => c"",
+                // SAFETY: As above, and it points to a string.
+                false => unsafe { CStr::from_char_ptr(string) },
+            };
+            f(as_kernel_cstr(string))
         })
     }
 }
@@ -879,7 +883,8 @@ pub const fn modinfo<const N: usize>(lines: &[&[&str]]) -> [u8; N] {
 /// - `ERANGE`: a number that is too large for its type;
 /// - `ENOSPC`: a string of more than 1024 bytes, or an array of strings whose file would
 ///   have a page or more;
-/// - `ENOMEM`: no memory for a string;
+/// - `ENOMEM`: no memory for a string. On Linux 6.18 the parameter has lost its old one
+///   then, and is empty;
 /// - the error of `set`.
 ///
 /// # Examples

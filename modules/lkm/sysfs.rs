@@ -87,7 +87,7 @@ impl Common {
         raw.mode = self.mode.bits();
         #[cfg(CONFIG_DEBUG_LOCK_ALLOC)]
         {
-            raw.key = self.key.as_ptr();
+            raw.key = crate::compat::lock_class(Pin::static_ref(&self.key));
         }
         raw
     }

@@ -10,19 +10,14 @@ use kernel::{
     time::Delta, //
 };
 
-#[cfg(not(linux_6_18))]
-#[doc(inline)]
-pub use kernel::time::delay::udelay;
-
-/// Spins for `delta`, or up to a microsecond longer: no more than some milliseconds, and not
-/// a negative time. Can be called in any context.
+/// Spins for `delta`, or up to a microsecond longer: for as long as C's `MAX_UDELAY_MS` at
+/// most, which is 5 ms on most machines. Can be called in any context.
 ///
-/// Linux 7.2 has it in the `kernel` crate, as `kernel::time::delay::udelay`.
-#[cfg(linux_6_18)]
+/// Linux 7.2 has one in the `kernel` crate, for which a negative time is the longest.
 pub fn udelay(delta: Delta) {
-    // CAST: Negative times are the caller's mistake.
+    // CAST: It is not negative.
     // SAFETY: Any number will do: it only takes time.
-    unsafe { bindings::lkm_udelay(delta.as_micros_ceil() as c_ulong) }
+    unsafe { bindings::lkm_udelay(delta.as_micros_ceil().max(0) as u64) }
 }
 
 /// `time` in jiffies, rounded up; 0 if it is negative. At most C's `MAX_JIFFY_OFFSET`: C

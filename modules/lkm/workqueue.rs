@@ -11,8 +11,8 @@
 //! item. An enqueued item belongs to the queue until it runs, and does not hold
 //! the module: the module can be unloaded before the item has run. The functions
 //! `system()` and `system_unbound()` return deprecated queues; the kernel logs a
-//! warning when one is first used. There is no function for the queues that
-//! replace them.
+//! warning when one is first used (Linux 6.18 does not). There is no function for the
+//! queues that replace them.
 //!
 //! Here an item belongs to the module, and no item outlives its owner.
 
@@ -380,8 +380,7 @@ impl<F: FnOnce()> Spawned<F> {
 /// The kernel's shared queues.
 ///
 /// They also run the items of others, so an item should be short. `system_wq` and
-/// `system_unbound_wq` are left out: both are deprecated, and the kernel logs a
-/// warning when one is first used. [`Percpu`](Self::Percpu) and
+/// `system_unbound_wq` are left out: both are deprecated. [`Percpu`](Self::Percpu) and
 /// [`Dfl`](Self::Dfl) replace them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SystemQueue {
@@ -393,7 +392,8 @@ pub enum SystemQueue {
     Long,
     /// `system_dfl_wq`, the default: items run on any CPU.
     Dfl,
-    /// `system_dfl_long_wq`: as `Dfl`, for items that take long.
+    /// `system_dfl_long_wq`: as `Dfl`, for items that take long. Linux 6.18 has no such
+    /// queue: there it is `Dfl`'s.
     DflLong,
     /// `system_freezable_wq`: as `Percpu`, but items wait while the system is
     /// suspended.

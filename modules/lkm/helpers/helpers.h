@@ -80,7 +80,7 @@ void lkm_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags);
 void lkm_tasklet_close(struct tasklet_struct *tasklet);
 void lkm_tasklet_schedule(struct tasklet_struct *tasklet);
 u64 lkm_totalram(void);
-void lkm_udelay(unsigned long usec);
+void lkm_udelay(u64 usec);
 bool lkm_waitqueue_active(struct wait_queue_head *head);
 bool lkm_work_is_pending(const struct delayed_work *work);
 unsigned long lkm_write_lock_irqsave(rwlock_t *lock);

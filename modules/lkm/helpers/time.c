@@ -19,8 +19,7 @@ long lkm_jiffies(s64 ns)
 	return min(jiffies, (u64)MAX_JIFFY_OFFSET);
 }
 
-/* For Linux 6.18, whose Rust helpers lack it. */
-void lkm_udelay(unsigned long usec)
+void lkm_udelay(u64 usec)
 {
-	udelay(usec);
+	udelay(min(usec, (u64)MAX_UDELAY_MS * USEC_PER_MSEC));
 }

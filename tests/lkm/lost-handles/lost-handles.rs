@@ -84,8 +84,26 @@ fn say(what: &str, result: Result) {
     pr_info!("{what}: errno {errno}\n");
 }
 
-/// Where the handle is that lives as long as the module. Statics are not dropped.
-static KEPT: Atomic<usize> = Atomic::new(0);
+/// A handle of any type.
+trait Handle: Send + Sync {}
+
+impl<T: Send + Sync> Handle for T {}
+
+/// Handles that live as long as the module. Statics are not dropped.
+#[cfg(not(linux_6_18))]
+static KEPT: kernel::sync::SetOnce<KBox<dyn Handle>> = kernel::sync::SetOnce::new();
+
+#[cfg(not(linux_6_18))]
+fn keep(handle: KBox<dyn Handle>) -> bool {
+    KEPT.populate(handle)
+}
+
+/// Linux 6.18 has no static that becomes the owner of something. Here it has the address.
+#[cfg(linux_6_18)]
+fn keep(handle: KBox<dyn Handle>) -> bool {
+    static KEPT: Atomic<usize> = Atomic::new(0);
+    KEPT.xchg(KBox::into_raw(handle).cast::<()>() as usize, Relaxed) == 0
+}
 
 /// Something that owns itself.
 #[pin_data]
@@ -110,8 +128,10 @@ fn lose<T: Send + Sync + 'static>(handle: T) -> Result {
         b"dropped" => drop(handle),
         b"forgotten" => core::mem::forget(handle),
         b"static" => {
-            let handle = KBox::new(handle, GFP_KERNEL)?;
-            KEPT.store(KBox::into_raw(handle) as usize, Relaxed);
+            let handle: KBox<dyn Handle> = KBox::new(handle, GFP_KERNEL)?;
+            if !keep(handle) {
+                return Err(EBUSY);
+            }
         }
         b"cycle" => {
             let cycle = pin_init!(Cycle {

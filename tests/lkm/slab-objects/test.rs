@@ -37,7 +37,7 @@ fn cache_outlives_its_handle(vm: &mut Vm) -> Result {
 /// Whoever shrinks a cache last sees what is in use of it, and nothing else. To have
 /// counted all caches must come to the same.
 fn free_objects_are_not_counted(_vm: &mut Vm) -> Result {
-    let mut counted_free = || -> Result<bool> {
+    let counted_free = || -> Result<bool> {
         let counted = Slabs::count()?;
         fs::write("/sys/kernel/slab/kmalloc-8/shrink", "1")?;
         let exact = Slabs::parse(&fs::read_to_string("/proc/slabinfo")?).expect("counters");

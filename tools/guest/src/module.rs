@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use rustix::{
     fs::OFlags,
     io::Errno,
-    system::{delete_module, finit_module, init_module},
+    system::{delete_module, finit_module, init_module, uname},
 };
 
 use crate::eventually::within;
@@ -128,6 +128,16 @@ impl Module {
             name: kernel_name(name),
             loaded: true,
         })
+    }
+
+    /// What [`Module::load`] fails with when the module's init fails with `EEXIST`, which
+    /// for insmod means that the module is loaded already. Linux 6.18 leaves it so.
+    #[must_use]
+    pub fn init_exists() -> Errno {
+        match uname().release().to_bytes().starts_with(b"6.18.") {
+            true => Errno::EXIST,
+            false => Errno::BUSY,
+        }
     }
 
     /// Loads the module `NAME.ko` a second time, by the name `other`, which must
