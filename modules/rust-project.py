@@ -23,7 +23,11 @@ def main(file, lkm, examples, kernel_source=None):
 
     # The kernel's generator looks for crates in a module's folder too, by
     # rules that are not ours; those of the kernel have absolute paths.
-    crates = [c for c in project["crates"] if c["root_module"].startswith("/")]
+    def is_kernels(crate):
+        root = pathlib.Path(crate["root_module"])
+        return root.is_absolute() and examples not in root.resolve().parents
+
+    crates = [crate for crate in project["crates"] if is_kernels(crate)]
     index = {crate["display_name"]: i for i, crate in enumerate(crates)}
     kernel = crates[index["kernel"]]
     for crate in crates:

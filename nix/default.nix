@@ -24,10 +24,9 @@ let
         )).kernel;
       kernelWith = kernelBy { };
       # As most distributions build theirs.
-      kernelByGcc = kernelBy {
-        linuxManualConfig = pkgs.linuxManualConfig.override { stdenv = pkgs.gccStdenv; };
-      };
-      headersOf = of: self.callPackage ./headers.nix { inherit of; };
+      gcc.linuxManualConfig = pkgs.linuxManualConfig.override { stdenv = pkgs.gccStdenv; };
+      lts.linux = "6.18";
+      headersOf = kernel: of: self.callPackage ./headers.nix { inherit kernel of; };
     in
     {
       machine = import (./machines + "/${pkgs.stdenv.hostPlatform.system}.nix");
@@ -36,14 +35,17 @@ let
       kernel-gdb = kernelWith "linux-gdb" [ ./kernel/gdb.config ];
       kernel-debug = kernelWith "linux-debug" [ ./kernel/debug.config ];
       # The one that NixOS takes when none is asked for. All tests on 6.18 are on this one.
-      kernel-nixos = kernelBy { linux = "6.18"; } "linux-nixos" (
+      kernel-nixos = kernelBy lts "linux-nixos" (
         [ ./kernel/nixos.config ] ++ machine.nixos.fragments
       );
-      kernel-gcc = kernelByGcc "linux-gcc" [ ./kernel/distribution.config ];
+      kernel-debug-6_18 = kernelBy lts "linux-debug-6.18" [ ./kernel/debug.config ];
+      kernel-gcc = kernelBy gcc "linux-gcc" [ ];
+      kernel-distribution = kernelBy gcc "linux-distribution" [ ./kernel/distribution.config ];
 
-      # Of kernels that are not built.
-      headers-gcc = headersOf (kernelByGcc "linux-gcc-base" [ ]);
-      headers-lto = headersOf (kernelWith "linux-lto" [ ./kernel/lto.config ]);
+      # Of kernels that need not be built.
+      headers-gcc = headersOf self.kernel self.kernel-gcc;
+      headers-gcc-6_18 = headersOf self.kernel-nixos (kernelBy (gcc // lts) "linux-gcc-6.18" [ ]);
+      headers-lto = headersOf self.kernel (kernelWith "linux-lto" [ ./kernel/lto.config ]);
 
       # For modules: the kernel is built without warnings, they are not.
       moduleMakeFlags = kernel: kernel.commonMakeFlags ++ [ "KCFLAGS=" ];
@@ -190,7 +192,10 @@ in
     # Checks that take long and rarely fail.
     nightly = {
       gdb = scope.modules.join (removeAttrs gdb [ "vm" ]);
-      inherit (scope.modules) headers-lto;
+      inherit (scope.modules) headers-gcc-6_18 headers-lto;
+      doc-lkm-6_18 = (scope.modulesFor scope.kernel-nixos).doc-lkm;
+      vm-test-debug-6_18 = (vmTest passing).ltsDebugTest;
+      vm-test-distribution = (vmTest passing).distributionTest;
       vm-test-gcc = (vmTest passing).gccTest;
       vm-test-repeated = (vmTest passing).repeated;
     };

@@ -40,5 +40,5 @@ stdenv.mkDerivation {
     install -D -m 644 -t $out/rust rust/*.rmeta
     install -D -t $out/rust rust/*.so
   '';
-  passthru = { inherit (of) commonMakeFlags moduleBuildDependencies; };
+  passthru = { inherit (of) commonMakeFlags modDirVersion moduleBuildDependencies; };
 }

@@ -5,7 +5,9 @@
   runCommand,
   shellcheck,
   deadnix,
+  kernel-nixos,
   modules,
+  modulesFor,
   tools,
 }:
 {
@@ -23,6 +25,7 @@
       refused
       safe-examples
       ;
+    refused-6_18 = (modulesFor kernel-nixos).refused;
     sizes = modules.sizes-check;
 
     deadnix = runCommand "deadnix" { nativeBuildInputs = [ deadnix ]; } ''

@@ -8,9 +8,11 @@
   runCommand,
   symlinkJoin,
   writeText,
+  openssl,
   python3,
   kernel,
   headers-gcc,
+  headers-gcc-6_18,
   headers-lto,
   examples,
   machine,
@@ -147,12 +149,13 @@ let
   );
 
   # All modules for `headers`. Nothing is written beside the sources. An example is left
-  # out: headers lack a file that its branches are made from.
+  # out: headers lack a file that its branches are made from. `install` is done at last.
   forHeaders =
-    name: headers:
+    name: headers: install:
     build {
       pname = name;
-      nativeBuildInputs = headers.moduleBuildDependencies;
+      version = headers.modDirVersion;
+      nativeBuildInputs = [ openssl ] ++ headers.moduleBuildDependencies;
       makeFlags = moduleMakeFlags headers ++ [
         "KDIR=${headers}"
         "MO=../out"
@@ -160,19 +163,20 @@ let
       configurePhase = ''
         ${wholeTree}
         cp -r --no-preserve=mode ${../tests/lkm} tests-of-lkm
-        find . | sort >../sources
+        find . -type f -exec md5sum {} + | sort >../sources
       '';
       buildPhase = ''
         make -j$NIX_BUILD_CORES $makeFlags 2>&1 | tee ../log
       '';
       installPhase = ''
-        find . | sort | cmp - ../sources
+        find . -type f -exec md5sum {} + | sort | cmp - ../sources
         grep "left out" ../log >../left
         grep -x " *static_key is left out: this kernel lacks rust/kernel/generated_arch_static_branch_asm.rs" ../left
         [ $(wc -l <../left) = 1 ]
         for name in ${toString (names ++ testsOfLkm)}; do
           [ $name = static_key ] || ls ../out/$name.ko
         done
+        ${install}
         touch $out
       '';
     };
@@ -288,8 +292,22 @@ in
   };
 
   # GCC has built most kernels, and their packages of headers have no sources in Rust.
-  headers-gcc = forHeaders "headers-gcc" headers-gcc;
-  headers-lto = forHeaders "headers-lto" headers-lto;
+  headers-gcc = forHeaders "headers-gcc" headers-gcc "";
+  headers-gcc-6_18 = forHeaders "headers-gcc-6_18" headers-gcc-6_18 "";
+  # Where the kernel's key is, modules are signed when they are installed.
+  headers-lto = forHeaders "headers-lto" headers-lto ''
+    cp -r --no-preserve=ownership ${headers-lto} ../kernel
+    chmod -R u+w ../kernel
+    mkdir -p ../kernel/certs
+    openssl req -new -x509 -nodes -batch -subj /CN=lkmpg -newkey rsa:2048 \
+      -keyout ../kernel/certs/signing_key.pem -out key
+    cat key >>../kernel/certs/signing_key.pem
+    openssl x509 -in key -outform DER -out ../kernel/certs/signing_key.x509
+    make $makeFlags KDIR=../kernel DEPMOD=true INSTALL_MOD_PATH=$PWD/../installed modules_install
+    for module in ../out/*.ko; do
+      grep -aFx "~Module signature appended~" $(find ../installed -name $(basename $module))
+    done
+  '';
 
   # Goals of one make do not disturb each other: kbuild runs once for all modules, and what
   # is one after the other stays so. What cannot be made is an error.
@@ -311,6 +329,7 @@ in
         make -j4 $makeFlags "$@" >log 2>&1 || { cat log && exit 1; }
         cat log
         [ $(grep -c " M=$PWD " log) = $number ]
+        if grep "jobserver unavailable" log; then exit 1; fi
         cmp Makefile ../Makefile
       }
       fails() { # REASON GOAL...
@@ -320,7 +339,8 @@ in
         cat log
         grep -q -- "$reason" log
       }
-      runs 1 hello-1.ko procfs1.ko
+      # A make of before 4.4 knows pipes only, and closes them to what it takes for no make.
+      runs 1 --jobserver-style=pipe hello-1.ko procfs1.ko
       [ $(grep -c 'RUSTC .*lkm/lkm.o' log) = 1 ]
       ls hello-1.ko procfs1.ko
 
@@ -338,6 +358,13 @@ in
       ls ../out/c_interop.ko
       grep '"BINDINGS": "'$NIX_BUILD_TOP'/out/lkm/bindings_generated.rs"' ../out/rust-project.json
       [ ! -e lkm/bindings_generated.rs ]
+      # This file is no crate, though kbuild knows an object of its name.
+      if grep '"cool"' ../out/rust-project.json; then exit 1; fi
+
+      # A kernel that was built outside its sources.
+      tar -xf ${kernel.src} -C ..
+      runs 1 KDIR=../source O=${kernel.dev}/lib/modules/${kernel.modDirVersion}/build hello-3.ko
+      ls hello-3.ko
 
       fails "No rule to make target.*nosuch" hello-1.ko nosuch.ko
       rm -f rust-project.json
@@ -378,8 +405,12 @@ in
         change include/config/auto.conf "/^CONFIG_$1=/d"
       }
       make $makeFlags KDIR=../kernel preflight
+      grep -Fx "supported='${toString (builtins.attrNames (import ./pins.nix).kernels)}'" lkm/preflight.sh
+      HOME=$(cd .. && pwd) make $makeFlags KDIR='~/kernel' preflight
 
       say "There is no folder nowhere" KDIR=nowhere
+      say "make cannot take the path 'no where': " KDIR='no where'
+      say "make cannot take the path '/no&where': " MO='/no&where'
       say "chapter has no Makefile" KDIR=chapter
       say "./include/config/auto.conf is missing" KDIR=.
       say "../kernel/nowhere/include/config/auto.conf is missing" O=nowhere
@@ -388,6 +419,10 @@ in
       say "a kernel without CONFIG_RUST"
       option RUSTC_VERSION_TEXT "rustc 1.0.0 (of old)"
       say "was built by rustc 1.0.0 (of old), and "
+      grep -F "'rustup toolchain install 1.0.0'" log
+      option RUSTC_VERSION_TEXT "rustc 1.0.0 (of old) (a distribution's)"
+      say "was built by rustc 1.0.0 (of old) (a distribution's), and "
+      if grep -F rustup log; then exit 1; fi
       option BINDGEN_VERSION_TEXT "bindgen 0.1.2"
       say "was built with bindgen 0.1.2, and "
       without CC_IS_CLANG
@@ -395,7 +430,8 @@ in
       without NONE
       say "nowhere/rustc is not there" RUSTC=nowhere/rustc
       say "nowhere/bindgen is not there" BINDGEN=nowhere/bindgen
-      say "(not found): add LLVM=1" CC=nowhere/clang
+      say "(not found): leave out CC=nowhere/clang" CC=nowhere/clang
+      say "(not found): install clang " LLVM=nowhere/
       makeFlags= say ", and make would take gcc ("
 
       change include/config/kernel.release 's/.*/6.1.0-9-amd64/'
@@ -418,6 +454,16 @@ in
       example 'my chapter' hello
       say "'my chapter' cannot be a chapter's name: it may have "
       rm -r 'my chapter'
+
+      for goal in rust-analyzer:Makefile doctest:kernel/generated_arch_static_branch_asm.rs; do
+        file=rust/''${goal#*:}
+        goal=''${goal%:*}
+        make $makeFlags KDIR=../kernel preflight
+        mv ../kernel/$file ../file
+        say "../kernel has no $file, so it is good for modules, but not for 'make $goal'" $goal
+        make $makeFlags KDIR=../kernel preflight
+        mv ../file ../kernel/$file
+      done
 
       rm -r ../kernel/rust
       say "../kernel has no rust/libcore.rmeta, "
@@ -484,6 +530,7 @@ in
     buildFlags = [
       "doc"
       "doctest"
+      "MO=../out"
     ];
     postBuild = ''
       if grep -rnE '^ *//[/!] *```.*(ignore|no_run)' lkm --include='*.rs'; then
@@ -491,7 +538,7 @@ in
         exit 1
       fi
     '';
-    installPhase = "cp -r lkm/doc $out";
+    installPhase = "cp -r ../out/lkm/doc $out";
   };
 
   # No module is much bigger than the same in C: as much as its needs.toml says.

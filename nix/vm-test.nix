@@ -9,6 +9,8 @@
   examples,
   kernel,
   kernel-debug,
+  kernel-debug-6_18,
+  kernel-distribution,
   kernel-gcc,
   kernel-nixos,
   lkmpg,
@@ -144,6 +146,13 @@ in
     options = "--kernel debug";
   };
 
+  ltsDebugTest = vmTest {
+    name = "vm-test-debug-6_18";
+    kernel = kernel-debug-6_18;
+    modules = modules.join ((modulesFor kernel-debug-6_18).buildAll folders);
+    options = "--kernel debug";
+  };
+
   # On the kernel with long-term support, which NixOS boots, too.
   ltsTest = vmTest {
     name = "vm-test-6_18";
@@ -154,16 +163,23 @@ in
 
   # On a kernel as distributions have it, whose modules have versions of symbols and type
   # information.
-  gccTest =
+  distributionTest =
     let
-      built = modulesFor kernel-gcc;
+      built = modulesFor kernel-distribution;
       modules = built.join (built.buildAll folders);
     in
     vmTest {
-      name = "vm-test-gcc";
-      kernel = kernel-gcc;
+      name = "vm-test-distribution";
+      kernel = kernel-distribution;
       modules = built.withVersions modules;
     };
+
+  # On one without debug information: GNU ld leaves out what a module does not use.
+  gccTest = vmTest {
+    name = "vm-test-gcc";
+    kernel = kernel-gcc;
+    modules = modules.join ((modulesFor kernel-gcc).buildAll folders);
+  };
 
   # NixOS with a module, for each; and with all of them in turn, which boots
   # only once.

@@ -10,7 +10,8 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
 sed 's/^fn main() {/pub fn main() {/' >"$tmp/example.rs"
-name=$(sed -n 's/.* fn _doctest_main_lkm_\([a-z0-9_]*\)().*/\1/p' "$tmp/example.rs")
+# Called by its file, whose path is whole when make MO=... is used.
+name=$(sed -n 's/.* fn _doctest_main_[^(]*lkm_\([a-z0-9_]*\)().*/\1/p' "$tmp/example.rs")
 [ -n "$name" ] || { echo "an example with a main function of its own" >&2 && exit 1; }
 
 # Where the kernel's macros look for it.

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# usage: preflight.sh KDIR [VARIABLE=VALUE]...
+# usage: preflight.sh KDIR [VARIABLE=VALUE]... [GOAL]...
 #
-# Says in a sentence what make would take many for: what is wrong with an example's name,
-# with KDIR or with the compilers. It runs in the folder with the chapters, and gets the
-# variables of make's command line.
+# Says in a sentence what make would take many for: what is wrong with a path, with an
+# example's name, with KDIR or with the compilers. It runs in the folder with the chapters,
+# and gets the variables of make's command line, and goals that need more than modules do.
 set -eu
 export LC_ALL=C
 
@@ -40,18 +40,32 @@ done
 # As the kernel's Makefile has them: some can be set in the environment, too.
 kdir=$1
 shift
+# The shell that runs make does so, too.
+case $kdir in
+  \~/*) kdir=$HOME${kdir#?} ;;
+esac
 output=${KBUILD_OUTPUT-} llvm=${LLVM-} cross=${CROSS_COMPILE-}
-cc='' rustc=rustc bindgen=bindgen
+cc='' rustc=rustc bindgen=bindgen mo='' goals=
 for word; do
   value=${word#*=}
   case $word in
     O=*) output=$value ;;
+    MO=*) mo=$value ;;
     LLVM=*) llvm=$value ;;
     CROSS_COMPILE=*) cross=$value ;;
     CC=*) cc=$value ;;
     RUSTC=*) rustc=$value ;;
     BINDGEN=*) bindgen=$value ;;
+    *=*) ;;
+    *) goals="$goals $word" ;;
   esac
+done
+
+# Kbuild takes paths for words of make and of the shell.
+for path in "$PWD" "$kdir" "$output" "$mo"; do
+  plain=$(printf %s "$path" | tr -d "[:space:]:;#%&|<>(){}\"\`'\\\$*?[]")
+  [ "$path" = "$plain" ] ||
+    fail "make cannot take the path '$path': move it to one without spaces and without the characters : ; # % & | < > ( ) { } [ ] * ? \" \` ' \\ \$"
 done
 case $output in
   '') tree=$kdir ;;
@@ -86,21 +100,43 @@ for file in rust/libcore.rmeta rust/libkernel.rmeta include/generated/rustc_cfg 
     fail "$tree has no $file, so it is good for modules in C only: take the folder in which that kernel was built, or install its headers for Rust (on Ubuntu: linux-lib-rust-$release)"
 done
 
+# Files of the sources.
+need() { # GOAL FILE
+  case "$goals " in
+    *" $1 "*) ;;
+    *) return 0 ;;
+  esac
+  # A folder for O= names the sources.
+  sources=$(sed -n 's|^include \(/[^$]*\)/Makefile$|\1|p' "$kdir/Makefile")
+  [ -e "$kdir/$2" ] || [ -e "$tree/$2" ] || [ -e "$sources/$2" ] ||
+    fail "$kdir has no $2, so it is good for modules, but not for 'make $1': take the folder in which that kernel was built"
+}
+need rust-analyzer rust/Makefile
+need doctest rust/kernel/generated_arch_static_branch_asm.rs
+
 # The compilers.
+name=$cc
 [ -n "$cc" ] || case $llvm in
-  '') cc=${cross}gcc ;;
-  */) cc=${llvm}clang ;;
-  -*) cc=clang$llvm ;;
-  *) cc=clang ;;
+  '') name=${cross}gcc ;;
+  */) name=${llvm}clang ;;
+  -*) name=clang$llvm ;;
+  *) name=clang ;;
 esac
 # shellcheck disable=SC2086 # a program with arguments
-text=$($cc --version 2>/dev/null | sed 1q)
-differ="$tree was built by $(option CC_VERSION_TEXT), and make would take $cc (${text:-not found})"
+text=$($name --version 2>/dev/null | sed 1q)
+differ="$tree was built by $(option CC_VERSION_TEXT), and make would take $name (${text:-not found})"
 clang=$(option CLANG_VERSION)
 clang=${clang%????}
 case $(option CC_IS_CLANG),$text in
   y,*clang*) ;;
-  y,*) fail "$differ: add LLVM=1, or LLVM=-$clang where it is called clang-$clang" ;;
+  y,*)
+    [ -z "$cc" ] || fail "$differ: leave out CC=$cc, or name that one with CC=..."
+    case $llvm in
+      '') fail "$differ: add LLVM=1, or LLVM=-$clang where it is called clang-$clang" ;;
+      -*) fail "$differ: install clang $clang" ;;
+      *) fail "$differ: install clang $clang, or add LLVM=-$clang where it is called clang-$clang" ;;
+    esac
+    ;;
   ,*clang* | ,)
     [ -z "$llvm" ] || fail "$differ: leave out LLVM=$llvm"
     fail "$differ: install GCC, or name it with CC=..."
@@ -111,10 +147,16 @@ text=$("$rustc" --version 2>/dev/null | tr -d '#')
 wanted=$(option RUSTC_VERSION_TEXT)
 [ "$text" = "$wanted" ] || {
   version=${wanted#rustc }
-  fail "$tree was built by $wanted, and $rustc is ${text:-not there}: install that one, from where the kernel is or with 'rustup toolchain install ${version%% *}', or name it with RUSTC=..."
+  # Those of distributions say more than their version, its commit and date.
+  case $wanted in
+    *"("*"("*) rustup= ;;
+    *) rustup=" or with 'rustup toolchain install ${version%% *}'" ;;
+  esac
+  fail "$tree was built by $wanted, and $rustc is ${text:-not there}: install that one, from where the kernel is$rustup, or name it with RUSTC=..."
 }
 
-text=$("$bindgen" --version 2>/dev/null) || text=
+# Some want a file even for this.
+text=$("$bindgen" --version none.h 2>/dev/null) || text=
 wanted=$(option BINDGEN_VERSION_TEXT)
 [ "$text" = "$wanted" ] ||
   fail "$tree was built with $wanted, and $bindgen is ${text:-not there}: install that one, from where the kernel is or with 'cargo install --locked bindgen-cli@${wanted#bindgen }', or name it with BINDGEN=..."

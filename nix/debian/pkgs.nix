@@ -301,6 +301,7 @@ let
     "flex"
     "gdb"
     "gnumake"
+    "openssl"
     "perl"
     "python3"
     "shellcheck"
