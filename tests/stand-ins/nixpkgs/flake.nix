@@ -107,6 +107,7 @@
             "gnumake"
             "nixfmt"
             "nixfmt-tree"
+            "openssl"
             "perl"
             "python3"
             "shellcheck"

@@ -46,6 +46,7 @@ cases![
     lists_every_test,
     completes_in_shells,
     debug_kernel_looks_for_more,
+    kernel_with_long_term_support,
     shell_runs_commands,
     unknown_example_names_the_nearest,
     unknown_toolchain,
@@ -85,6 +86,9 @@ pub const NIGHTLY: [&str; 1] = ["shell_lets_gdb_in"];
 
 const HELLO: &str = "modules/04-hello-world/hello-1/hello-1.rs";
 const LOCK: &str = "nix/debian/lock.tsv";
+
+/// How the line begins that the lock has for Linux with long-term support.
+const LTS: &str = "sources\tlinux\t6.18.";
 
 /// An address where nothing listens.
 const NOBODY: &str = "http://127.0.0.1:9";
@@ -207,6 +211,15 @@ fn debug_kernel_looks_for_more(checkout: &Checkout) -> Result<()> {
         .ends(0)?
         .says("test hello-1::memory_leaks ... ok[..]")?
         .says("6 passed, 0 failed")?;
+    Ok(())
+}
+
+fn kernel_with_long_term_support(checkout: &Checkout) -> Result<()> {
+    let test = ["test", "--kernel", "6.18", "hello-sysfs"];
+    run(checkout.lkmpg(&test))?
+        .ends(0)?
+        .says("test hello-sysfs::a_name_that_is_taken_is_an_error ... ok[..]")?
+        .says("[..] passed, 0 failed")?;
     Ok(())
 }
 
@@ -460,13 +473,28 @@ fn package_that_left_the_mirror(checkout: &Checkout) -> Result<()> {
     outcome.ends(0)?;
     outcome.wrote(&checkout.path(LOCK), &format!("bc\t{newer}\t"))?;
     outcome.wrote(&checkout.path(LOCK), "sources\tbusybox\t")?;
-    outcome.wrote(&checkout.path(LOCK), "sources\tlinux\t")?;
+    outcome.wrote(&checkout.path(LOCK), "sources\tlinux\t7.")?;
+    outcome.wrote(&checkout.path(LOCK), LTS)?;
     if checkout.nix(&eval, "toolchain.outPath", None)? != toolchain {
         return outcome.fails("the lock makes another toolchain");
     }
     run(fetch(checkout, &servers, &["--locked"]))?
         .ends(0)?
         .never_says("downloading")?;
+
+    // This one is in no index. When the mirror has lost the file, too, the lock does not name it.
+    let lock = fs::read_to_string(checkout.path(LOCK))?;
+    let lts = lock.lines().find(|line| line.starts_with(LTS));
+    let lts = columns(lts.context(LTS)?)[3];
+    fs::remove_file(servers.path("mirror").join(lts))?;
+    let update = servers.known_to(Command::new(checkout.path("nix/debian/update-lock")));
+    let outcome = run(update)?;
+    outcome.ends(0)?.says(
+        "lkmpg: the mirror no longer has linux_6.18.[..].tar.xz, [..]builds will take upstream's",
+    )?;
+    if fs::read_to_string(checkout.path(LOCK))?.contains(LTS) {
+        return outcome.fails("the lock names a tarball that nobody has");
+    }
     Ok(())
 }
 

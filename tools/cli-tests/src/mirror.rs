@@ -122,14 +122,18 @@ impl Servers {
     }
 
     /// Makes a mirror of what `lock` names, but with a newer package instead of `name`. Returns
-    /// that one's version.
+    /// that one's version. It has all sources, but as any mirror, only the last of a name are
+    /// in its index.
     pub fn publish(&mut self, lock: &str, name: &str) -> Result<String> {
         let mut newer = None;
         let (mut packages, mut sources) = (String::new(), String::new());
         let mut seen = BTreeSet::new();
         for pin in pins(lock).filter(|pin| seen.insert(pin.path)) {
             if pin.section == "sources" {
-                sources += &pin.source()?;
+                symlink(store_path(pin.path, pin.sha256)?, self.place(pin.path)?)?;
+                if pins(lock).all(|other| other.name != pin.name || other.path <= pin.path) {
+                    sources += &pin.source()?;
+                }
                 continue;
             }
             let stored = store_path(&pin.deb(pin.version), pin.sha256)?;
