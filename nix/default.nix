@@ -26,7 +26,7 @@ let
       # As most distributions build theirs.
       gcc.linuxManualConfig = pkgs.linuxManualConfig.override { stdenv = pkgs.gccStdenv; };
       lts.linux = "6.18";
-      headersOf = kernel: of: self.callPackage ./headers.nix { inherit kernel of; };
+      headersOf = symbols: of: self.callPackage ./headers.nix { inherit symbols of; };
     in
     {
       machine = import (./machines + "/${pkgs.stdenv.hostPlatform.system}.nix");
@@ -44,8 +44,8 @@ let
 
       # Of kernels that need not be built.
       headers-gcc = headersOf self.kernel self.kernel-gcc;
-      headers-gcc-6_18 = headersOf self.kernel-nixos (kernelBy (gcc // lts) "linux-gcc-6.18" [ ]);
-      headers-lto = headersOf self.kernel (kernelWith "linux-lto" [ ./kernel/lto.config ]);
+      headers-gcc-6_18 = headersOf null (kernelBy (gcc // lts) "linux-gcc-6.18" [ ]);
+      headers-lto = headersOf null (kernelWith "linux-lto" [ ./kernel/lto.config ]);
 
       # For modules: the kernel is built without warnings, they are not.
       moduleMakeFlags = kernel: kernel.commonMakeFlags ++ [ "KCFLAGS=" ];

@@ -9,7 +9,7 @@
   flex,
   perl,
   bc,
-  kernel,
+  symbols,
   of,
 }:
 stdenv.mkDerivation {
@@ -29,16 +29,24 @@ stdenv.mkDerivation {
   ]
   ++ of.moduleBuildDependencies;
 
-  # A kernel that exports the same is there: modules may refer to no other symbols.
+  # Where a kernel is there that exports the same, modules may refer to no other symbols.
   buildPhase = ''
     cp ${of.configfile} .config
     make -j$NIX_BUILD_CORES $makeFlags modules_prepare
-    cp ${kernel.dev}/lib/modules/${kernel.modDirVersion}/build/Module.symvers .
+    cp ${
+      if symbols == null then
+        "/dev/null"
+      else
+        "${symbols.dev}/lib/modules/${symbols.modDirVersion}/build/Module.symvers"
+    } Module.symvers
   '';
   installPhase = ''
     make $makeFlags run-command KBUILD_RUN_COMMAND='$(srctree)/scripts/package/install-extmod-build '$out
     install -D -m 644 -t $out/rust rust/*.rmeta
     install -D -t $out/rust rust/*.so
   '';
-  passthru = { inherit (of) commonMakeFlags modDirVersion moduleBuildDependencies; };
+  passthru = {
+    inherit (of) modDirVersion moduleBuildDependencies;
+    commonMakeFlags = of.commonMakeFlags ++ (if symbols == null then [ "KBUILD_MODPOST_WARN=1" ] else [ ]);
+  };
 }
