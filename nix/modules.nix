@@ -305,7 +305,7 @@ in
     openssl x509 -in key -outform DER -out ../kernel/certs/signing_key.x509
     make $makeFlags KDIR=../kernel DEPMOD=true INSTALL_MOD_PATH=$PWD/../installed modules_install
     for module in ../out/*.ko; do
-      grep -aFx "~Module signature appended~" $(find ../installed -name $(basename $module))
+      tail -c 28 $(find ../installed -name $(basename $module)) | grep -aFx "~Module signature appended~"
     done
   '';
 
