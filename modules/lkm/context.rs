@@ -6,8 +6,7 @@
 //! [`include/linux/sched.h`](srctree/include/linux/sched.h)
 //!
 //! The `kernel` crate has no function that tells the context, and none that
-//! gives the name of a task. It gives the user of a task as a `Kuid`, of which safe code
-//! can only get a number as the task's own user namespace has it.
+//! gives the name of a task.
 //!
 //! Nothing is registered here, so unloading needs no care.
 
@@ -16,10 +15,7 @@ use crate::{
     compat::as_kernel_cstr, //
 };
 use core::ffi::CStr;
-use kernel::{
-    fmt,
-    task::Task, //
-};
+use kernel::fmt;
 
 /// The context in which a CPU runs code.
 ///
@@ -98,23 +94,4 @@ impl fmt::Display for CurrentName {
         let name = CStr::from_bytes_until_nul(&name).map_err(|_| fmt::Error)?;
         as_kernel_cstr(name).fmt(f)
     }
-}
-
-/// The user that the running task belongs to: its real user ID, as a number of the initial
-/// user namespace. In process context that is who makes the system call; in other contexts
-/// it is who was interrupted. Can be called in any context.
-///
-/// # Examples
-///
-/// ```
-/// # use kernel::prelude::*;
-/// use lkm::context::current_uid;
-///
-/// if current_uid() == 0 {
-///     pr_info!("called by root\n");
-/// }
-/// ```
-pub fn current_uid() -> u32 {
-    // SAFETY: The running task exists. In the initial namespace a number stands for itself.
-    unsafe { bindings::task_uid(Task::current_raw()) }.val
 }

@@ -3,7 +3,6 @@
 //! The functions that C calls for a file, and how they find its data.
 
 use super::{
-    fasync::Chosen,
     Argument,
     File,
     Offset,
@@ -93,18 +92,13 @@ struct Slot<P, H> {
     // This comes first: `Opened::private` relies on it.
     #[pin]
     private: P,
-    chosen: Chosen,
     // This is dropped last: dropping `private` may need the data.
     held: H,
 }
 
 impl<P, H> Slot<P, H> {
     fn new(private: impl PinInit<P, Error>, held: H) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            private <- private,
-            chosen: Chosen::none(),
-            held,
-        })
+        try_pin_init!(Self { private <- private, held })
     }
 }
 
@@ -163,17 +157,6 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         // SAFETY: The types have the same layout.
         // INVARIANT: By this function's contract.
         (data, unsafe { &*file.cast::<Opened<T>>() })
-    }
-
-    /// The queue that the file goes into with `O_ASYNC`.
-    ///
-    /// # Safety
-    ///
-    /// `open` opened the file. It stays open for `'a`.
-    pub(super) unsafe fn chosen<'a>(file: *mut bindings::file) -> &'a Chosen {
-        // SAFETY: By this function's contract `open` has stored the slot there.
-        let slot = unsafe { Pin::<KBox<Slot<T::Private, P::Held>>>::borrow((*file).private_data) };
-        &slot.get_ref().chosen
     }
 
     pub(crate) unsafe extern "C" fn release(
@@ -297,8 +280,8 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
 
     /// Does not build for operations that C has only for devices.
     pub(crate) const ANYWHERE: () = assert!(
-        !T::HAS_FLUSH && !T::HAS_FSYNC && !T::HAS_FASYNC && !T::HAS_MMAP,
-        "files in /proc and debugfs have no `flush`, `fsync`, `fasync` and `mmap`"
+        !T::HAS_FLUSH && !T::HAS_FSYNC,
+        "files in /proc and debugfs have no `flush` and no `fsync`"
     );
 
     /// The functions that only some files have.
@@ -355,8 +338,6 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: Self::COMPAT_IOCTL,
         poll: Self::POLL,
-        mmap: Self::MMAP,
-        fasync: Self::FASYNC,
         flush: if T::HAS_FLUSH {
             Some(Self::flush)
         } else {
