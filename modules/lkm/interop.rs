@@ -5,7 +5,7 @@
 //! bindgen knows the types in a C header, but not what a function does with a
 //! pointer. For C code that keeps a simple rule, [`c_functions!`](crate::c_functions!)
 //! creates functions that are safe to call. That the code keeps it is for its author to
-//! promise, with the word `unsafe`. The `kernel` crate has no such thing.
+//! promise, in the header. The `kernel` crate has no such thing.
 //!
 //! # Unloading
 //!
@@ -40,20 +40,21 @@ pub const fn is_argument<T: Argument>() {}
 #[doc(hidden)]
 pub const fn is_return<T: Return>() {}
 
-/// Creates functions that are safe to call, for the functions in a header of the
-/// module's own C code. bindgen has put those into the Rust module named first.
+/// Creates functions that are safe to call, for functions in a header of the module's own
+/// C code. They are in the Rust module that is named first, with all else that bindgen
+/// finds in the header; the Kbuild file of [`c_interop`] shows how to have it made.
 ///
-/// They are written as the language writes foreign functions that are safe. It would not
-/// compare them with the header; this macro does.
+/// The types must match those of the header: the compiler turns `&T` into `*const T`,
+/// `&mut T` into `*mut T`, and nothing else into a pointer. So a pointer is never null. A
+/// raw pointer can be invalid: a function that takes or returns one does not compile.
 ///
-/// The types must match those of the bindings: the compiler turns `&T` into
-/// `*const T`, `&mut T` into `*mut T`, and nothing else into a pointer. So a
-/// pointer is never null.
+/// [`c_interop`]: srctree/modules/42-c-interop/c_interop/Kbuild
 ///
 /// # Safety
 ///
-/// `unsafe extern "C"` is the promise that the C code keeps this rule, which cannot be
-/// checked here:
+/// The header must have a constant `lkm_safe_NAME` for each function. Without it, the
+/// function does not compile. It is the promise that the C code keeps this rule, which
+/// cannot be checked here:
 ///
 /// - It uses a pointer only until it returns, and only for one `T`. It writes only
 ///   a valid `T` through the pointer, and nothing if the pointer is `const`.
@@ -61,30 +62,29 @@ pub const fn is_return<T: Return>() {}
 ///   several CPUs at the same time.
 /// - It registers nothing that is called later.
 ///
+/// Rust code cannot make such a promise: the module has what bindgen has found, and
+/// nothing else.
+///
 /// # Examples
 ///
+/// The header:
+///
+/// ```text
+/// typedef struct Item { int x; int y; } Item;
+/// bool cool_sum(const Item *item, int *sum);
+///
+/// /* It only reads the item, writes a number, and can run anywhere. */
+/// enum { lkm_safe_cool_sum };
 /// ```
-/// # use kernel::prelude::*;
-/// mod bindings {
-///     // In a module: `include!(env!("BINDINGS"));`
-/// #     pub struct Item { pub x: i32, pub y: i32 }
-/// #     pub unsafe extern "C" fn cool_sum(item: *const Item, sum: *mut i32) -> bool {
-/// #         // SAFETY: Called with valid pointers only.
-/// #         let (item, sum) = unsafe { (&*item, &mut *sum) };
-/// #         let result = item.x.checked_add(item.y);
-/// #         *sum = result.unwrap_or(0);
-/// #         result.is_some()
-/// #     }
-/// }
 ///
+/// The Rust code:
+///
+/// ```text
 /// lkm::c_functions! {
-///     bindings;
+///     mod bindings;
 ///
-///     // SAFETY: It only reads the item, writes a number, and can run anywhere.
-///     unsafe extern "C" {
-///         /// Adds up the numbers of `item`, and returns whether the sum fits.
-///         safe fn cool_sum(item: &bindings::Item, sum: &mut i32) -> bool;
-///     }
+///     /// Adds up the numbers of `item`, and returns whether the sum fits.
+///     fn cool_sum(item: &bindings::Item, sum: &mut i32) -> bool;
 /// }
 ///
 /// let item = bindings::Item { x: 12, y: 32 };
@@ -93,51 +93,40 @@ pub const fn is_return<T: Return>() {}
 ///     pr_info!("{sum}\n");
 /// }
 /// ```
-///
-/// A raw pointer can be invalid, so a function that takes one does not compile:
-///
-/// ```compile_fail,E0277
-/// # mod bindings {
-/// #     pub unsafe extern "C" fn cool_free(_item: *mut i32) {}
-/// # }
-/// lkm::c_functions! {
-///     bindings;
-///
-///     unsafe extern "C" {
-///         safe fn cool_free(item: *mut i32);
-///     }
-/// }
-/// ```
-///
-/// Nor does one that nobody promises anything for:
-///
-/// ```compile_fail
-/// # mod bindings {
-/// #     pub unsafe extern "C" fn cool_number() -> i32 { 42 }
-/// # }
-/// lkm::c_functions! {
-///     bindings;
-///
-///     extern "C" {
-///         safe fn cool_number() -> i32;
-///     }
-/// }
-/// ```
 #[macro_export]
 macro_rules! c_functions {
-    ($bindings:ident; unsafe extern "C" {$(
+    (mod $bindings:ident; $(
         $(#[$attr:meta])*
-        $vis:vis safe fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $return:ty)?;
-    )*}) => {$(
-        $(#[$attr])*
-        $vis fn $name($($arg: $type),*) $(-> $return)? {
-            $($crate::interop::is_argument::<$type>();)*
-            $($crate::interop::is_return::<$return>();)?
-            // SAFETY: References are valid pointers for as long as the call
-            // lasts, and C does not write through shared ones. Who wrote `unsafe`
-            // has promised that the C code requires no more than that.
-            unsafe { $bindings::$name($($arg),*) }
+        $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $return:ty)?;
+    )*) => {
+        #[allow(
+            dead_code,
+            missing_docs,
+            non_camel_case_types,
+            non_snake_case,
+            non_upper_case_globals,
+            unreachable_pub,
+            unused_imports
+        )]
+        mod $bindings {
+            include!(env!("BINDINGS"));
         }
-    )*};
+
+        $(
+            $(#[$attr])*
+            $vis fn $name($($arg: $type),*) $(-> $return)? {
+                $($crate::interop::is_argument::<$type>();)*
+                $($crate::interop::is_return::<$return>();)?
+                ::kernel::macros::paste! {
+                    let _promise = $bindings::[<lkm_safe_ $name>];
+                }
+                // SAFETY: References are valid pointers for as long as the call lasts,
+                // and C does not write through shared ones. The header promises that
+                // the C code requires no more than that.
+                // Unload rule: by that promise nothing is registered.
+                unsafe { $bindings::$name($($arg),*) }
+            }
+        )*
+    };
 }
 pub use crate::c_functions;

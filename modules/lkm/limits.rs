@@ -74,5 +74,5 @@
 //!   kernel that is the memory of some process. This crate's
 //!   [`Argument`](crate::file::Argument), [`Reader`](crate::file::Reader) and
 //!   [`Writer`](crate::file::Writer) cannot leave their thread.
-//! - C code of the module, and the `unsafe` lines that declare it.
+//! - C code of the module, and what its header promises.
 //! - `rmmod -f`, live patches and debuggers ask nobody.

@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! That a C function can be called safely is for its author to promise.
-
-mod bindings {
-    pub unsafe extern "C" fn cool_number() -> i32 {
-        42
-    }
-}
+//! That a C function can be called safely is for its author to promise, in the header.
 
 lkm::c_functions! {
-    bindings;
+    mod bindings;
 
-    extern "C" { //~ no rules expected
-        safe fn cool_number() -> i32;
-    }
+    fn cool_number() -> i32; //~ cannot find value `lkm_safe_cool_number` in module `bindings`
 }

@@ -2,30 +2,15 @@
 
 //! What C's `cool.h` offers, as Rust would have it.
 
-#[allow(
-    dead_code,
-    missing_docs,
-    non_camel_case_types,
-    non_snake_case,
-    unreachable_pub
-)]
-mod bindings {
-    include!(env!("BINDINGS"));
+lkm::c_functions! {
+    mod bindings;
+
+    fn cool_function(item: &mut Item);
+    fn cool_swap(item: &mut Item);
+    fn cool_sum(item: &Item, sum: &mut i32) -> bool;
 }
 
 pub(crate) use bindings::Item;
-
-lkm::c_functions! {
-    bindings;
-
-    // SAFETY: `cool.c` uses a pointer only until it returns, and writes only numbers
-    // through it. It can run anywhere, on several CPUs at a time, and registers nothing.
-    unsafe extern "C" {
-        safe fn cool_function(item: &mut Item);
-        safe fn cool_swap(item: &mut Item);
-        safe fn cool_sum(item: &Item, sum: &mut i32) -> bool;
-    }
-}
 
 impl Item {
     /// Prints the item. C takes it as one that it could change.
