@@ -204,11 +204,11 @@ in
 
   # For modules outside this repository: `src` is a folder like those in
   # a chapter, with NAME.rs and, as it likes, test.rs, vm-test.py, Kbuild and
-  # needs.toml.
+  # needs.toml. Modules that it needs are in folders beside it.
   buildRustModule =
     { name, src }:
     let
-      folders = {
+      folders = scope.examples.neededBy src // {
         ${scope.examples.checkName name} = src;
       };
       tests = scope.vmTest {

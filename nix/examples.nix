@@ -31,6 +31,8 @@ let
     # Files of the built kernel.
     kernel_files = [ ];
     architectures = null;
+    # Modules whose symbols it uses, in folders beside it.
+    modules = [ ];
     # Values of QEMU's -device.
     devices = [ ];
     # Words for the kernel's command line.
@@ -38,6 +40,8 @@ let
     # MiB, and how many; the machine's own when that is more.
     memory = 0;
     cpus = 0;
+    # Modules that its setup or its tests load, too.
+    beside = [ ];
     # How many times as big as its twin in C it may be.
     size_limit = 1.75;
   };
@@ -55,6 +59,26 @@ let
       throw "${toString file}: there is no ${builtins.head unknown}; what there is: ${toString (builtins.attrNames defaults)}"
     else
       defaults // given;
+
+  # The folders of the modules that the one in `src` needs, and of those that these need, by
+  # name.
+  neededBy =
+    src:
+    let
+      folderOf =
+        name:
+        let
+          folder = dirOf src + "/${checkName name}";
+        in
+        if builtins.pathExists (folder + "/${name}.rs") then
+          folder
+        else
+          throw "${toString src} needs the module ${name}, and there is no ${toString folder}/${name}.rs";
+      add =
+        found: name:
+        found // neededBy (folderOf name) // { ${name} = folderOf name; };
+    in
+    builtins.foldl' add { } (needs src).modules;
 
   # All of `sets` in one. No module may be there twice: in its name the kernel takes
   # '-' for '_'.
@@ -90,6 +114,7 @@ in
     checkName
     disjoint
     inChapter
+    neededBy
     needs
     ;
 

@@ -58,6 +58,22 @@ let
     '';
   };
 
+  # A module's folder, without what others need of it: its tests, its programs and its page.
+  exampleIn =
+    src:
+    builtins.path {
+      name = "example";
+      path = src;
+      filter =
+        path: _:
+        !builtins.elem (baseNameOf path) [
+          "test.rs"
+          "user"
+          "vm-test.py"
+        ]
+        && builtins.match ".*\\.md" path == null;
+    };
+
   # `src` is a folder that holds `name`.rs: an example, or anybody's. Where it lies
   # in `chapter` is seen in the module: a panic says where it was.
   buildRustModule =
@@ -67,31 +83,27 @@ let
       chapter ? "chapter",
       passthru ? { },
     }:
+    let
+      # Modules whose symbols it uses are compiled, too: kbuild links them with each other.
+      needed = examples.neededBy src;
+      copy =
+        other:
+        "cp -r --no-preserve=mode,timestamps ${exampleIn needed.${other}} ${chapter}/${other}\n";
+    in
     build {
       pname = name;
       inherit lkm passthru;
-      # Without what others need of it: its tests, its programs and its page.
       example =
         if builtins.pathExists (src + "/${name}.rs") then
-          builtins.path {
-            name = "example";
-            path = src;
-            filter =
-              path: _:
-              !builtins.elem (baseNameOf path) [
-                "test.rs"
-                "user"
-                "vm-test.py"
-              ]
-              && builtins.match ".*\\.md" path == null;
-          }
+          exampleIn src
         else
           throw "there is no ${name}.rs in ${toString src}: a module is a folder with a file of its name";
       postConfigure = ''
         mv lkm/.module-common.o lkm/..module-common.o.cmd .
         mkdir ${chapter}
         cp -r --no-preserve=mode,timestamps $example ${chapter}/${name}
-      '';
+      ''
+      + builtins.concatStringsSep "" (map copy (builtins.attrNames needed));
       installPhase = ''
         install -D -m 644 -t $out/lib/modules/${kernel.modDirVersion}/extra ${name}.ko
         needs=${chapter}/${name}/needs.toml
@@ -136,7 +148,7 @@ let
     filter =
       path: type:
       type == "directory"
-      || builtins.match ".*\\.(rs|h|c|awk|sh|toml|py)|.*/(Kbuild|Makefile)" path != null;
+      || builtins.match ".*\\.(rs|h|c|awk|mk|sh|toml|py)|.*/(Kbuild|Makefile)" path != null;
   };
   wholeTree = "cp -r --no-preserve=mode ${sources} modules && cd modules";
 
@@ -148,8 +160,8 @@ let
     examples.onlyFor machine.architecture (examples.inChapter ../tests/lkm)
   );
 
-  # All modules for `headers`. Nothing is written beside the sources. An example is left
-  # out: headers lack a file that its branches are made from. `install` is done at last.
+  # All modules for `headers`. Nothing is written beside the sources. Two examples are left
+  # out: headers lack a file that their branches are made from. `install` is done at last.
   forHeaders =
     name: headers: install:
     build {
@@ -171,10 +183,12 @@ let
       installPhase = ''
         find . -type f -exec md5sum {} + | sort | cmp - ../sources
         grep "left out" ../log >../left
-        grep -x " *static_key is left out: this kernel lacks rust/kernel/generated_arch_static_branch_asm.rs" ../left
-        [ $(wc -l <../left) = 1 ]
+        for name in rust_tracepoint static_key; do
+          grep -x " *$name is left out: this kernel lacks rust/kernel/generated_arch_static_branch_asm.rs" ../left
+        done
+        [ $(wc -l <../left) = 2 ]
         for name in ${toString (names ++ testsOfLkm)}; do
-          [ $name = static_key ] || ls ../out/$name.ko
+          case $name in rust_tracepoint | static_key) ;; *) ls ../out/$name.ko ;; esac
         done
         ${install}
         touch $out
@@ -261,7 +275,7 @@ in
       chmod -R u+w ../kernel
       printf 'architectures = [\n  "pdp11", # none\n]\n' >04-hello-world/hello-2/needs.toml
       echo 'architectures = ["pdp11", "${machine.architecture}"]' >04-hello-world/hello-3/needs.toml
-      for option in DEBUG_FS INET; do
+      for option in DEBUG_FS INET INPUT; do
         sed -i -E "/CONFIG_$option(=| |$)/d" ../kernel/include/config/auto.conf \
           ../kernel/include/generated/autoconf.h ../kernel/include/generated/rustc_cfg
         rm -f ../kernel/include/config/$option
@@ -276,7 +290,7 @@ in
     installPhase = ''
       for name in ${toString names}; do
         needs=$(echo */$name/needs.toml)
-        if [ $name = hello-2 ] || grep -qE 'DEBUG_FS|INET' $needs 2>/dev/null; then
+        if [ $name = hello-2 ] || grep -qE 'DEBUG_FS|INET|INPUT' $needs 2>/dev/null; then
           test $(grep -cE "^ *$name is left out: this kernel lacks (CONFIG_|one of pdp11)" left) = 1
           test ! -e $name.ko
         else
@@ -317,7 +331,7 @@ in
     configurePhase = ''
       ${wholeTree}
       for chapter in [0-9]*; do
-        case $chapter in 04-* | 07-* | 42-*) ;; *) rm -r $chapter ;; esac
+        case $chapter in 04-* | 07-* | 24-* | 42-*) ;; *) rm -r $chapter ;; esac
       done
       cp Makefile ../Makefile
       export HOME=$NIX_BUILD_TOP
@@ -347,6 +361,11 @@ in
       runs 2 clean hello-2.ko
       ls hello-2.ko
       [ ! -e hello-1.ko ]
+
+      # A module is linked with those that it needs.
+      runs 2 clean vkbd.ko
+      ls vinput.ko vkbd.ko
+      [ ! -e hello-2.ko ]
 
       runs 4 modules hello-1.ko rust-analyzer
       ls hello-1.ko startstop.ko c_interop.ko rust-project.json

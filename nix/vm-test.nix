@@ -23,6 +23,21 @@
 let
   built = modules.buildAll folders;
 
+  # The modules called `names`, those that they need and that their tests load, and those of
+  # these. The CLI asks for the same.
+  withNeeded =
+    names:
+    let
+      of =
+        name:
+        let
+          needs = examples.needs folders.${name};
+        in
+        needs.modules ++ needs.beside;
+      all = lib.unique (names ++ lib.concatMap of names);
+    in
+    if all == names then names else withNeeded all;
+
   # The tests of `modules` in VMs of `kernel`. The output has the log that one
   # sees on a terminal, and the results as JUnit. Emulated, so that the result
   # does not depend on what the machine's KVM can do.
@@ -67,7 +82,8 @@ let
   nixosTest =
     name: names:
     let
-      needs = map (name: examples.needs folders.${name}) names;
+      all = withNeeded names;
+      needs = map (name: examples.needs folders.${name}) all;
       words = builtins.filter (word: word != "") (map (need: need.cmdline) needs);
       most = builtins.foldl' (a: b: if a > b then a else b);
     in
@@ -79,7 +95,7 @@ let
           boot = {
             kernelPackages = linuxPackagesFor kernel-nixos;
             kernelParams = words;
-            extraModulePackages = map (name: nixosModules.${name}) names;
+            extraModulePackages = map (name: nixosModules.${name}) all;
             # All that the VM needs is built in; a module that is named and
             # not there fails the initrd's build.
             kernelModules = lib.mkForce [ ];
@@ -129,11 +145,12 @@ in
     options = "--repeat 3";
   };
   tests = lib.mapAttrs (
-    name: module:
+    name: _:
     vmTest {
       name = "vm-test-${name}";
       inherit kernel;
-      modules = module;
+      modules = modules.join (lib.genAttrs (withNeeded [ name ]) (name: built.${name}));
+      options = name;
     }
   ) built;
 

@@ -99,7 +99,7 @@ pub(crate) unsafe trait Stop: Send + Sync + Sized + 'static {
 pub(crate) type Runner = *const c_void;
 
 /// The work item that the caller runs in, or its task.
-fn current_runner() -> Runner {
+pub(crate) fn current_runner() -> Runner {
     let work = current_work();
     match work.is_null() {
         true => Task::current_raw().cast(),
@@ -136,9 +136,25 @@ pub(crate) enum Name {
     Chrdevs,
     /// Miscellaneous devices.
     MiscDevices,
+    /// Interrupt handlers.
+    Interrupts,
+    /// GPIO lines.
+    GpioLines,
+    /// GPIO controllers.
+    GpioChips,
+    /// Timers.
+    Timers,
+    /// Probes.
+    Kprobes,
+    /// Device classes.
+    Classes,
+    /// Input devices.
+    Inputs,
+    /// Objects that other modules call.
+    Objects,
 }
 
-const NAMES: [&CStr; 13] = [
+const NAMES: [&CStr; 21] = [
     c"threads",
     c"workqueues",
     c"work items",
@@ -152,6 +168,14 @@ const NAMES: [&CStr; 13] = [
     c"directories in debugfs",
     c"character devices",
     c"miscellaneous devices",
+    c"interrupt handlers",
+    c"GPIO lines",
+    c"GPIO controllers",
+    c"timers",
+    c"probes",
+    c"device classes",
+    c"input devices",
+    c"objects for other modules",
 ];
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -184,7 +208,7 @@ struct Kind {
 struct Runs {
     ask: unsafe fn(NonNull<Node>),
     runner: unsafe fn(NonNull<Node>) -> Runner,
-    begin_wait: fn(&List, &Node) -> bool,
+    begin_wait: fn(&List, &Node) -> Wait,
     end_wait: fn(&List, &Node),
 }
 
@@ -198,8 +222,20 @@ struct Node {
     /// free it.
     abandoned: Cell<bool>,
     /// Who waits for its end, and the next in the list of those that somebody waits for.
+    /// Null if nobody does.
     waiter: Cell<Runner>,
     next: Cell<*const Node>,
+}
+
+/// What has become of the wish to wait for a thing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Wait {
+    /// The thing is on the list of those that somebody waits for.
+    Begun,
+    /// Somebody else waits for it.
+    Taken,
+    /// The caller would wait for itself.
+    Circle,
 }
 
 /// A thing in its own memory.
@@ -358,12 +394,26 @@ impl<T: Stop> Alive<T> {
         }
         // SAFETY: The handle keeps the slot.
         let node = unsafe { &self.0.as_ref().node };
-        if !locked(|list| node.begin_wait(list)) {
-            return Err(error(bindings::EDEADLK));
+        loop {
+            match locked(|list| node.begin_wait(list)) {
+                Wait::Begun => break,
+                Wait::Circle => return Err(error(bindings::EDEADLK)),
+                // Others do not find a caller that is not on the list. So it looks again.
+                Wait::Taken => tick(),
+            }
         }
         wait(self);
         locked(|list| list.end_wait(node));
         Ok(())
+    }
+
+    /// Drops the handle as one who must leave the rest to a worker. Can be called in any
+    /// context except NMI.
+    #[cfg(CONFIG_KPROBES)]
+    pub(crate) fn leave(self) {
+        let this = core::mem::ManuallyDrop::new(self);
+        // SAFETY: By the type invariants. The handle is not used any more.
+        unsafe { leave_node(this.0.cast(), true) };
     }
 
     /// Another handle of the thing that is `value`, to lend to what C calls.
@@ -411,10 +461,11 @@ impl Node {
     }
 
     /// As [`List::begin_wait`], for any thing.
-    fn begin_wait(&self, list: &List) -> bool {
-        self.kind
-            .runs
-            .is_none_or(|runs| (runs.begin_wait)(list, self))
+    fn begin_wait(&self, list: &List) -> Wait {
+        match self.kind.runs {
+            Some(runs) => (runs.begin_wait)(list, self),
+            None => Wait::Begun,
+        }
     }
 }
 
@@ -458,7 +509,9 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
     let it = unsafe { node.as_ref() };
     let state = locked(|list| {
         match it.state.get() {
-            State::Alive if elsewhere || !it.begin_wait(list) => it.state.set(State::Orphan),
+            State::Alive if elsewhere || it.begin_wait(list) != Wait::Begun => {
+                it.state.set(State::Orphan)
+            }
             State::New | State::Alive => it.state.set(State::Dropping),
             State::Stopping => it.abandoned.set(true),
             State::Stopped => it.abandoned.set(elsewhere),
@@ -557,8 +610,8 @@ impl List {
     }
 
     /// The caller begins to wait for the end of `node`, unless it would wait for itself:
-    /// by others that wait in this way. Then the result is `false`.
-    fn begin_wait(&self, node: &Node) -> bool {
+    /// by others that wait in this way. Only one at a time waits for a node.
+    fn begin_wait(&self, node: &Node) -> Wait {
         let me = current_runner();
         let mut it = node;
         // More than there are would be a circle of others.
@@ -567,7 +620,7 @@ impl List {
             // SAFETY: A node that somebody waits for is not freed.
             let runner = unsafe { (runs.runner)(NonNull::from(it)) };
             if runner == me {
-                return false;
+                return Wait::Circle;
             }
             match self
                 .awaited()
@@ -577,9 +630,12 @@ impl List {
                 None => break,
             }
         }
+        if !node.waiter.get().is_null() {
+            return Wait::Taken;
+        }
         node.waiter.set(me);
         node.next.set(self.awaited.replace(node));
-        true
+        Wait::Begun
     }
 
     /// The wait for `node` is over, if there was one.
@@ -589,6 +645,7 @@ impl List {
         while let Some(it) = unsafe { place.get().as_ref() } {
             if ptr::eq(it, node) {
                 place.set(it.next.get());
+                node.waiter.set(ptr::null());
                 return;
             }
             place = &it.next;

@@ -44,31 +44,27 @@ use crate::{
         Stop, //
     },
     bindings,
-    compat::{
-        as_kernel_cstr,
-        CStrExt, //
-    },
+    compat::as_kernel_cstr,
     file::{
         Callbacks,
         DeviceNode,
         Operations,
-        Referenced,
-        Source, //
+        Referenced, //
     },
-};
-use core::{
-    any::TypeId,
-    mem::ManuallyDrop,
-    ptr, //
 };
 use kernel::{
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
     prelude::*,
-    str::CString,
-    sync::Arc, //
+    str::CString, //
+};
+
+mod class;
+mod region;
+
+pub use class::Class;
+use region::{
+    Device,
+    Devices,
+    Region, //
 };
 
 /// One or more character devices with the same major number. There is a class of
@@ -148,33 +144,14 @@ pub struct Registration<T: Operations>(Alive<Chrdev<T>>);
 ///
 /// Until `stop`:
 ///
-/// - `major` is 0, or its first minor numbers, one for each device, are registered;
-/// - `cdev` is null, or was added for these numbers;
-/// - `class_create()` returned `class`, if it is not null;
-/// - `lkm_chrdevs` has pointers to the entries of the first `listed` devices;
-/// - `class` has a device for the first `nodes` of them.
+/// - the first `listed` of `devices` are found by their number;
+/// - the first `nodes` of them have a node.
 struct Chrdev<T: Operations> {
-    node: DeviceNode,
+    region: Region,
     devices: KVec<Device<T>>,
-    major: u32,
-    cdev: *mut bindings::cdev,
-    class: *mut bindings::class,
-    listed: usize,
-    nodes: usize,
+    listed: u32,
+    nodes: u32,
 }
-
-/// A device: its data, and what leads to it.
-struct Device<T> {
-    entry: Entry,
-    data: Arc<T>,
-}
-
-// SAFETY: A class and its devices may be used and destroyed from any thread, and the
-// data is `Send` and `Sync`.
-unsafe impl<T: Operations> Send for Chrdev<T> {}
-
-// SAFETY: As above.
-unsafe impl<T: Operations> Sync for Chrdev<T> {}
 
 // SAFETY: When `stop` has returned, no file can be opened. Files that are open have the
 // module, and their own references to the data. The functions that release the `cdev`,
@@ -184,31 +161,21 @@ unsafe impl<T: Operations> Stop for Chrdev<T> {
 
     fn stop(&self) {
         // SAFETY: By the type invariants all of this is there. What leads to the
-        // entries goes first, and `find` uses them only under the lock that
-        // `xa_erase()` takes.
+        // entries goes first.
         unsafe {
             for minor in 0..self.nodes {
-                bindings::device_destroy(self.class, self.dev(minor));
+                self.region.remove_node(minor);
             }
             for minor in 0..self.listed {
-                bindings::xa_erase(&raw mut bindings::lkm_chrdevs, self.dev(minor) as usize);
+                self.region.unlist(minor);
             }
-            // For null this does nothing.
-            bindings::class_destroy(self.class);
-            if !self.cdev.is_null() {
+            self.region.end(|| {
                 if !alive::is_live() {
                     for device in &self.devices {
                         device.data.hang_up();
                     }
                 }
-                // The reference to the parent is the cdev's: its release puts it.
-                let kobject = &raw mut bindings::__this_module.mkobj.kobj;
-                bindings::cdev_set_parent(self.cdev, bindings::kobject_get(kobject));
-                bindings::cdev_del(self.cdev);
-            }
-            if self.major != 0 {
-                bindings::unregister_chrdev_region(self.dev(0), self.count());
-            }
+            });
         }
     }
 }
@@ -301,14 +268,11 @@ impl<T: Operations> Registration<T> {
         major: u32,
         node: DeviceNode,
         devices: KVec<Device<T>>,
-        path: impl Fn(usize) -> Result<CString>,
+        path: impl Fn(u32) -> Result<CString>,
     ) -> Result<Self> {
         let chrdev = try_init!(Chrdev {
-            node,
+            region: Region::new(node, devices.len() as u32),
             devices,
-            major: 0,
-            cdev: ptr::null_mut(),
-            class: ptr::null_mut(),
             listed: 0,
             nodes: 0,
         }? Error);
@@ -320,7 +284,7 @@ impl<T: Operations> Registration<T> {
     ///
     /// Can be called in any context.
     pub fn major(&self) -> u32 {
-        self.0.major
+        self.0.region.major()
     }
 }
 
@@ -338,198 +302,25 @@ fn check(node: DeviceNode, count: u32, digits: usize) -> Result {
     }
 }
 
-impl<T: Operations> Device<T> {
-    fn new<E>(data: impl PinInit<T, E>) -> Result<Self>
-    where
-        Error: From<E>,
-    {
-        let data = Arc::pin_init(data, GFP_KERNEL)?;
-        let entry = Entry {
-            type_id: TypeId::of::<T>(),
-            data: Arc::as_ptr(&data).cast(),
-        };
-        Ok(Self { entry, data })
-    }
-}
-
 impl<T: Operations> Chrdev<T> {
-    fn dev(&self, minor: usize) -> bindings::dev_t {
-        self.major << bindings::MINORBITS | minor as u32
-    }
-
-    fn count(&self) -> c_uint {
-        self.devices.len() as c_uint
-    }
-
     /// Creates all of it. After an error `stop` takes back what there is.
-    fn register(&mut self, major: u32, path: impl Fn(usize) -> Result<CString>) -> Result {
-        self.register_major(major)?;
-        self.add_cdev()?;
-        // SAFETY: The name is a string that lives as long as the module.
-        let class = from_err_ptr(unsafe { bindings::class_create(self.node.name.as_char_ptr()) })?;
-        // INVARIANT: It was just created.
-        self.class = class;
-        // SAFETY: Nobody else uses a class that has no devices.
-        // Unload rule, unregister waits: `device_destroy()` returns when C no longer calls
-        // it for that device.
-        unsafe { (*class).devnode = Some(devnode) };
-        for minor in 0..self.devices.len() {
-            self.list(minor)?;
-            self.make_node(minor, &path(minor)?)?;
-        }
-        Ok(())
-    }
-
-    /// Registers `major` if it is neither 0 nor in use. Otherwise the kernel
-    /// chooses a number.
-    fn register_major(&mut self, major: u32) -> Result {
-        let name = self.node.name.as_char_ptr();
-        if major != 0 {
-            // SAFETY: The name is a string, and is copied.
-            let registered = unsafe {
-                bindings::register_chrdev_region(major << bindings::MINORBITS, self.count(), name)
-            };
-            if registered != EBUSY.to_errno() {
-                to_result(registered)?;
-                // INVARIANT: It was registered.
-                self.major = major;
-                return Ok(());
-            }
-        }
-        let mut dev = 0;
-        // SAFETY: As above.
-        to_result(unsafe { bindings::alloc_chrdev_region(&mut dev, 0, self.count(), name) })?;
-        // INVARIANT: It was registered.
-        self.major = dev >> bindings::MINORBITS;
-        Ok(())
-    }
-
-    /// From now on the devices can be opened.
-    fn add_cdev(&mut self) -> Result {
-        // SAFETY: Until it is added, nobody else has the `cdev`. The operations are
-        // `'static`; they are those for `T` and `Devices`.
-        // Unload rule, owner held: the kernel takes a reference to the owner of the
-        // `cdev` before it calls any operation.
+    fn register(&mut self, major: u32, path: impl Fn(u32) -> Result<CString>) -> Result {
+        // SAFETY: These are the operations for `T` and `Devices`. Every entry is that of a
+        // device with a `T`.
         unsafe {
-            let cdev = bindings::cdev_alloc();
-            if cdev.is_null() {
-                return Err(ENOMEM);
-            }
-            (*cdev).owner = &raw mut bindings::__this_module;
-            (*cdev).ops = Callbacks::<T, Referenced<Devices>>::OPS;
-            to_result(bindings::cdev_add(cdev, self.dev(0), self.count()))
-                .inspect_err(|_| bindings::kobject_put(&raw mut (*cdev).kobj))?;
-            // INVARIANT: It was added.
-            self.cdev = cdev;
+            self.region
+                .register(major, Callbacks::<T, Referenced<Devices>>::OPS)?;
+        }
+        for (minor, device) in (0..).zip(&self.devices) {
+            // SAFETY: The device does not move: nothing is added to the devices any more.
+            // `stop` removes the entry before it is freed.
+            unsafe { self.region.list(minor, device) }?;
+            // INVARIANT: It was listed.
+            self.listed = minor + 1;
+            self.region.make_node(minor, &path(minor)?)?;
+            // INVARIANT: It has a node.
+            self.nodes = minor + 1;
         }
         Ok(())
-    }
-
-    /// Has `find` find the data of the next device.
-    fn list(&mut self, minor: usize) -> Result {
-        // SAFETY: The xarray is initialised statically. The entry does not move: nothing
-        // is added to the devices any more. `stop` removes it before it is freed.
-        let old = unsafe {
-            bindings::xa_store(
-                &raw mut bindings::lkm_chrdevs,
-                self.dev(minor) as usize,
-                (&raw const self.devices[minor].entry).cast_mut().cast(),
-                bindings::GFP_KERNEL,
-            )
-        };
-        // SAFETY: `xa_store()` returns the old entry, and there was none, or an
-        // error.
-        to_result(unsafe { bindings::xa_err(old) })?;
-        // INVARIANT: It was stored.
-        self.listed = minor + 1;
-        Ok(())
-    }
-
-    /// Adds the next device to the class. For it the kernel creates the node in `/dev`.
-    fn make_node(&mut self, minor: usize, path: &kernel::str::CStr) -> Result {
-        // `devnode` makes a mode of it again.
-        let mode = ptr::without_provenance_mut(self.node.mode.bits().into());
-        // SAFETY: The class exists. Format and argument are strings, and are copied. C puts
-        // a `!` for each `/` into the name, and `/` again into the node's path.
-        let device = unsafe {
-            bindings::device_create(
-                self.class,
-                ptr::null_mut(),
-                self.dev(minor),
-                mode,
-                c"%s".as_char_ptr(),
-                path.as_char_ptr(),
-            )
-        };
-        from_err_ptr(device)?;
-        // INVARIANT: It was created.
-        self.nodes = minor + 1;
-        Ok(())
-    }
-}
-
-/// Tells the kernel the mode of a device's node.
-///
-/// # Safety
-///
-/// Called by the driver core only, for a device that `make_node` creates or has created.
-/// `mode` is null or can be written to.
-unsafe extern "C" fn devnode(
-    device: *const bindings::device,
-    mode: *mut bindings::umode_t,
-) -> *mut c_char {
-    // SAFETY: By this function's contract.
-    if let Some(mode) = unsafe { mode.as_mut() } {
-        // SAFETY: As above. `make_node` has stored a mode there.
-        *mode = unsafe { (*device).driver_data }.addr() as bindings::umode_t;
-    }
-    // The path follows from the device's name.
-    ptr::null_mut()
-}
-
-/// What `open` finds by the device number.
-struct Entry {
-    /// The type of the data. It is checked because a file can belong to an older
-    /// device that had the same number.
-    type_id: TypeId,
-    /// From `Arc::as_ptr`.
-    data: *const c_void,
-}
-
-// SAFETY: Only `find` uses the pointer, after it has checked the type, and
-// `Operations` requires the data to be `Send` and `Sync`.
-unsafe impl Send for Entry {}
-
-// SAFETY: As above.
-unsafe impl Sync for Entry {}
-
-/// How the files of devices find their data.
-struct Devices;
-
-// SAFETY: `find` returns the data that the device was created with, of the same
-// type.
-unsafe impl<T: Operations> Source<T> for Devices {
-    unsafe fn find(inode: *mut bindings::inode, _file: *mut bindings::file) -> Result<Arc<T>> {
-        let devices = &raw mut bindings::lkm_chrdevs;
-        // SAFETY: The inode is valid by this function's contract. The xarray is
-        // initialised statically, and unlocked again below.
-        let entry = unsafe {
-            bindings::xa_lock(devices);
-            bindings::xa_load(devices, (*inode).i_rdev as usize).cast::<Entry>()
-        };
-        // SAFETY: By the invariants of `Chrdev` this points to an entry, or is
-        // null. The entry stays for as long as the lock is held.
-        let data = unsafe { entry.as_ref() }
-            .filter(|entry| entry.type_id == TypeId::of::<T>())
-            .map(|entry| {
-                // SAFETY: By the invariants of `Chrdev` this is the pointer of
-                // an `Arc<T>` that exists while the entry does.
-                let data = unsafe { Arc::from_raw(entry.data.cast::<T>()) };
-                // The reference that `data` stands for is not ours to drop.
-                Arc::clone(&ManuallyDrop::new(data))
-            });
-        // SAFETY: The lock was taken above.
-        unsafe { bindings::xa_unlock(devices) };
-        data.ok_or(ENXIO)
     }
 }

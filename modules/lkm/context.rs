@@ -6,7 +6,8 @@
 //! [`include/linux/sched.h`](srctree/include/linux/sched.h)
 //!
 //! The `kernel` crate has no function that tells the context, and none that
-//! gives the name of a task.
+//! gives the name of a task. It gives the user of a task as a `Kuid`, of which safe code
+//! can only get a number as the task's own user namespace has it.
 //!
 //! Nothing is registered here, so unloading needs no care.
 
@@ -15,7 +16,10 @@ use crate::{
     compat::as_kernel_cstr, //
 };
 use core::ffi::CStr;
-use kernel::fmt;
+use kernel::{
+    fmt,
+    task::Task, //
+};
 
 /// The context in which a CPU runs code.
 ///
@@ -94,4 +98,23 @@ impl fmt::Display for CurrentName {
         let name = CStr::from_bytes_until_nul(&name).map_err(|_| fmt::Error)?;
         as_kernel_cstr(name).fmt(f)
     }
+}
+
+/// The user that the running task belongs to: its real user ID, as a number of the initial
+/// user namespace. In process context that is who makes the system call; in other contexts
+/// it is who was interrupted. Can be called in any context.
+///
+/// # Examples
+///
+/// ```
+/// # use kernel::prelude::*;
+/// use lkm::context::current_uid;
+///
+/// if current_uid() == 0 {
+///     pr_info!("called by root\n");
+/// }
+/// ```
+pub fn current_uid() -> u32 {
+    // SAFETY: The running task exists. In the initial namespace a number stands for itself.
+    unsafe { bindings::task_uid(Task::current_raw()) }.val
 }

@@ -7,11 +7,13 @@
 //!
 //! The `kernel` crate has open files ([`File`](kernel::fs::File),
 //! [`LocalFile`](kernel::fs::LocalFile)), but operations only for miscellaneous
-//! devices. These have no `poll` and no `llseek`, and get a counted file while it is
-//! being opened.
+//! devices. These have no `poll`, `llseek` and `fasync`, and get a counted file while it is
+//! being opened. Their `mmap` can give out pages that nobody has cleared.
 
 mod callbacks;
+mod fasync;
 mod llseek;
+mod mmap;
 mod mode;
 mod node;
 mod operations;
@@ -25,6 +27,14 @@ pub(crate) use callbacks::{
     Place,
     Referenced,
     Source, //
+};
+pub use fasync::{
+    Band,
+    FasyncQueue, //
+};
+pub use mmap::{
+    Mappable,
+    SharedPages, //
 };
 pub use mode::Mode;
 pub(crate) use node::is_name;

@@ -41,7 +41,8 @@
 //!
 //! [Parameters](mod@params) are the exception. They belong to the module core,
 //! which unregisters them itself, and waits, between the exit function and the
-//! freeing of text and data. Their callbacks can run until then.
+//! freeing of text and data. Their callbacks can run until then. The tracing core
+//! does the same with [trace events](tracepoint).
 //!
 //! # Modules
 //!
@@ -50,12 +51,16 @@
 //!   [`file`](mod@file). [`seq_file`] writes a file in `/proc` item by item, and
 //!   [`message`] passes messages from writers to readers.
 //! - Code that runs later, or in a thread of its own: [`workqueue`],
-//!   [`tasklet`], [`kthread`], and [`kasync`] for `async` functions.
+//!   [`tasklet`], [`timer`], [`kthread`], and [`kasync`] for `async` functions.
+//! - Watching: [`kprobe`] the functions of the kernel, [`tracepoint`] the module itself.
 //! - Locks and waits: [`sync`].
 //! - Memory and network: [`memory`], [`slab`], [`net`].
+//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, and [`input`] for input devices.
+//! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
+//!   and the keyboard's LEDs.
 //! - The module itself: [`params`](mod@params), [`init`](mod@init) for what only
-//!   the init function needs, [`interop`] for the module's own C code, and
-//!   [`OnDrop`].
+//!   the init function needs, [`interop`] for the module's own C code,
+//!   [`interface`](mod@interface) for modules that call each other, and [`OnDrop`].
 //! - Small things: [`context`], [`print`](mod@print), [`static_key`], [`time`].
 //!
 //! Times are [`Delta`](kernel::time::Delta)s, and a negative one counts as zero. A wait is
@@ -143,6 +148,7 @@ macro_rules! impl_flag_set {
 }
 
 mod alive;
+mod calls;
 pub mod chrdev;
 mod compat;
 pub mod context;
@@ -151,9 +157,17 @@ pub mod debugfs;
 mod entry;
 mod errno;
 pub mod file;
+#[cfg(CONFIG_GPIOLIB)]
+pub mod gpio;
 pub mod init;
+#[cfg(CONFIG_INPUT)]
+pub mod input;
+pub mod interface;
 pub mod interop;
+pub mod irq;
 pub mod kasync;
+#[cfg(CONFIG_KPROBES)]
+pub mod kprobe;
 pub mod kthread;
 pub mod limits;
 pub mod memory;
@@ -172,6 +186,13 @@ pub mod sync;
 pub mod sysfs;
 pub mod tasklet;
 pub mod time;
+pub mod timer;
+#[cfg(CONFIG_TRACEPOINTS)]
+pub mod tracepoint;
+#[cfg(CONFIG_TTY)]
+pub mod tty;
+#[cfg(CONFIG_VT)]
+pub mod vt;
 pub mod workqueue;
 
 pub use on_drop::OnDrop;

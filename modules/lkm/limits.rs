@@ -22,19 +22,31 @@
 //! - What a lost handle owned is not dropped, and its memory stays.
 //! - An operation gets a view of its file, which it cannot keep. Its buffer stays in its
 //!   thread, and user space only gets bytes that were written to it. A process that polls
-//!   waits only in queues that are there as long as the file.
+//!   waits only in queues that are there as long as the file, and one that wants signals
+//!   is only in such a list. Bytes in pages that processes can write to are only copied, or
+//!   used as atomic numbers.
 //! - A guard of a lock, a thread's own handle, and a future that has one of them, cannot go
 //!   to another thread: that does not compile.
 //!
 //! | what C has | when it is taken back |
 //! | --- | --- |
 //! | devices, files with operations in debugfs, also signed values and blobs | *owner held*: an open file keeps the module. *We wait* when init fails |
-//! | files in `/proc` and sysfs, unsigned values and `bool`s in debugfs | *unregister waits*: when no operation runs. The directory of a file stays until the file is gone |
+//! | input devices | *unregister waits*: when no function of theirs runs. *We wait* for those who report |
+//! | objects that other modules call | *we wait*: when no method runs. *Owner held* for the module whose symbol was imported |
+//! | files in `/proc` and sysfs, attributes of device classes, unsigned values and `bool`s in debugfs | *unregister waits*: when no operation runs. The directory of a file stays until the file is gone |
 //! | parameters | *unregister waits*: the module core does, and *we wait* for callbacks |
 //! | threads | *unregister waits*: when the thread has left the module |
 //! | work items, closures, tasks, tasklets | *unregister waits*: when it does not run, and is in no queue |
+//! | timers | *unregister waits*: when it does not run, and is not set |
+//! | probes | *unregister waits*: when no handler of it runs |
+//! | trace events | *unregister waits*: the tracing core does, after the module's end |
+//! | files that want signals | *owner held*: C takes each off its list before it is released |
+//! | pages that processes map | *owner held*: a mapping keeps its file open. C counts who uses a page |
 //! | wait queues that processes poll | *we wait*: when the last has gone. One that is lost stays in memory |
 //! | sockets that tasks wait for | *unregister waits*: its callback is taken out |
+//! | interrupts | *unregister waits*: when the handler runs nowhere |
+//! | GPIO lines | C has nothing of the module. *We wait* for those who use a lost one |
+//! | GPIO controllers | *owner held*: a requested line keeps the module. *Unregister waits*: when no method runs. *We wait* when init fails |
 //!
 //! # What safe code can still do
 //!
@@ -49,10 +61,16 @@
 //!   `rmmod` then waits, too, or is refused. Threads and work items that would wait for
 //!   themselves, by drops, stops and joins of each other alone, are found, and do not
 //!   wait. Others are not: an operation that drops its own file in `/proc`, sysfs or
-//!   debugfs, or a task that drops the thread that drops its executor.
-//! - **Sleep where it must not**: in a tasklet, on a `BH` queue, with a spinlock held. The
-//!   documentation says what may sleep. A debug kernel finds it. Who forgets the guard of
-//!   a lock holds the lock for ever, with what goes with it: interrupts may stay off.
+//!   debugfs, a method that drops its own object while another module calls it, or a task
+//!   that drops the thread that drops its executor. User space can keep a GPIO controller
+//!   from going, as long as a `read(2)` of its `/dev/gpiochipN` waits.
+//! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
+//!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what
+//!   may sleep. A debug kernel finds it. Who forgets the guard of a lock holds the lock for
+//!   ever, with what goes with it: interrupts may stay off.
+//! - **Allocate or free memory in a probe.** What was interrupted may be doing just that:
+//!   here the promise needs handlers that do not. A probe on a function that the kernel
+//!   itself needs to get to a probe, as KASAN's are, stops the machine.
 //! - **Use up memory, threads or numbers.** That is an error to who asks for more,
 //!   which may be somebody else.
 //! - **Overflow the stack**: by recursion, or by variables of many KiB. The build
@@ -74,5 +92,8 @@
 //!   kernel that is the memory of some process. This crate's
 //!   [`Argument`](crate::file::Argument), [`Reader`](crate::file::Reader) and
 //!   [`Writer`](crate::file::Writer) cannot leave their thread.
+//! - Another module that this one calls, or that calls it: what holds for a module holds for
+//!   those that it shares an [`interface`](mod@crate::interface) with, if all of them are as
+//!   described here.
 //! - C code of the module, and what its header promises.
 //! - `rmmod -f`, live patches and debuggers ask nobody.

@@ -337,6 +337,15 @@ impl Str {
     /// caller holds that lock already, which is so in `f` and in the callbacks of
     /// this module's parameters.
     pub fn with<R>(&self, f: impl FnOnce(&kernel::str::CStr) -> R) -> R {
+        self.with_core(|string| f(as_kernel_cstr(string)))
+    }
+
+    /// As [`with`](Self::with), with the string as core's `CStr`, which functions of this
+    /// crate take: in Linux 6.18 the `kernel` crate's is another type. Core's cannot be
+    /// printed there.
+    ///
+    /// May sleep, and waits forever, as [`with`](Self::with).
+    pub fn with_core<R>(&self, f: impl FnOnce(&CStr) -> R) -> R {
         locked(|| {
             // SAFETY: By the type invariants it does not change until the lock is
             // released.
@@ -346,7 +355,7 @@ impl Str {
                 // SAFETY: As above, and it points to a string.
                 false => unsafe { CStr::from_char_ptr(string) },
             };
-            f(as_kernel_cstr(string))
+            f(string)
         })
     }
 }

@@ -94,7 +94,8 @@ impl Common {
 }
 
 /// A file in a [`Dir`]: its name, its mode, and the functions that show and store
-/// the directory's data.
+/// the directory's data. Or one of a device class: then its functions get the
+/// [`chrdev::Class`](crate::chrdev::Class) itself.
 ///
 /// Attributes are constants, and a `static` array holds those of a directory. The
 /// name must be a file name. The mode must be one that C's
@@ -866,14 +867,9 @@ impl<T: Send + Sync + 'static> File<T> {
     /// Creates one for each attribute. Fails with `EEXIST` when two have the same
     /// name.
     fn list(attributes: &'static [Attribute<T>], data: *const T) -> Result<KVec<Self>> {
+        check_names(attributes)?;
         let mut files = KVec::with_capacity(attributes.len(), GFP_KERNEL)?;
-        for (n, attribute) in attributes.iter().enumerate() {
-            if attributes[..n]
-                .iter()
-                .any(|a| a.common.name == attribute.common.name)
-            {
-                return Err(EEXIST);
-            }
+        for attribute in attributes {
             files.push(Self::new(attribute, data), GFP_KERNEL)?;
         }
         Ok(files)
@@ -930,6 +926,116 @@ impl<T: Send + Sync + 'static> File<T> {
         // SAFETY: By this function's contract.
         let text = unsafe { core::slice::from_raw_parts(text.cast::<u8>(), len) };
         attribute.store(data, text)
+    }
+}
+
+/// Fails with `EEXIST` when two of `attributes` have the same name.
+fn check_names<T>(attributes: &[Attribute<T>]) -> Result {
+    for (n, attribute) in attributes.iter().enumerate() {
+        let name = attribute.common.name;
+        if attributes[..n].iter().any(|a| a.common.name == name) {
+            return Err(EEXIST);
+        }
+    }
+    Ok(())
+}
+
+/// C's view of an attribute of a device class.
+#[repr(C)]
+pub(crate) struct ClassFile<T: 'static> {
+    // This comes first, so a pointer to it is a pointer to the `ClassFile`.
+    raw: bindings::class_attribute,
+    attribute: &'static Attribute<T>,
+    /// Lent, so it is not dropped.
+    data: ManuallyDrop<T>,
+}
+
+// SAFETY: Nothing in `raw` changes, and `data` is only used as a `&T`.
+unsafe impl<T: Sync> Send for ClassFile<T> {}
+
+// SAFETY: As above.
+unsafe impl<T: Sync> Sync for ClassFile<T> {}
+
+impl<T: Send + Sync + 'static> ClassFile<T> {
+    /// Creates one for each attribute, with what `lend` returns. Fails with `EEXIST` when two
+    /// have the same name.
+    pub(crate) fn list(
+        attributes: &'static [Attribute<T>],
+        lend: impl Fn() -> ManuallyDrop<T>,
+    ) -> Result<KVec<Self>> {
+        check_names(attributes)?;
+        let mut files = KVec::with_capacity(attributes.len(), GFP_KERNEL)?;
+        for attribute in attributes {
+            let file = Self {
+                raw: bindings::class_attribute {
+                    attr: attribute.common.raw(),
+                    show: Some(Self::show),
+                    store: Some(Self::store),
+                },
+                attribute,
+                data: lend(),
+            };
+            files.push(file, GFP_KERNEL)?;
+        }
+        Ok(files)
+    }
+
+    /// Creates the file. May sleep.
+    ///
+    /// # Safety
+    ///
+    /// `class` is registered. This value does not move, and what it was lent stays, until the
+    /// file is removed.
+    pub(crate) unsafe fn create(&self, class: *const bindings::class) -> Result {
+        // SAFETY: By this function's contract.
+        to_result(unsafe {
+            bindings::class_create_file_ns(class, &raw const self.raw, ptr::null())
+        })
+    }
+
+    /// Removes the file, and waits until it is neither shown nor stored. May sleep.
+    ///
+    /// # Safety
+    ///
+    /// It was created in `class`, which is registered.
+    pub(crate) unsafe fn remove(&self, class: *const bindings::class) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::class_remove_file_ns(class, &raw const self.raw, ptr::null()) };
+    }
+
+    /// # Safety
+    ///
+    /// Called by sysfs only: `attr` is the `raw` of a `ClassFile<T>` whose file exists, and
+    /// `page` is a zeroed page that nothing else uses.
+    unsafe extern "C" fn show(
+        _class: *const bindings::class,
+        attr: *const bindings::class_attribute,
+        page: *mut kernel::ffi::c_char,
+    ) -> isize {
+        // SAFETY: By this function's contract; removing the file, which is before the value
+        // goes, waits for it.
+        let file = unsafe { &*attr.cast::<Self>() };
+        // SAFETY: By this function's contract.
+        let page = unsafe { &mut *page.cast() };
+        file.attribute.show(&file.data, &mut Page { page, end: 0 })
+    }
+
+    /// # Safety
+    ///
+    /// Called by sysfs only: `attr` is the `raw` of a `ClassFile<T>` whose file exists, and
+    /// `text` has `len` bytes that do not change.
+    unsafe extern "C" fn store(
+        _class: *const bindings::class,
+        attr: *const bindings::class_attribute,
+        text: *const kernel::ffi::c_char,
+        len: usize,
+    ) -> isize {
+        // SAFETY: By this function's contract; removing the file, which is before the value
+        // goes, waits for it.
+        let file = unsafe { &*attr.cast::<Self>() };
+        // SAFETY: By this function's contract.
+        let text = unsafe { core::slice::from_raw_parts(text.cast::<u8>(), len) };
+        file.attribute.store(&file.data, text)
     }
 }
 

@@ -3,6 +3,7 @@
 //! The functions that C calls for a file, and how they find its data.
 
 use super::{
+    fasync::Chosen,
     Argument,
     File,
     Offset,
@@ -92,13 +93,18 @@ struct Slot<P, H> {
     // This comes first: `Opened::private` relies on it.
     #[pin]
     private: P,
+    chosen: Chosen,
     // This is dropped last: dropping `private` may need the data.
     held: H,
 }
 
 impl<P, H> Slot<P, H> {
     fn new(private: impl PinInit<P, Error>, held: H) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self { private <- private, held })
+        try_pin_init!(Self {
+            private <- private,
+            chosen: Chosen::none(),
+            held,
+        })
     }
 }
 
@@ -157,6 +163,17 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         // SAFETY: The types have the same layout.
         // INVARIANT: By this function's contract.
         (data, unsafe { &*file.cast::<Opened<T>>() })
+    }
+
+    /// The queue that the file goes into with `O_ASYNC`.
+    ///
+    /// # Safety
+    ///
+    /// `open` opened the file. It stays open for `'a`.
+    pub(super) unsafe fn chosen<'a>(file: *mut bindings::file) -> &'a Chosen {
+        // SAFETY: By this function's contract `open` has stored the slot there.
+        let slot = unsafe { Pin::<KBox<Slot<T::Private, P::Held>>>::borrow((*file).private_data) };
+        &slot.get_ref().chosen
     }
 
     pub(crate) unsafe extern "C" fn release(
@@ -280,8 +297,8 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
 
     /// Does not build for operations that C has only for devices.
     pub(crate) const ANYWHERE: () = assert!(
-        !T::HAS_FLUSH && !T::HAS_FSYNC,
-        "files in /proc and debugfs have no `flush` and no `fsync`"
+        !T::HAS_FLUSH && !T::HAS_FSYNC && !T::HAS_FASYNC && !T::HAS_MMAP,
+        "files in /proc and debugfs have no `flush`, `fsync`, `fasync` and `mmap`"
     );
 
     /// The functions that only some files have.
@@ -338,6 +355,8 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: Self::COMPAT_IOCTL,
         poll: Self::POLL,
+        mmap: Self::MMAP,
+        fasync: Self::FASYNC,
         flush: if T::HAS_FLUSH {
             Some(Self::flush)
         } else {

@@ -6,7 +6,9 @@
 
 use super::{
     Argument,
+    FasyncQueue,
     File,
+    Mappable,
     Offset,
     PollTable,
     Reader,
@@ -179,6 +181,35 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// is always ready to be read and written. `epoll(7)` does not take a device without
     /// it, and fails with `EPERM`.
     fn poll<'a>(&'a self, _file: &'a Opened<Self>, _table: &PollTable<'a>) -> u32 {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The queue of those who get a signal when the file is ready: it is called when a
+    /// process first sets `O_ASYNC`. From then on the file is in this queue as long as it
+    /// has that flag, and is open. [`FasyncQueue`] says more. For devices only, as
+    /// [`flush`](Self::flush).
+    ///
+    /// Without this operation `fcntl(2)` ignores the flag, and `FIOASYNC` fails with `ENOTTY`.
+    fn fasync<'a>(&'a self, _file: &'a Opened<Self>) -> &'a FasyncQueue {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called by `mmap(2)`. Returns the pages that the process may have in its memory, and
+    /// whether it may write to them. For devices only, as [`flush`](Self::flush).
+    ///
+    /// The part that the process asks for is mapped from the offset on that it names.
+    /// [`SharedPages`](super::SharedPages) says what it may ask for. The file stays open as
+    /// long as the mapping is there.
+    ///
+    /// The map of the process's memory is locked meanwhile: to read or write that memory
+    /// here would wait for ever. So could a lock that another operation holds while it reads or
+    /// writes such memory.
+    ///
+    /// # Errors
+    ///
+    /// `mmap(2)` fails with the error returned, and with `ENODEV` for a file without this
+    /// operation.
+    fn mmap<'a>(&'a self, _file: &'a Opened<Self>) -> Result<Mappable<'a>> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

@@ -6,8 +6,11 @@
 #include <linux/cdev.h>
 #include <linux/completion.h>
 #include <linux/dcache.h>
+#include <linux/gpio/consumer.h>
+#include <linux/input.h>
 #include <linux/interrupt.h>
 #include <linux/kthread.h>
+#include <linux/mm_types.h>
 #include <linux/net.h>
 #include <linux/preempt.h>
 #include <linux/proc_fs.h>
@@ -15,7 +18,9 @@
 #include <linux/semaphore.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/timer.h>
 #include <linux/uio.h>
+#include <linux/vt.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -39,6 +44,11 @@ void lkm_exit(void);
 int __wrap_init_module(void);
 void __wrap_cleanup_module(void);
 
+/* Constants that bindgen does not see. */
+enum lkm_vt {
+	LKM_MAX_NR_CONSOLES = MAX_NR_CONSOLES,
+};
+
 unsigned long lkm_alive_lock(void);
 void lkm_alive_unlock(unsigned long flags);
 /* In alive.rs. */
@@ -46,19 +56,74 @@ void lkm_reap(struct work_struct *work);
 void lkm_reaper_end(void);
 void lkm_reaper_start(void);
 
+/* A GPIO controller; see gpio_chip.c. The functions get @data. */
+struct lkm_gpio_ops {
+	int (*direction_input)(void *data, unsigned int line);
+	int (*direction_output)(void *data, unsigned int line, bool level);
+	int (*get)(void *data, unsigned int line);
+	int (*set)(void *data, unsigned int line, bool level);
+};
+struct lkm_gpio_chip {
+	const struct lkm_gpio_ops *ops;
+	void *data;
+};
+struct lkm_gpio_chip *lkm_gpio_chip_add(const char *label, unsigned int lines,
+					bool can_sleep,
+					const struct lkm_gpio_ops *ops,
+					void *data);
+void lkm_gpio_chip_edge(struct lkm_gpio_chip *chip, unsigned int line,
+			bool level);
+void lkm_gpio_chip_free(struct lkm_gpio_chip *chip);
+void lkm_gpio_chip_remove(struct lkm_gpio_chip *chip);
+bool lkm_gpio_within(void);
+
 void lkm_current_comm(char *into);
 bool lkm_debugfs_note(struct dentry *dentry);
+#ifdef CONFIG_GPIOLIB
+struct gpio_desc *lkm_gpiod_get(const char *chip, u16 offset,
+				const char *consumer);
+#endif
+bool lkm_input_has_key(const struct input_dev *dev, unsigned int code);
 unsigned char lkm_interrupt_context_level(void);
+
+/* An interrupt, whatever becomes of its number; see irq.c. */
+void *lkm_irq_get(unsigned int irq);
+void lkm_irq_free(void *of, unsigned int irq, void *cookie);
+void lkm_irq_hard_begin(void);
+void lkm_irq_put(void *of);
+void lkm_irq_sync(void *of, unsigned int irq);
+
 const void *lkm_iter_address(const struct iov_iter *iter);
 void lkm_iter_user(struct iov_iter *iter, unsigned int direction, void *buf,
 		   size_t len);
 long lkm_jiffies(s64 ns);
+
+/* A probe on a function of the kernel; see kprobe.rs. */
+struct lkm_kprobe;
+struct lkm_kprobe *lkm_kprobe_new(const char *symbol, const void *data,
+				  void (*hit)(const void *data, const void *regs),
+				  void (*left)(const void *data));
+void lkm_kprobe_free(struct lkm_kprobe *it);
+bool lkm_kprobe_is_here(void);
+void lkm_kprobe_leave(struct lkm_kprobe *it);
+unsigned long lkm_kprobe_missed(const struct lkm_kprobe *it);
+int lkm_kprobe_register(struct lkm_kprobe *it);
+void lkm_kprobe_stop(struct lkm_kprobe *it);
+
 void lkm_kthread_interrupt(struct task_struct *task);
 long lkm_kthread_sleep(long timeout, const u32 *state, u32 until);
 void *lkm_pde_data(const struct inode *inode);
 
+int lkm_remap_vmalloc_range(struct vm_area_struct *vma, void *addr);
+void lkm_vfree(const void *addr);
+void *lkm_vmalloc_user(size_t size);
+bool lkm_vma_is_shared(const struct vm_area_struct *vma);
+
 unsigned long lkm_read_lock_irqsave(rwlock_t *lock);
 void lkm_read_unlock_irqrestore(rwlock_t *lock, unsigned long flags);
+bool lkm_regs_argument(const void *regs, unsigned int number,
+		       unsigned long *value);
+bool lkm_regs_syscall(const void *regs, unsigned long *args);
 void lkm_reinit_completion(struct completion *completion);
 void lkm_rwlock_init(rwlock_t *lock, const char *name,
 		     struct lock_class_key *key);
@@ -79,8 +144,20 @@ bool lkm_spin_trylock_irqsave(spinlock_t *lock, unsigned long *flags);
 void lkm_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags);
 void lkm_tasklet_close(struct tasklet_struct *tasklet);
 void lkm_tasklet_schedule(struct tasklet_struct *tasklet);
+u64 lkm_ticks(void);
+unsigned int lkm_ticks_per_second(void);
+void lkm_timer_forward(struct timer_list *timer, unsigned long interval);
+bool lkm_timer_is_pending(const struct timer_list *timer);
+bool lkm_timer_modify(struct timer_list *timer, unsigned long delay);
 u64 lkm_totalram(void);
+struct file *lkm_tty_open_current(bool nonblocking);
 void lkm_udelay(u64 usec);
+
+bool lkm_vt_console(unsigned int number, const void **tty);
+unsigned int lkm_vt_foreground(void **tty);
+void lkm_vt_put(void *tty);
+int lkm_vt_set_leds(void *tty, unsigned long leds);
+
 bool lkm_waitqueue_active(struct wait_queue_head *head);
 bool lkm_work_is_pending(const struct delayed_work *work);
 unsigned long lkm_write_lock_irqsave(rwlock_t *lock);

@@ -19,6 +19,16 @@ long lkm_jiffies(s64 ns)
 	return min(jiffies, (u64)MAX_JIFFY_OFFSET);
 }
 
+u64 lkm_ticks(void)
+{
+	return get_jiffies_64();
+}
+
+unsigned int lkm_ticks_per_second(void)
+{
+	return HZ;
+}
+
 void lkm_udelay(u64 usec)
 {
 	udelay(min(usec, (u64)MAX_UDELAY_MS * USEC_PER_MSEC));

@@ -39,8 +39,9 @@ macro_rules! new_irq_spinlock {
 /// Processes, softirqs and interrupt handlers may take it. It must not be taken
 /// where only a raw spinlock is allowed: in NMIs, in hard timers, or with a raw
 /// spinlock held. With `PREEMPT_RT` taking this lock can sleep; on every kernel,
-/// lockdep reports the places where that would be wrong. Apart from that, the
-/// holder must not sleep. It should release the lock soon.
+/// lockdep reports the places where that would be wrong, but for the
+/// [`hard`](crate::irq::Handler::hard) part of an interrupt's handler. Apart from
+/// that, the holder must not sleep. It should release the lock soon.
 ///
 /// A guard restores the interrupt state of the time when it was created. So if
 /// a thread holds two guards, of this type or of an

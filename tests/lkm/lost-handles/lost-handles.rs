@@ -23,14 +23,46 @@ use lkm::{
     chrdev, debugfs,
     file::{
         mode,
+        Band,
+        FasyncQueue,
+        Mappable,
         Offset,
         Opened,
         Operations,
+        SharedPages,
         Writer, //
+    },
+    gpio::{
+        chip::{
+            self,
+            Chip, //
+        },
+        Gpio,
+        Output, //
+    },
+    input::{
+        self,
+        Capabilities, //
+    },
+    interface::{
+        Exported,
+        Object, //
+    },
+    irq::{
+        self,
+        Irq,
+        Reply,
+        Source,
+        Trigger, //
     },
     kasync::{
         self,
         Executor, //
+    },
+    kprobe::{
+        self,
+        Kprobe,
+        Registers, //
     },
     kthread::{
         Group,
@@ -46,6 +78,12 @@ use lkm::{
     tasklet::{
         self,
         Tasklet, //
+    },
+    timer::{
+        self,
+        new_timer,
+        Restart,
+        Timer, //
     },
     workqueue::{
         new_work,
@@ -407,6 +445,87 @@ fn tasklet(drops: bool) -> Result<Arc<Tasklet<Restless>>> {
     Ok(tasklet)
 }
 
+/// A timer that starts itself again, or drops itself.
+#[pin_data]
+struct Ticking {
+    #[pin]
+    itself: IrqSpinLock<Option<Arc<Timer<Ticking>>>>,
+    drops: bool,
+}
+
+impl timer::Handler for Ticking {
+    fn run(&self) -> Restart {
+        runs();
+        let itself = match self.drops {
+            true => self.itself.lock().take(),
+            false => self.itself.lock().clone(),
+        };
+        if let Some(itself) = itself {
+            itself.start(Delta::ZERO);
+            if self.drops {
+                drop(itself);
+                pr_info!("dropped itself\n");
+            }
+        }
+        Restart::After(Delta::ZERO)
+    }
+}
+
+fn timer(drops: bool) -> Result<Arc<Timer<Ticking>>> {
+    let ticking = pin_init!(Ticking {
+        itself <- new_irq_spinlock!(None),
+        drops,
+    });
+    let timer: Arc<Timer<Ticking>> = Arc::new(new_timer!(ticking)?, GFP_KERNEL)?;
+    *timer.itself.lock() = Some(timer.clone());
+    timer.start(Delta::ZERO);
+    Ok(timer)
+}
+
+/// A probe on what opens files, among others the test's.
+struct Counting;
+
+impl kprobe::Handler for Counting {
+    fn hit(&self, _registers: &Registers<'_>) {
+        runs();
+    }
+}
+
+fn probe() -> Result<Kprobe<Counting>> {
+    Kprobe::new(c"vfs_open", Counting)
+}
+
+/// A probe that owns its own handle, which it drops when it is hit, or does not.
+struct Own {
+    itself: Arc<IrqSpinLock<Option<Kprobe<Own>>>>,
+    drops: bool,
+}
+
+impl kprobe::Handler for Own {
+    fn hit(&self, _registers: &Registers<'_>) {
+        runs();
+        if self.drops {
+            // It must not wait for the lock.
+            let itself = self.itself.try_lock().and_then(|mut it| it.take());
+            if itself.is_some() {
+                drop(itself);
+                pr_info!("dropped itself\n");
+            }
+        }
+    }
+}
+
+fn probe_with_itself(drops: bool) -> Result {
+    let itself = Arc::pin_init(new_irq_spinlock!(None), GFP_KERNEL)?;
+    let own = Own {
+        itself: itself.clone(),
+        drops,
+    };
+    let probe: Kprobe<Own> = Kprobe::new(c"vfs_open", own)?;
+    *itself.lock() = Some(probe);
+    Ok(())
+}
+
 /// Says when it is dropped.
 struct Dropped(&'static str);
 
@@ -542,6 +661,200 @@ fn misc() -> Result<miscdevice::Registration<Text>> {
     miscdevice::Registration::new(c"lost-handles", TEXT)
 }
 
+fn line(number: u32) -> Result<Gpio> {
+    Gpio::get(c"lkmpg", number, c"lost-handles")
+}
+
+/// A line of each type.
+fn lines() -> Result<impl Send + Sync> {
+    let output = line(2)?.into_output(true)?;
+    let input = line(3)?.into_input()?;
+    Ok((line(1)?, output, input))
+}
+
+/// A line that is newer than the thread that uses it. So it goes first.
+fn line_in_use() -> Result {
+    let shared = Arc::pin_init(new_mutex!(None::<Arc<Output>>), GFP_KERNEL)?;
+    let owned = shared.clone();
+    let thread = KThread::spawn(c"lost-handles", move |this| {
+        // Whether it is asked to stop or not.
+        loop {
+            let output = owned.lock().clone();
+            if let Some(Err(error)) = output.map(|output| output.set(true)) {
+                say("set", Err(error));
+                return Ok(());
+            }
+            this.sleep(Delta::from_millis(1));
+        }
+    })?;
+    core::mem::forget(thread);
+    let output = Arc::new(line(2)?.into_output(true)?, GFP_KERNEL)?;
+    *shared.lock() = Some(output);
+    Ok(())
+}
+
+/// The line with interrupts.
+fn source() -> Result<Source> {
+    line(16)?.into_input()?.irq()
+}
+
+struct Pressed;
+
+#[vtable]
+impl irq::Handler for Pressed {
+    fn hard(&self) -> Reply {
+        runs();
+        Reply::WakeThread
+    }
+
+    fn thread(&self, _source: &Source) {
+        runs();
+    }
+}
+
+fn interrupt() -> Result<Irq<Pressed>> {
+    Irq::new(source()?, Trigger::BothEdges, c"lost-handles", Pressed)
+}
+
+/// A handler that owns its own handle.
+struct WithItself {
+    _itself: Arc<Mutex<Option<Irq<WithItself>>>>,
+}
+
+#[vtable]
+impl irq::Handler for WithItself {
+    fn thread(&self, _source: &Source) {
+        runs();
+    }
+}
+
+fn interrupt_with_itself() -> Result {
+    let itself = Arc::pin_init(new_mutex!(None::<Irq<WithItself>>), GFP_KERNEL)?;
+    let handler = WithItself {
+        _itself: itself.clone(),
+    };
+    let irq = Irq::new(source()?, Trigger::BothEdges, c"lost-handles", handler)?;
+    *itself.lock() = Some(irq);
+    Ok(())
+}
+
+/// A controller of lines that are low.
+struct Low;
+
+impl Chip for Low {
+    fn direction_input(&self, _line: u32) -> Result {
+        runs();
+        Ok(())
+    }
+
+    fn direction_output(&self, _line: u32, _level: bool) -> Result {
+        Err(EPERM)
+    }
+
+    fn get(&self, _line: u32) -> Result<bool> {
+        runs();
+        Ok(false)
+    }
+
+    fn set(&self, _line: u32, _level: bool) -> Result {
+        Err(EPERM)
+    }
+}
+
+fn gpio_chip() -> Result<chip::Registration<Low>> {
+    chip::Registration::new(c"lost-handles", 1, Low)
+}
+
+/// A device that has pages in common with processes, and sends them signals.
+struct Shared {
+    pages: SharedPages,
+    listeners: FasyncQueue,
+}
+
+#[vtable]
+impl Operations for Shared {
+    type Private = ();
+
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        runs();
+        self.pages.write_slice(0, TEXT.0)?;
+        self.listeners.kill_fasync(Band::In);
+        dst.write_slice_file(TEXT.0, pos)
+    }
+
+    fn fasync<'a>(&'a self, _file: &'a Opened<Self>) -> &'a FasyncQueue {
+        &self.listeners
+    }
+
+    fn mmap<'a>(&'a self, _file: &'a Opened<Self>) -> Result<Mappable<'a>> {
+        Ok(self.pages.read_only())
+    }
+}
+
+fn shared() -> Result<miscdevice::Registration<Shared>> {
+    let shared = Shared {
+        pages: SharedPages::new(1)?,
+        listeners: FasyncQueue::new(),
+    };
+    miscdevice::Registration::new(c"lost-handles", shared)
+}
+
+type Class = chrdev::Class<Text, ()>;
+
+static CLASS_ATTRIBUTES: [sysfs::Attribute<Class>; 1] = [sysfs::Attribute::read_only(
+    c"text",
+    mode!(0o444),
+    |_class, page| {
+        runs();
+        writeln!(page, "here")
+    },
+)];
+
+/// A class with a file and a device.
+fn class() -> Result<Class> {
+    let class = Class::new(4, c"lost-handles", &CLASS_ATTRIBUTES, ())?;
+    class.add(|_minor| TEXT)?;
+    Ok(class)
+}
+
+fn input_device() -> Result<input::Device> {
+    let mut can = Capabilities::new();
+    can.key(30);
+    input::Builder::new("lost-handles", &can).register(())
+}
+
+lkm::interface! {
+    /// What another module could call.
+    trait Callee {
+        /// It runs.
+        fn call(&self) -> Result<()>;
+    }
+}
+
+lkm::export! {
+    static EXPORT: dyn Callee = lost_handles;
+}
+
+impl Callee for Dropped {
+    fn call(&self) -> Result<()> {
+        runs();
+        Ok(())
+    }
+}
+
+/// Says when it is dropped, which one that is lost is not.
+const CALLEE: Dropped = Dropped("a callee is dropped");
+
+fn object() -> Result<Object<dyn Callee, Dropped>> {
+    let object = Object::<dyn Callee, _>::new(CALLEE)?;
+    object.remote().call()?;
+    Ok(object)
+}
+
+fn exported() -> Result<Exported<dyn Callee, Dropped>> {
+    EXPORT.publish(CALLEE)
+}
+
 struct LostHandles;
 
 impl kernel::Module for LostHandles {
@@ -609,12 +922,27 @@ impl kernel::Module for LostHandles {
             b"closure drops another queue" => lose(queue_that_drops_another()?),
             b"tasklet" => lose(tasklet(false)?),
             b"tasklet drops itself" => tasklet(true).map(drop),
+            b"timer" => lose(timer(false)?),
+            b"timer drops itself" => timer(true).map(drop),
+            b"probe" => lose(probe()?),
+            b"probe with itself" => probe_with_itself(false),
+            b"probe drops itself" => probe_with_itself(true),
             b"proc file" => lose(proc_file()?),
             b"proc dir" => lose(proc_dir()?),
             b"sysfs dir" => lose(sysfs_dir()?),
             b"debugfs dir" => lose(debugfs_dir()?),
             b"chrdev" => lose(chrdevs()?),
             b"misc" => lose(misc()?),
+            b"gpio lines" => lose(lines()?),
+            b"gpio line in use" => line_in_use(),
+            b"interrupt" => lose(interrupt()?),
+            b"interrupt with itself" => interrupt_with_itself(),
+            b"gpio chip" => lose(gpio_chip()?),
+            b"shared" => lose(shared()?),
+            b"class" | b"class device" => lose(class()?),
+            b"input" => lose(input_device()?),
+            b"object" => lose(object()?),
+            b"exported" => lose(exported()?),
             b"executor" => lose(tasks()?),
             b"task with executor" => task_with_its_executor(false),
             b"task drops executor" => task_with_its_executor(true),

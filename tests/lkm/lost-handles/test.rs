@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use crate::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use rustix::mm::{MapFlags, ProtFlags};
+
+use crate::{mapping::Mapping, prelude::*, sigio::*};
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
@@ -20,12 +24,22 @@ pub const EXAMPLE: Example = Example {
         lost_queues_end,
         a_closure_may_drop_its_queue,
         lost_tasklets_are_stopped,
+        lost_timers_are_stopped,
+        lost_probes_are_taken_away,
         lost_executors_are_stopped,
         a_task_may_drop_an_executor,
         lost_files_are_removed,
         lost_files_are_removed_when_init_fails,
         an_open_file_keeps_the_module,
+        lost_lines_are_given_back,
+        a_lost_line_may_be_in_use,
+        lost_interrupts_are_removed,
+        lost_gpio_chips_are_removed,
+        so_does_a_mapping_or_a_wish_for_signals,
+        lost_input_devices_are_unregistered,
+        lost_objects_are_gone,
     ],
+    setup: Some(gpio_sim),
     ..Example::EMPTY
 };
 
@@ -269,6 +283,49 @@ fn lost_tasklets_are_stopped(vm: &mut Vm) -> Result {
     })
 }
 
+/// They have a handle to themselves, so they are lost in each way, also when that is dropped.
+fn lost_timers_are_stopped(vm: &mut Vm) -> Result {
+    for way in WAYS.into_iter().chain(["dropped"]) {
+        load(vm, "timer", way)?.unload()?;
+        nothing_goes_on();
+        vm.log().expect("lost_handles: not dropped: 1 timers; ")?;
+    }
+    are_stopped_when_init_fails(vm, "timer", "1 timers")?;
+    vm.rounds(|vm| {
+        let module = load(vm, "timer drops itself", "")?;
+        vm.log().expect("lost-handles: dropped itself")?;
+        module.unload()?;
+        assert_eq!(vm.log().count("not dropped")?, 0);
+        Ok(())
+    })
+}
+
+/// They are hit by all that goes on.
+fn lost_probes_are_taken_away(vm: &mut Vm) -> Result {
+    let probes = || -> Result<usize> {
+        let list = fs::read_to_string("/sys/kernel/debug/kprobes/list")?;
+        Ok(list.matches("vfs_open").count())
+    };
+    for kind in ["probe", "probe with itself"] {
+        let module = load(vm, kind, "forgotten")?;
+        assert_eq!(probes()?, 1, "{kind}");
+        module.unload()?;
+        assert_eq!(probes()?, 0, "{kind}");
+        vm.log().expect("lost_handles: not dropped: 1 probes; ")?;
+    }
+    are_stopped(vm, "probe", "1 probes")?;
+    are_stopped_when_init_fails(vm, "probe", "1 probes")?;
+    assert_eq!(probes()?, 0);
+    let module = load(vm, "probe drops itself", "")?;
+    vm.log().mark()?;
+    // Reading this opens it.
+    eventually("the probe's end", || probes().is_ok_and(|n| n == 0))?;
+    module.unload()?;
+    assert_eq!(vm.log().count("not dropped")?, 0);
+    vm.forgive_leaks();
+    Ok(())
+}
+
 fn lost_executors_are_stopped(vm: &mut Vm) -> Result {
     are_stopped(vm, "executor", "1 executors")?;
     are_stopped_when_init_fails(vm, "executor", "1 executors")?;
@@ -295,7 +352,7 @@ fn a_task_may_drop_an_executor(vm: &mut Vm) -> Result {
 }
 
 /// A kind, how it is called, and a file that there is of it.
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("proc file", "1 files in /proc", "/proc/lost-handles"),
     (
         "proc dir",
@@ -319,6 +376,9 @@ const FILES: [(&str, &str, &str); 7] = [
     ),
     ("chrdev", "1 character devices", "/dev/lost-handles1"),
     ("misc", "1 miscellaneous devices", "/dev/lost-handles"),
+    ("shared", "1 miscellaneous devices", "/dev/lost-handles"),
+    ("class", "1 device classes", "/sys/class/lost-handles/text"),
+    ("class device", "1 device classes", "/dev/lost-handles0"),
 ];
 
 fn lost_files_are_removed(vm: &mut Vm) -> Result {
@@ -350,7 +410,7 @@ fn an_open_file_keeps_the_module(vm: &mut Vm) -> Result {
     for (kind, _, path) in FILES {
         let mut module = load(vm, kind, "forgotten")?;
         let mut file = File::open(path)?;
-        let keeps = !["proc file", "proc dir", "sysfs dir"].contains(&kind);
+        let keeps = !["proc file", "proc dir", "sysfs dir", "class"].contains(&kind);
         match keeps {
             true => {
                 assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK), "{kind}");
@@ -364,5 +424,133 @@ fn an_open_file_keeps_the_module(vm: &mut Vm) -> Result {
         }
     }
     vm.forgive_leaks();
+    Ok(())
+}
+
+fn lost_lines_are_given_back(vm: &mut Vm) -> Result {
+    are_stopped(vm, "gpio lines", "3 GPIO lines")?;
+    are_stopped_when_init_fails(vm, "gpio lines", "3 GPIO lines")?;
+    for line in 1..=3 {
+        drop(GpioLine(line).take()?);
+    }
+    Ok(())
+}
+
+/// Whoever uses it when it has gone gets an error.
+fn a_lost_line_may_be_in_use(vm: &mut Vm) -> Result {
+    let line = GpioLine(2);
+    for _ in 0..3 {
+        let module = load(vm, "gpio line in use", "")?;
+        line.becomes(true)?;
+        module.unload()?;
+        vm.log().expect("lost-handles: set: errno 108")?; // ESHUTDOWN
+        drop(line.take()?);
+    }
+    let errno = vm.load_fails("lost-handles", "kind=\"gpio line in use\" fail")?;
+    assert_eq!(errno, Errno::NODEV);
+    drop(line.take()?);
+    vm.forgive_leaks();
+    Ok(())
+}
+
+/// While they come, and before their lines are given back.
+fn lost_interrupts_are_removed(vm: &mut Vm) -> Result {
+    let line = GpioLine(16);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let storm = scope.spawn(|| {
+            while !over.load(Relaxed) {
+                line.pull(true)?;
+                line.pull(false)?;
+            }
+            anyhow::Ok(())
+        });
+        let result = lose_interrupts(vm);
+        over.store(true, Relaxed);
+        storm.join().expect("it does not panic")?;
+        result
+    })?;
+    drop(line.take()?);
+    vm.forgive_leaks();
+    Ok(())
+}
+
+fn lose_interrupts(vm: &mut Vm) -> Result {
+    for said in ["1 interrupt handlers", "1 GPIO lines"] {
+        are_stopped(vm, "interrupt", said)?;
+        are_stopped_when_init_fails(vm, "interrupt", said)?;
+    }
+    load(vm, "interrupt with itself", "")?.unload()?;
+    nothing_goes_on();
+    let said = "lost_handles: not dropped: 1 interrupt handlers; ";
+    vm.log().expect(said)?;
+    Ok(())
+}
+
+/// As when the handle is not lost, a requested line keeps the module, and a file of the
+/// controller does not.
+fn lost_gpio_chips_are_removed(vm: &mut Vm) -> Result {
+    for way in WAYS {
+        let mut module = load(vm, "gpio chip", way)?;
+        let chip = GpioChip::open("lost-handles")?;
+        let line = chip.request(&[0], line::INPUT | line::RISING)?;
+        assert!(!line.is_high()?);
+        assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK), "{way}");
+        drop(line);
+        module.unload()?;
+        assert_eq!(chip.ask(), Err(Errno::NODEV), "{way}");
+        assert!(!GpioChip::exists("lost-handles"), "{way}");
+        vm.log()
+            .expect("lost_handles: not dropped: 1 GPIO controllers; ")?;
+    }
+    are_stopped_when_init_fails(vm, "gpio chip", "1 GPIO controllers")?;
+    assert!(!GpioChip::exists("lost-handles"));
+    vm.forgive_leaks();
+    Ok(())
+}
+
+fn so_does_a_mapping_or_a_wish_for_signals(vm: &mut Vm) -> Result {
+    let inbox = Inbox::new(&[SIGIO])?;
+    for way in WAYS {
+        let mut module = load(vm, "shared", way)?;
+        let mut file = File::open("/dev/lost-handles")?;
+        ask(&file, 0)?;
+        let mapping = Mapping::with(&file, 0, 4096, ProtFlags::READ, MapFlags::SHARED)?;
+        assert_eq!(file.read(&mut [0; 8])?, 5, "{way}");
+        assert_eq!(inbox.take_all()?.len(), 1, "{way}");
+        assert_eq!(mapping.read(3), b'e', "{way}");
+        assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK), "{way}");
+        drop(file);
+        // It is still open, by the mapping.
+        assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK), "{way}");
+        drop(mapping);
+        module.unload()?;
+    }
+    assert_eq!(inbox.take()?, None);
+    vm.forgive_leaks();
+    Ok(())
+}
+
+fn lost_input_devices_are_unregistered(vm: &mut Vm) -> Result {
+    let devices = || fs::read_to_string("/proc/bus/input/devices");
+    let module = load(vm, "input", "forgotten")?;
+    assert!(devices()?.contains("lost-handles"));
+    module.unload()?;
+    assert!(!devices()?.contains("lost-handles"));
+    are_stopped(vm, "input", "1 input devices")?;
+    are_stopped_when_init_fails(vm, "input", "1 input devices")?;
+    assert!(!devices()?.contains("lost-handles"));
+    Ok(())
+}
+
+/// What is in one is dropped with its handle, or not at all.
+fn lost_objects_are_gone(vm: &mut Vm) -> Result {
+    for kind in ["object", "exported"] {
+        load(vm, kind, "dropped")?.unload()?;
+        assert_eq!(vm.log().count("a callee is dropped")?, 1, "{kind}");
+        are_stopped(vm, kind, "1 objects for other modules")?;
+        assert_eq!(vm.log().count("a callee is dropped")?, 0, "{kind}");
+        are_stopped_when_init_fails(vm, kind, "1 objects for other modules")?;
+    }
     Ok(())
 }

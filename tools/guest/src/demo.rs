@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use lkmpg_proto::{Event, Outcome, Step};
 
-use crate::{Example, Module, Vm, report::Report};
+use crate::{Example, Module, Vm, module, report::Report};
 
 /// How long after a step the kernel may still log something that belongs to
 /// it.
@@ -54,10 +54,11 @@ impl Demo<'_> {
             setup(self.vm).context("setup")?;
         }
         self.vm.log().mark()?;
-        let insmod = format!("insmod {}.ko {}", self.module, example.params);
-        self.tell(Step::Command(insmod.trim_end().to_owned()))?;
-        let module = Module::load(self.module, example.params)?;
-        self.tell_log()?;
+        let mut modules = Vec::new();
+        for name in module::needed(self.module)? {
+            modules.push(self.insmod(&name, "")?);
+        }
+        modules.push(self.insmod(self.module, example.params)?);
 
         let mut failed = Vec::new();
         for command in example.demo {
@@ -68,11 +69,22 @@ impl Demo<'_> {
             self.tell_log()?;
         }
 
-        self.tell(Step::Command(format!("rmmod {}", module.name())))?;
-        module.unload()?;
-        self.tell_log()?;
+        for module in modules.into_iter().rev() {
+            self.tell(Step::Command(format!("rmmod {}", module.name())))?;
+            module.unload()?;
+            self.tell_log()?;
+        }
         ensure!(failed.is_empty(), "{}", failed.join("\n"));
         Ok(())
+    }
+
+    /// Loads the module called `name`, and tells what it says.
+    fn insmod(&mut self, name: &str, params: &str) -> Result<Module> {
+        let insmod = format!("insmod {name}.ko {params}");
+        self.tell(Step::Command(insmod.trim_end().to_owned()))?;
+        let module = Module::load_alone(name, params)?;
+        self.tell_log()?;
+        Ok(module)
     }
 
     /// Runs `command` and tells what it printed.

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, ensure};
 use lkmpg_proto::{Event, Outcome, Request};
 
 use crate::{
@@ -54,15 +54,18 @@ impl<'a> Harness<'a> {
     /// The example's tests, then the checks that every module must pass.
     fn module(&mut self, name: &str, request: &Request) -> Result<()> {
         let example = Example::find(name);
+        let others = module::loaded()?;
         if let Some(setup) = example.setup {
-            self.test(name, "setup", |vm| setup(vm).map(|()| String::new()))?;
+            let setup = |vm: &mut Vm| setup(vm).map(|()| String::new());
+            self.test(name, "setup", Leaves::Modules, setup)?;
         }
         let before = Snapshot::settled();
         let mut begun = Vec::new();
         let wanted = |test: &str| request.wants(name, test);
         for test in example.tests.iter().filter(|test| wanted(test.name)) {
             let mut now = Begun::now(test.name)?;
-            self.test(name, test.name, |vm| (test.run)(vm).map(|()| String::new()))?;
+            let run = |vm: &mut Vm| (test.run)(vm).map(|()| String::new());
+            self.test(name, test.name, Leaves::Nothing, run)?;
             now.may_leak = self.vm.take_may_leak();
             begun.push(now);
         }
@@ -75,7 +78,13 @@ impl<'a> Harness<'a> {
         };
         for check in checks::checks().filter(|check| wanted(check.name)) {
             subject.begun.push(Begun::now(check.name)?);
-            self.test(name, check.name, |vm| (check.run)(vm, &subject))?;
+            let run = |vm: &mut Vm| (check.run)(vm, &subject);
+            self.test(name, check.name, Leaves::Nothing, run)?;
+        }
+        // Whoever had to do with what `setup` has loaded is to be done with it.
+        if module::loaded()?.iter().any(|name| !others.contains(name)) {
+            let unload = |_: &mut Vm| unload_all_but(&others).map(|_| String::new());
+            self.test(name, "teardown", Leaves::Modules, unload)?;
         }
         Ok(())
     }
@@ -85,13 +94,18 @@ impl<'a> Harness<'a> {
         &mut self,
         module: &str,
         test: &str,
+        leaves: Leaves,
         run: impl FnOnce(&mut Vm) -> Result<String>,
     ) -> Result<()> {
         self.report.send(&Event::Start {
             module: module.to_owned(),
             test: test.to_owned(),
         })?;
-        let before = module::loaded()?;
+        let before = match leaves {
+            Leaves::Nothing => Some(module::loaded()?),
+            Leaves::Modules => None,
+        };
+        let clean = || before.as_deref().map_or(Ok(()), unload_others);
         self.vm.log().mark()?;
 
         let begin = Instant::now();
@@ -100,7 +114,7 @@ impl<'a> Harness<'a> {
         let millis = begin.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
 
         let result = result.unwrap_or_else(|payload| Err(describe(&*payload)));
-        let result = result.and_then(|note| unload_others(&before).map(|()| note));
+        let result = result.and_then(|note| clean().map(|()| note));
         // Whatever the kernel complained of since the last test ended.
         let trouble = trouble::find(&self.vm.log().take()?);
         let result = match (result, trouble) {
@@ -124,7 +138,7 @@ impl<'a> Harness<'a> {
             Err(error) => (Outcome::Failed, format!("{error:#}")),
         };
         // After a failure too, the next test is to find the machine clean.
-        let _ = unload_others(&before);
+        let _ = clean();
         self.report.send(&Event::Result {
             module: module.to_owned(),
             test: test.to_owned(),
@@ -135,18 +149,33 @@ impl<'a> Harness<'a> {
     }
 }
 
+/// What a test may leave behind.
+#[derive(Clone, Copy)]
+enum Leaves {
+    Nothing,
+    /// Modules that are loaded.
+    Modules,
+}
+
 /// Unloads the modules that are not in `before`; an error names them.
 fn unload_others(before: &[String]) -> Result<()> {
+    let left = unload_all_but(before).context("the test left it loaded")?;
+    ensure!(
+        left.is_empty(),
+        "the test left {} loaded",
+        left.join(" and ")
+    );
+    Ok(())
+}
+
+/// Unloads the modules that are not in `before`, and returns their names.
+fn unload_all_but(before: &[String]) -> Result<Vec<String>> {
     let mut left = module::loaded()?;
     left.retain(|name| !before.contains(name));
-    if left.is_empty() {
-        return Ok(());
-    }
     for name in &left {
-        module::unload_soon(name)
-            .with_context(|| format!("the test left {name} loaded, and it cannot be unloaded"))?;
+        module::unload_soon(name).with_context(|| format!("{name} cannot be unloaded"))?;
     }
-    bail!("the test left {} loaded", left.join(" and "))
+    Ok(left)
 }
 
 /// Where the last panic happened.

@@ -27,6 +27,13 @@ pub use crate::{
     echo_server_tests,
     eventually::{TIMEOUT, eventually},
     files::{error_of, names, read_write},
+    gpio::{GpioChip, LineEvent, LineRequest, line},
+    gpio_button_tests,
+    gpio_buttons::GpioButtons,
+    gpio_sim::{
+        GPIO_CHIP, GPIO_LINES, GpioLine, gpio_chip_comes, gpio_chip_comes_as_before,
+        gpio_chip_goes, gpio_sim, interrupt_number, interrupts,
+    },
     live_tasks::{Task, live_tasks},
     log::info,
     modinfo::{Modinfo, modinfo},
@@ -36,7 +43,8 @@ pub use crate::{
     sink_device::SinkDevice,
     sink_device_tests,
     syscalls::{
-        Argument, Edge, Select, errno, ioctl, read_to_bad_address, select, write_from_bad_address,
+        Argument, Edge, Select, errno, ioctl, open_bad_address, read_to_bad_address, select,
+        write_from_bad_address,
     },
     tests,
     text_file::TextFile,

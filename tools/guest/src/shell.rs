@@ -7,7 +7,7 @@ use lkmpg_proto::Event;
 use rustix::process::{ioctl_tiocsctty, setsid};
 
 use crate::{
-    Example, Module, Vm,
+    Example, Module, Vm, module,
     report::{Port, Report},
 };
 
@@ -18,8 +18,8 @@ pub fn run(mut vm: Vm, report: &mut Port, modules: &[String]) -> Result<()> {
     for name in modules {
         let example = Example::find(name);
         let result = example.setup.map_or(Ok(()), |setup| setup(&mut vm));
-        match result.and_then(|()| Module::load(name, example.params)) {
-            Ok(module) => loaded.push(module),
+        match result.and_then(|()| load(name, example.params, &mut loaded)) {
+            Ok(()) => {}
             Err(error) => complaints.push(format!("{name} is not loaded: {error:#}")),
         }
     }
@@ -40,6 +40,21 @@ pub fn run(mut vm: Vm, report: &mut Port, modules: &[String]) -> Result<()> {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-l").env("HOME", "/").current_dir("/");
     shell.status().context("/bin/sh")?;
+    // Those that use others come after them.
+    while loaded.pop().is_some() {}
+    Ok(())
+}
+
+/// Loads the module called `name`, after those that it uses, unless it is there already: it
+/// may have been needed before.
+fn load(name: &str, params: &str, loaded: &mut Vec<Module>) -> Result<()> {
+    if module::loaded()?.contains(&module::kernel_name(name)) {
+        return Ok(());
+    }
+    for needed in module::needed(name)? {
+        loaded.push(Module::load_alone(&needed, "")?);
+    }
+    loaded.push(Module::load_alone(name, params)?);
     Ok(())
 }
 

@@ -49,7 +49,11 @@ pub struct Reacting {
 ///
 /// When it is a signal of which the kernel decides.
 pub fn react(signal: Signal, reaction: Reaction) -> io::Result<Reacting> {
-    let signal = signal.as_raw();
+    react_to(signal.as_raw(), reaction)
+}
+
+/// As [`react`], for the signal of that number.
+pub(crate) fn react_to(signal: c_int, reaction: Reaction) -> io::Result<Reacting> {
     let (handler, flags) = match reaction {
         Reaction::Ignore => (libc::SIG_IGN, 0),
         Reaction::Count => (count as *const () as usize, 0),
@@ -88,6 +92,11 @@ pub struct Mask {
 ///
 /// None that is known.
 pub fn block(signal: Signal) -> io::Result<Mask> {
+    block_number(signal.as_raw())
+}
+
+/// As [`block`], for the signal of that number.
+pub(crate) fn block_number(signal: c_int) -> io::Result<Mask> {
     mask(libc::SIG_BLOCK, signal)
 }
 
@@ -97,16 +106,16 @@ pub fn block(signal: Signal) -> io::Result<Mask> {
 ///
 /// None that is known.
 pub fn unblock(signal: Signal) -> io::Result<Mask> {
-    mask(libc::SIG_UNBLOCK, signal)
+    mask(libc::SIG_UNBLOCK, signal.as_raw())
 }
 
-fn mask(how: c_int, signal: Signal) -> io::Result<Mask> {
+fn mask(how: c_int, signal: c_int) -> io::Result<Mask> {
     let mut set = MaybeUninit::uninit();
     let mut before = MaybeUninit::uninit();
     // SAFETY: the sets can be written to, and the first has been when it is read.
     let error = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), signal.as_raw());
+        libc::sigaddset(set.as_mut_ptr(), signal);
         libc::pthread_sigmask(how, set.as_ptr(), before.as_mut_ptr())
     };
     if error != 0 {

@@ -4,9 +4,9 @@
 //! well-behaved program never makes.
 
 use std::{
-    ffi::c_void,
+    ffi::{c_char, c_void},
     mem::MaybeUninit,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
     ptr,
 };
 
@@ -44,6 +44,31 @@ pub fn write_from_bad_address(file: impl AsFd, length: usize) -> Result<usize, E
         // SAFETY: the kernel checks the address; it only reads.
         unsafe { libc::write(file, ptr::without_provenance(address), length) }
     })
+}
+
+/// Asks openat(2) for files whose paths are at addresses where this program has no
+/// memory: at one where nobody has any, then at one of the kernel's.
+///
+/// # Errors
+///
+/// The kernel's error number; [`Errno::FAULT`] is the right one for both.
+pub fn open_bad_address() -> Result<usize, Errno> {
+    both(|address| {
+        // SAFETY: the kernel checks the address; it only reads.
+        unsafe { open(ptr::without_provenance(address)) }
+    })
+}
+
+/// Opens the file with that path, for reading, by openat(2).
+///
+/// # Safety
+///
+/// The kernel may read what is there.
+unsafe fn open(path: *const c_char) -> isize {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    // SAFETY: by this function's contract. Not the C library's function, which may make
+    // another system call of it.
+    unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags) as isize }
 }
 
 /// What `call` returns for a bad address, if that is not `EFAULT`, else what
@@ -120,6 +145,18 @@ impl Edge {
     pub fn write(&self, file: impl AsFd, length: usize) -> Result<usize, Errno> {
         // SAFETY: the kernel only reads.
         result(unsafe { libc::write(file.as_fd().as_raw_fd(), self.begin().cast(), length) })
+    }
+
+    /// Opens the file whose path the bytes are, with a NUL at the end, by openat(2).
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    pub fn open(&self) -> Result<OwnedFd, Errno> {
+        // SAFETY: the kernel only reads.
+        let fd = result(unsafe { open(self.begin().cast()) })?;
+        // SAFETY: the descriptor is new, and nobody else has it.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
     }
 
     /// Where the bytes begin.
@@ -266,6 +303,14 @@ mod tests {
         assert_eq!(edge.bytes(), [0; 4]);
         assert_eq!(Edge::of(&[]).read(&zero, 1), Err(Errno::FAULT));
         assert_eq!(Edge::of(&[]).write(&theirs, 1), Err(Errno::FAULT));
+    }
+
+    #[test]
+    fn a_path_has_a_place() {
+        assert_eq!(open_bad_address(), Err(Errno::FAULT));
+        assert!(Edge::of(b"/dev/null\0").open().is_ok());
+        let error = Edge::of(b"/dev/null").open();
+        assert_eq!(error.err(), Some(Errno::FAULT));
     }
 
     #[test]

@@ -160,8 +160,12 @@ pub struct Needs {
     pub memory: u32,
     /// How many CPUs; the machine's own when those are more.
     pub cpus: u32,
+    /// Modules that its setup or its tests load, too.
+    pub beside: Vec<String>,
     /// The architectures that can have it; all when there is none.
     pub architectures: Vec<String>,
+    /// Other modules, whose symbols it uses.
+    pub modules: Vec<String>,
 }
 
 impl Needs {
@@ -181,6 +185,32 @@ impl Needs {
             }
         }
     }
+}
+
+/// The modules called `names`, and those that they or their tests need, by what `needs`
+/// says of each.
+pub fn with_needed<'a>(
+    names: &[String],
+    needs: impl Fn(&str) -> Option<&'a Needs>,
+) -> Result<Vec<String>> {
+    let mut all = names.to_vec();
+    let mut index = 0;
+    while index < all.len() {
+        let of_this = needs(&all[index]).into_iter();
+        for name in of_this.flat_map(|needs| needs.modules.iter().chain(&needs.beside)) {
+            if needs(name).is_none() {
+                let this = &all[index];
+                return Err(Stop::usage(format!(
+                    "{this} needs the module {name}, which is not there"
+                )));
+            }
+            if !all.contains(name) {
+                all.push(name.clone());
+            }
+        }
+        index += 1;
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -233,6 +263,38 @@ pub mod tests {
         assert_eq!((machine.memory, machine.cpus), (128, 4));
         assert_eq!(machine.cmdline, "panic=-1 quiet");
         assert_eq!(machine.smp(), "cpus=4,sockets=4");
+    }
+
+    #[test]
+    fn what_modules_need_is_added() {
+        let strings = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| (*name).to_owned()).collect()
+        };
+        let needing = |modules: &[&str]| Needs {
+            modules: strings(modules),
+            ..Needs::default()
+        };
+        let known = [
+            ("a", needing(&["b"])),
+            (
+                "b",
+                Needs {
+                    beside: strings(&["c"]),
+                    ..Needs::default()
+                },
+            ),
+            ("c", needing(&[])),
+            ("d", needing(&["e"])),
+        ];
+        let needs = |name: &str| {
+            let found = known.iter().find(|(known, _)| *known == name);
+            found.map(|(_, needs)| needs)
+        };
+        let with_needed = |names: &[&str]| super::with_needed(&strings(names), needs);
+        assert_eq!(with_needed(&["a"]).unwrap(), ["a", "b", "c"]);
+        assert_eq!(with_needed(&["c", "b"]).unwrap(), ["c", "b"]);
+        let error = with_needed(&["d"]).unwrap_err().to_string();
+        assert_eq!(error, "d needs the module e, which is not there");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::machine::Needs;
+use crate::machine::{self, Needs};
 
 /// How deep below a module's output its `.ko` may be:
 /// `lib/modules/VERSION/extra/NAME.ko`.
@@ -27,6 +27,11 @@ pub struct Module {
 
 /// Modules by name.
 pub type Modules = BTreeMap<String, Module>;
+
+/// The names of those of `modules` that are called `names`, and of those that they need.
+pub fn with_needed(modules: &Modules, names: &[String]) -> Result<Vec<String>> {
+    machine::with_needed(names, |name| modules.get(name).map(|module| &module.needs))
+}
 
 /// Finds the modules in the outputs `dirs`.
 pub fn find_modules(dirs: &[PathBuf]) -> Result<Modules> {

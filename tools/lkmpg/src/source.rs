@@ -12,7 +12,7 @@ use crate::{
     cli::Source,
     examples::{self, Example},
     machine::{self, Machine},
-    modules::{Modules, find_modules},
+    modules::{Modules, find_modules, with_needed},
     nix::{self, Planned},
     repo,
     select::{Choice, Selection},
@@ -134,14 +134,14 @@ impl Plan {
         examples.extend(here(examples::in_chapter(&root, examples::TESTS_OF_LKM)?)?);
         let passing = examples.len();
         examples.extend(here(examples::in_chapter(&root, examples::FIXTURES)?)?);
-        let names: Vec<_> = examples.iter().map(|it| it.name.clone()).collect();
+        let all: Vec<_> = examples.iter().map(|it| it.name.clone()).collect();
         let usual = match usual {
             Usual::Examples => count,
             Usual::AllThatPass => passing,
         };
         // A pattern is about all that pass, too.
         let usual = if wanted.is_empty() { usual } else { passing };
-        let (usual, others) = names.split_at(usual);
+        let (usual, others) = all.split_at(usual);
         let choice = Choice {
             usual: usual.to_vec(),
             others: others.to_vec(),
@@ -149,11 +149,14 @@ impl Plan {
             catalog: &|| catalog(&flake),
         };
         let selection = choice.select(wanted)?;
-        examples.retain(|it| selection.names.contains(&it.name));
+        let mut names = machine::with_needed(&selection.names, |name| {
+            let example = examples.iter().find(|it| it.name == name);
+            example.map(|example| &example.needs)
+        })?;
+        examples.retain(|it| names.contains(&it.name));
         let folders: Vec<_> = examples.iter().map(|it| it.folder.as_str()).collect();
         repo::require_tracked(&root, &folders)?;
-        let mut names = vec!["vm".to_owned()];
-        names.extend_from_slice(&selection.names);
+        names.insert(0, "vm".to_owned());
         let planned = nix::plan(&format!("{flake}#{}", kernel.set()), &names)?;
         let from = From::Flake { planned, examples };
         Ok(Self { selection, from })
@@ -237,10 +240,16 @@ impl Workshop {
         &self.selection.names
     }
 
-    /// The machine with what the modules called `names` need.
-    pub fn machine_for(&self, names: &[String]) -> Machine {
-        self.machine
-            .with(names.iter().map(|name| &self.modules[name].needs))
+    /// The names of the modules to use, and of those that they need.
+    pub fn names_with_needed(&self) -> Result<Vec<String>> {
+        with_needed(&self.modules, self.names())
+    }
+
+    /// The machine with what the modules called `names` need, and those that they need.
+    pub fn machine_for(&self, names: &[String]) -> Result<Machine> {
+        let names = with_needed(&self.modules, names)?;
+        let needs = names.iter().map(|name| &self.modules[name].needs);
+        Ok(self.machine.with(needs))
     }
 
     /// What the example called `name` shows; empty when that is not known.

@@ -42,7 +42,7 @@ pub fn demo(
         .iter()
         .map(|name| vec![name.clone()])
         .collect();
-    let pool = Pool::new(&workshop, accel, timeout, &groups, run.fresh, None);
+    let pool = Pool::new(&workshop, accel, timeout, &groups, run.fresh, None)?;
 
     // Some run at a time, and what they tell is shown in order.
     let (senders, receivers): (Vec<_>, Vec<_>) = groups.iter().map(|_| mpsc::channel()).unzip();

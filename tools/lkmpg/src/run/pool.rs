@@ -66,7 +66,8 @@ pub struct Pool<'a> {
 }
 
 impl<'a> Pool<'a> {
-    /// For a VM for each of `groups` of modules. With `fresh` each of them boots.
+    /// For a VM for each of `groups` of modules. With `fresh` each of them boots. An error
+    /// names a module that one of them needs, and that is not there.
     pub fn new(
         workshop: &'a Workshop,
         accel: Chosen,
@@ -74,8 +75,9 @@ impl<'a> Pool<'a> {
         groups: &[Vec<String>],
         fresh: bool,
         early: Option<Early>,
-    ) -> Self {
-        let machines: Vec<_> = groups.iter().map(|it| workshop.machine_for(it)).collect();
+    ) -> Result<Self> {
+        let machines = groups.iter().map(|it| workshop.machine_for(it));
+        let machines = machines.collect::<Result<Vec<_>>>()?;
         let mut templates: Vec<(Machine, _)> = Vec::new();
         for (index, machine) in machines.iter().enumerate() {
             let again = machines[..index].contains(machine);
@@ -83,14 +85,14 @@ impl<'a> Pool<'a> {
                 templates.push((machine.clone(), OnceLock::new()));
             }
         }
-        Self {
+        Ok(Self {
             workshop,
             accel,
             timeout,
             templates,
             boots: AtomicBool::new(fresh),
             early: Mutex::new(early),
-        }
+        })
     }
 
     /// Has a VM do what `request` says, and follows it to its end.
@@ -117,7 +119,7 @@ impl<'a> Pool<'a> {
     /// A VM for the modules called `names`, which waits for its orders, or is
     /// about to.
     fn vm(&self, names: &[String]) -> Result<Vm> {
-        let machine = self.workshop.machine_for(names);
+        let machine = self.workshop.machine_for(names)?;
         if let Some(early) = self.early.lock().unwrap().take() {
             if early.machine == machine {
                 return Ok(early.vm);

@@ -47,7 +47,7 @@ pub fn shell(
     let hint = gdb.map(|port| gdb_command(&workshop, port)).transpose()?;
     let accel = accel::choose(options.accel, &workshop.machine)?;
     let request = Request::new(Mode::Shell, workshop.names().to_vec());
-    let machine = workshop.machine_for(&request.modules);
+    let machine = workshop.machine_for(&request.modules)?;
     let mut vm = Vm::boot(&machine, accel, gdb)?;
 
     // Until the shell is there the console shows the boot, which is of
@@ -103,7 +103,7 @@ fn gdb_command(workshop: &Workshop, port: u16) -> Result<String> {
     })?;
     let gdbinit = path::absolute(gdbinit).context("gdbinit")?;
     let mut dirs = Vec::new();
-    for name in workshop.names() {
+    for name in &workshop.names_with_needed()? {
         let file = &workshop.modules[name].file;
         let file = file
             .canonicalize()

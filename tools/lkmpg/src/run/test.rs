@@ -42,7 +42,7 @@ pub fn test(
 
     let groups = groups(&workshop)?;
     let timeout = vm.timeout.unwrap_or(options.kernel.timeout());
-    let pool = Pool::new(&workshop, accel, timeout, &groups, run.fresh, early);
+    let pool = Pool::new(&workshop, accel, timeout, &groups, run.fresh, early)?;
     let jobs = jobs::count(run, options.kernel);
     let (verdicts, times) = run_all(&pool, &groups, jobs, &workshop, options)?;
 

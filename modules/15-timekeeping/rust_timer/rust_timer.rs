@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Three ways to have a function called later, side by side: a timer that counts ticks, one
+//! of high resolution, and work with a delay. /proc/rust_timer says how late each is.
+//!
+//! Book: 15 Timekeeping and Deferred Execution
+
+use kernel::{
+    impl_has_hr_timer,
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
+    time::{
+        hrtimer::{
+            ArcHrTimerHandle,
+            HrTimer,
+            HrTimerCallback,
+            HrTimerCallbackContext,
+            HrTimerPointer,
+            HrTimerRestart,
+            RelativeMode, //
+        },
+        Delta,
+        Instant,
+        Monotonic, //
+    },
+};
+use lkm::{
+    context::Context,
+    file::{
+        mode,
+        Offset, //
+    },
+    procfs,
+    seq_file::{
+        seq_print,
+        Seq,
+        SeqFile,
+        Sequence, //
+    },
+    sync::{
+        new_irq_spinlock,
+        IrqSpinLock, //
+    },
+    time::{
+        ticks,
+        ticks_per_second, //
+    },
+    timer::{
+        self,
+        new_timer,
+        Restart,
+        Timer, //
+    },
+    workqueue::{
+        new_work,
+        SystemQueue,
+        Work,
+        WorkItem, //
+    },
+};
+
+module! {
+    type: RustTimer,
+    name: "rust_timer",
+    authors: ["lkmpg-rs"],
+    description: "Timers and delayed work side by side",
+    license: "GPL",
+}
+
+lkm::params! {
+    interval_ms: u32 { default: 20, mode: 0o444, description: "From one time to the next, in milliseconds" },
+}
+
+fn interval() -> Delta {
+    Delta::from_millis(interval_ms.get().into())
+}
+
+/// When a function was to be called, and when it was.
+struct Times {
+    due: Instant<Monotonic>,
+    count: u64,
+    last: Delta,
+    most: Delta,
+    context: Context,
+}
+
+#[pin_data]
+struct Watch {
+    // A hardirq takes it, too.
+    #[pin]
+    times: IrqSpinLock<Times>,
+}
+
+impl Watch {
+    fn new() -> Result<Arc<Self>> {
+        let never = Times {
+            due: Instant::now(),
+            count: 0,
+            last: Delta::ZERO,
+            most: Delta::ZERO,
+            context: Context::Process,
+        };
+        Arc::pin_init(
+            pin_init!(Self { times <- new_irq_spinlock!(never) }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The function was called.
+    fn came(&self) {
+        let mut times = self.times.lock();
+        let late = times.due.elapsed();
+        times.count += 1;
+        times.last = late;
+        if late > times.most {
+            times.most = late;
+        }
+        times.context = Context::current();
+    }
+
+    /// It is to be called an interval from now.
+    fn expect(&self) {
+        self.times.lock().due = Instant::now() + interval();
+    }
+
+    /// It is to be called so much later than the last time that it was to be.
+    fn postpone(&self, by: Delta) {
+        let mut times = self.times.lock();
+        times.due = times.due + by;
+    }
+}
+
+/// Counts ticks. It runs in softirq context.
+struct Coarse(Arc<Watch>);
+
+impl timer::Handler for Coarse {
+    fn run(&self) -> Restart {
+        self.0.came();
+        self.0.expect();
+        Restart::After(interval())
+    }
+}
+
+/// Has the clock's resolution. It runs in hardirq context.
+#[pin_data]
+struct Fine {
+    #[pin]
+    timer: HrTimer<Self>,
+    watch: Arc<Watch>,
+}
+
+impl_has_hr_timer! {
+    impl HasHrTimer<Self> for Fine {
+        mode: RelativeMode<Monotonic>, field: self.timer
+    }
+}
+
+impl HrTimerCallback for Fine {
+    type Pointer<'a> = Arc<Self>;
+
+    fn run(
+        fine: ArcBorrow<'_, Self>,
+        mut timer: HrTimerCallbackContext<'_, Self>,
+    ) -> HrTimerRestart {
+        fine.watch.came();
+        // From when it was to go off, leaving out what is over.
+        let intervals = timer.forward_now(interval());
+        fine.watch.postpone(interval() * intervals as i64);
+        HrTimerRestart::Restart
+    }
+}
+
+/// A timer that counts ticks, and then a thread of the kernel. It may sleep.
+struct Thread(Arc<Watch>);
+
+impl WorkItem for Thread {
+    fn run(work: &Work<Self>) {
+        work.0.came();
+        work.0.expect();
+        work.enqueue_delayed(interval());
+    }
+}
+
+/// What /proc/rust_timer shows: a line about ticks, and one for each way.
+struct Lines([(&'static str, Arc<Watch>); 3]);
+
+impl Sequence for Lines {
+    type Cursor<'a> = (&'a Lines, usize);
+
+    fn start(&self, pos: Offset) -> Result<Option<(&Lines, usize)>> {
+        let line = usize::try_from(pos)?;
+        Ok((line <= self.0.len()).then_some((self, line)))
+    }
+
+    fn next((lines, line): &mut (&Lines, usize)) -> bool {
+        *line += 1;
+        *line <= lines.0.len()
+    }
+
+    fn show((lines, line): &(&Lines, usize), text: &mut SeqFile) -> Result {
+        let Some((name, watch)) = line.checked_sub(1).and_then(|at| lines.0.get(at)) else {
+            seq_print!(text, "{} ticks, {} a second\n", ticks(), ticks_per_second());
+            return Ok(());
+        };
+        let times = watch.times.lock();
+        let (count, context) = (times.count, times.context);
+        let (last, most) = (times.last.as_micros_ceil(), times.most.as_micros_ceil());
+        // Text is not written while a lock is held: it may take long.
+        drop(times);
+        seq_print!(
+            text,
+            "{name}: {count} times, {last} us late, at most {most} us, in {context} context\n"
+        );
+        Ok(())
+    }
+}
+
+struct RustTimer {
+    // Each of them is stopped, and waited for, when it is dropped.
+    _coarse: Timer<Coarse>,
+    _fine: ArcHrTimerHandle<Fine>,
+    _thread: Work<Thread>,
+    _lines: procfs::Entry<Seq<Lines>>,
+}
+
+impl kernel::Module for RustTimer {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        if interval_ms.get() == 0 {
+            return Err(EINVAL);
+        }
+        let (coarse, fine, thread) = (Watch::new()?, Watch::new()?, Watch::new()?);
+        let lines = Lines([
+            ("timer_list", coarse.clone()),
+            ("hrtimer", fine.clone()),
+            ("delayed work", thread.clone()),
+        ]);
+        let lines = procfs::Entry::new(c"rust_timer", mode!(0o444), Seq::new(lines))?;
+
+        coarse.expect();
+        let coarse = new_timer!(Coarse(coarse))?;
+        coarse.start(interval());
+
+        thread.expect();
+        let thread = new_work!(SystemQueue::Dfl, Thread(thread))?;
+        thread.enqueue_delayed(interval());
+
+        fine.expect();
+        let fine = Arc::pin_init(
+            pin_init!(Fine {
+                timer <- HrTimer::new(),
+                watch: fine,
+            }),
+            GFP_KERNEL,
+        )?;
+        Ok(Self {
+            _coarse: coarse,
+            _fine: fine.start(interval()),
+            _thread: thread,
+            _lines: lines,
+        })
+    }
+}

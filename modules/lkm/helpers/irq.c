@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+#include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/irqdesc.h>
+#include <linux/irqflags.h>
+#include <linux/kobject.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+#include "helpers.h"
+
+/*
+ * A chip that goes takes its interrupts along, and C frees their descriptors after a
+ * grace period of RCU. So who waits for handlers needs a reference.
+ */
+static struct irq_desc *irq_desc_of(unsigned int irq)
+{
+	struct irq_data *data = irq_get_irq_data(irq);
+
+	return data ? irq_data_to_desc(data) : NULL;
+}
+
+/* A reference to the descriptor of the interrupt; NULL if there is none. */
+void *lkm_irq_get(unsigned int irq)
+{
+	struct irq_desc *desc;
+
+	rcu_read_lock();
+	desc = irq_desc_of(irq);
+#ifdef CONFIG_SPARSE_IRQ
+	if (desc && !kobject_get_unless_zero(&desc->kobj))
+		desc = NULL;
+#endif
+	rcu_read_unlock();
+	return desc;
+}
+
+void lkm_irq_put(void *of)
+{
+#ifdef CONFIG_SPARSE_IRQ
+	struct irq_desc *desc = of;
+
+	kobject_put(&desc->kobj);
+#endif
+}
+
+/* Whether the number is still that of the descriptor. */
+static bool irq_desc_is_of(const struct irq_desc *desc, unsigned int irq)
+{
+	bool is_of;
+
+	rcu_read_lock();
+	is_of = irq_desc_of(irq) == desc;
+	rcu_read_unlock();
+	return is_of;
+}
+
+/* Who removes a handler does so with the lock, and then waits until it does not run. */
+static bool irq_desc_has_cookie(struct irq_desc *desc, const void *cookie)
+{
+	const struct irqaction *action;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&desc->lock, flags);
+	action = desc->action;
+	while (action && action->dev_id != cookie)
+		action = action->next;
+	raw_spin_unlock_irqrestore(&desc->lock, flags);
+	return action;
+}
+
+static bool irq_desc_is_in_progress(struct irq_desc *desc)
+{
+	unsigned long flags;
+	bool is_in_progress;
+
+	raw_spin_lock_irqsave(&desc->lock, flags);
+	is_in_progress = irqd_irq_inprogress(&desc->irq_data);
+	raw_spin_unlock_irqrestore(&desc->lock, flags);
+	return is_in_progress;
+}
+
+/* As synchronize_irq(), for an interrupt that can go meanwhile. */
+static void irq_desc_wait(struct irq_desc *desc)
+{
+	while (irq_desc_is_in_progress(desc))
+		schedule_timeout_uninterruptible(1);
+	wait_event(desc->wait_for_threads, !atomic_read(&desc->threads_active));
+}
+
+/*
+ * Removes the handler with this cookie, and waits until it does not run. When a chip
+ * goes, gpiolib removes the handlers of its lines, and then waits. The number may be that
+ * of something else by now: to remove a handler from where it is not is a mistake to C.
+ */
+void lkm_irq_free(void *of, unsigned int irq, void *cookie)
+{
+	struct irq_desc *desc = of;
+
+	if (irq_desc_is_of(desc, irq) && irq_desc_has_cookie(desc, cookie) &&
+	    free_irq(irq, cookie))
+		return;
+	/* gpiolib may be waiting yet. */
+	irq_desc_wait(desc);
+}
+
+/* Waits until the handlers have done what they had to do. */
+void lkm_irq_sync(void *of, unsigned int irq)
+{
+	struct irq_desc *desc = of;
+
+	/* It asks the chip, too. */
+	if (irq_desc_is_of(desc, irq))
+		synchronize_irq(irq);
+	irq_desc_wait(desc);
+}
+
+/*
+ * In a handler that cannot be made a thread lockdep allows raw spinlocks only, as others
+ * sleep with PREEMPT_RT. Without it there is no difference: this allows all of them until
+ * the interrupt is over.
+ */
+void lkm_irq_hard_begin(void)
+{
+	lockdep_hardirq_threaded();
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+#include <linux/cpumask.h>
+#include <linux/irq_work.h>
+#include <linux/kprobes.h>
+#include <linux/overflow.h>
+#include <linux/ptrace.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/task_stack.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+
+#include "helpers.h"
+
+#ifdef CONFIG_KPROBES
+#include <asm/syscall.h>
+
+struct lkm_kprobe {
+	struct kprobe probe;
+	struct irq_work leave;
+	/* How many are in the handler. */
+	atomic_t running;
+	bool registered;
+	const void *data;
+	void (*hit)(const void *data, const void *regs);
+	void (*left)(const void *data);
+	char symbol[];
+};
+
+/* The CPUs that are in a handler of this module. One at a time is on each. */
+static struct cpumask probing;
+
+static int lkm_kprobe_hit(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	struct lkm_kprobe *it = container_of(kprobe, struct lkm_kprobe, probe);
+	unsigned int cpu = smp_processor_id();
+
+	atomic_inc(&it->running);
+	cpumask_set_cpu(cpu, &probing);
+	it->hit(it->data, regs);
+	cpumask_clear_cpu(cpu, &probing);
+	atomic_fetch_dec_release(&it->running);
+	/* The function goes on with the registers as they are. */
+	return 0;
+}
+
+static void lkm_kprobe_left(struct irq_work *work)
+{
+	struct lkm_kprobe *it = container_of(work, struct lkm_kprobe, leave);
+
+	it->left(it->data);
+}
+
+/* Null if there is no memory. @symbol is copied. */
+struct lkm_kprobe *lkm_kprobe_new(const char *symbol, const void *data,
+				  void (*hit)(const void *data, const void *regs),
+				  void (*left)(const void *data))
+{
+	size_t size = strlen(symbol) + 1;
+	struct lkm_kprobe *it;
+
+	it = kzalloc(struct_size(it, symbol, size), GFP_KERNEL);
+	if (!it)
+		return NULL;
+	memcpy(it->symbol, symbol, size);
+	it->probe.symbol_name = it->symbol;
+	it->probe.pre_handler = lkm_kprobe_hit;
+	init_irq_work(&it->leave, lkm_kprobe_left);
+	it->data = data;
+	it->hit = hit;
+	it->left = left;
+	return it;
+}
+
+int lkm_kprobe_register(struct lkm_kprobe *it)
+{
+	int result = register_kprobe(&it->probe);
+
+	it->registered = !result;
+	return result;
+}
+
+/*
+ * When this has returned, nobody is in the handler or comes to it. C counts a handler
+ * that sleeps, as it must not, as one that has returned. So the probe is taken away when
+ * there is none.
+ */
+void lkm_kprobe_stop(struct lkm_kprobe *it)
+{
+	if (!it->registered)
+		return;
+	disable_kprobe(&it->probe);
+	synchronize_rcu();
+	while (atomic_read_acquire(&it->running))
+		schedule_timeout_uninterruptible(1);
+	unregister_kprobe(&it->probe);
+}
+
+/* After lkm_kprobe_stop(). Waits for @left. */
+void lkm_kprobe_free(struct lkm_kprobe *it)
+{
+	irq_work_sync(&it->leave);
+	kfree(it);
+}
+
+/* Whether this is called by a handler. */
+bool lkm_kprobe_is_here(void)
+{
+	bool here = cpumask_test_cpu(get_cpu(), &probing);
+
+	put_cpu();
+	return here;
+}
+
+/* Calls @left soon, from an interrupt. Can itself be called in any context. */
+void lkm_kprobe_leave(struct lkm_kprobe *it)
+{
+	irq_work_queue(&it->leave);
+}
+
+unsigned long lkm_kprobe_missed(const struct lkm_kprobe *it)
+{
+	return READ_ONCE(it->probe.nmissed);
+}
+
+/*
+ * The argument with that number of a function that has just been called. All
+ * architectures pass the first in registers, or on a stack that is there.
+ */
+bool lkm_regs_argument(const void *regs, unsigned int number,
+		       unsigned long *value)
+{
+#ifdef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API
+	if (number < 6) {
+		*value = regs_get_kernel_argument((struct pt_regs *)regs, number);
+		return true;
+	}
+#endif
+	return false;
+}
+
+/*
+ * The six arguments of the system call whose function has just been called: with a
+ * pointer to the registers of user space.
+ */
+bool lkm_regs_syscall(const void *regs, unsigned long *args)
+{
+#ifdef CONFIG_ARCH_HAS_SYSCALL_WRAPPER
+	struct pt_regs *user = current_pt_regs();
+	unsigned long first;
+
+	if (lkm_regs_argument(regs, 0, &first) && first == (unsigned long)user) {
+		syscall_get_arguments(current, user, args);
+		return true;
+	}
+#endif
+	return false;
+}
+#endif

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+
+use crate::{
+    mapping::{Mapping, in_child},
+    prelude::*,
+};
+use commands::*;
+
+mod commands;
+
+pub const EXAMPLE: Example = Example {
+    tests: tests![
+        both_sides_see_what_is_written,
+        numbers_are_atomic,
+        a_part_can_be_mapped,
+        more_than_there_is_cannot_be_mapped,
+        private_mappings_are_refused,
+        read_only_is_read_only,
+        a_descriptor_that_may_not_write_maps_none_to_write,
+        mappings_do_not_grow,
+        a_child_shares_the_pages,
+        pages_that_were_thrown_away_are_gone,
+        a_mapping_keeps_the_module,
+        an_opening_can_have_pages_of_its_own,
+        what_cannot_be_mapped_is_refused,
+        what_cannot_be_is_refused,
+        many_map_at_once,
+        pages_are_freed,
+        nothing_is_left,
+    ],
+    ..Example::EMPTY
+};
+
+const MEMORY: &str = "/dev/mmaps";
+const READ_ONLY: &str = "/dev/mmaps-read-only";
+const OWN: &str = "/dev/mmaps-own";
+
+const PAGE: usize = 4096;
+
+/// How many bytes each device has.
+const SIZE_OF_ALL: usize = 3 * PAGE;
+
+/// The error of something that is to fail.
+fn refused<T>(result: Result<T, Errno>) -> Option<Errno> {
+    result.err()
+}
+
+fn both_sides_see_what_is_written(vm: &mut Vm) -> Result {
+    let _module = vm.load("mmaps")?;
+    let memory = Control::open(MEMORY)?;
+    assert_eq!(memory.get(SIZE), SIZE_OF_ALL);
+    let mapping = Mapping::of(&*memory, 0, SIZE_OF_ALL)?;
+    for offset in 0..SIZE_OF_ALL {
+        assert_eq!(mapping.read(offset), 0, "{offset}");
+    }
+    // Also where one page ends and the next begins.
+    for offset in [0, 1, PAGE - 2, 2 * PAGE - 1, SIZE_OF_ALL - 4] {
+        memory.write_all_at(b"here", offset as u64)?;
+        let seen: Vec<_> = (0..4).map(|n| mapping.read(offset + n)).collect();
+        assert_eq!(seen, b"here", "{offset}");
+        for (n, byte) in (0..).zip(b"user") {
+            mapping.write(offset + n, *byte);
+        }
+        let mut bytes = [0; 4];
+        memory.read_exact_at(&mut bytes, offset as u64)?;
+        assert_eq!(&bytes, b"user", "{offset}");
+    }
+    // Two mappings are of the same pages, wherever they are.
+    let other = Mapping::of(read_write(MEMORY)?, 0, PAGE)?;
+    assert_ne!(other.address(), mapping.address());
+    other.write(100, 7);
+    assert_eq!(mapping.read(100), 7);
+    Ok(())
+}
+
+fn numbers_are_atomic(vm: &mut Vm) -> Result {
+    let _module = vm.load("mmaps")?;
+    let memory = Control::open(MEMORY)?;
+    let rounds = vm.fewer(5000);
+    on_threads(4, |_| {
+        for _ in 0..rounds {
+            memory.call(ADD, PAGE)?;
+        }
+        Ok(())
+    })?;
+    let mapping = Mapping::of(&*memory, PAGE as u64, PAGE)?;
+    let bytes = [0, 1, 2, 3].map(|n| mapping.read(n));
+    assert_eq!(u32::from_ne_bytes(bytes), 4 * rounds);
+    assert_eq!(memory.call(ADD, SIZE_OF_ALL - 4), Ok(0));
+    for bad in [1, 2, PAGE + 3, SIZE_OF_ALL - 2, SIZE_OF_ALL, usize::MAX - 3] {
+        assert_eq!(memory.call(ADD, bad), Err(Errno::INVAL), "{bad}");
+    }
+    Ok(())
+}
+
+fn a_part_can_be_mapped(vm: &mut Vm) -> Result {
+    let _module = vm.load("mmaps")?;
+    let memory = Control::open(MEMORY)?;
+    for page in 0..3 {
+        memory.write_all_at(&[b'a' + page], u64::from(page) * PAGE as u64)?;
+    }
+    for (first, count) in [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (0, 3)] {
+        let mapping = Mapping::of(&*memory, (first * PAGE) as u64, count * PAGE)?;
+        for page in 0..count {
+            let expected = b'a' + (first + page) as u8;
+            assert_eq!(mapping.read(page * PAGE), expected, "{first} {count}");
+        }
+    }
+    // The kernel maps whole pages, also when one asks for less.
+    let mapping = Mapping::of(&*memory, 2 * PAGE as u64, 1)?;
+    assert_eq!(mapping.read(0), b'c');
+    Ok(())
+}
+
+fn more_than_there_is_cannot_be_mapped(vm: &mut Vm) -> Result {
+    let mut module = vm.load("mmaps")?;
+    let memory = Control::open(MEMORY)?;
+    let beyond = [
+        (0, SIZE_OF_ALL + 1),
+        (0, 4 * PAGE),
+        (0, 1 << 40),
+        (PAGE as u64, 3 * PAGE),
+        (SIZE_OF_ALL as u64, 1),
+        (1 << 40, PAGE),
+        // The number of the page does not fit, or the end is before the beginning.
+        (1 << 62, PAGE),
+        (u64::MAX - PAGE as u64 + 1, PAGE),
+        (u64::MAX - PAGE as u64 + 1, 2 * PAGE),
+    ];
+    for (offset, len) in beyond {
+        let error = refused(Mapping::of(&*memory, offset, len));
+        let expected = [Some(Errno::INVAL), Some(Errno::OVERFLOW)];
+        assert!(expected.contains(&error), "{offset:x} {len:x}: {error:?}");
+    }
+    // What was refused keeps nothing.
+    drop(memory);
+    module.try_unload()?;
+    Ok(())
+}
+
+fn private_mappings_are_refused(vm: &mut Vm) -> Result {
+    let _module = vm.load("mmaps")?;
+    for path in [MEMORY, READ_ONLY] {
+        let file = read_write(path)?;
+        for access in [ProtFlags::READ, ProtFlags::READ | ProtFlags::WRITE] {
+            let private = Mapping::with(&file, 0, PAGE, access, MapFlags::PRIVATE);
+            assert_eq!(refused(private), Some(Errno::INVAL), "{path}");
+        }
+    }
+    Ok(())
+}
+
+/// Also by mprotect(2), by the memory file of the process, and after fork(2).
+fn read_only_is_read_only(vm: &mut Vm) -> Result {
+    let _module = vm.load("mmaps")?;
+    let file = read_write(READ_ONLY)?;
+    assert_eq!(refused(Mapping::of(&file, 0, PAGE)), Some(Errno::ACCESS));
+    let mapping = Mapping::with(&file, 0, PAGE, ProtFlags::READ, MapFlags::SHARED)?;
+    file.write_all_at(b"x", 5)?;
+    assert_eq!(mapping.read(5), b'x');
+    let both = MprotectFlags::READ | MprotectFlags::WRITE;
+    for access in [both, MprotectFlags::WRITE] {
+        assert_eq!(mapping.protect(access), Err(Errno::ACCESS));
+    }
+    let own_memory = OpenOptions::new().write(true).open("/proc/self/mem")?;
+    assert!(
+        own_memory
+            .write_at(b"y", mapping.address() as u64 + 5)
+            .is_err()
+    );
+    assert_eq!(mapping.read(5), b'x');
+    let status = in_child(|| mapping.write(5, b'z'))?;
+    assert_eq!(status.terminating_signal(), Some(libc::SIGSEGV));
+    let status = in_child(|| assert!(mapping.protect(both).is_err()))?;
+    assert_eq!(status.exit_status(), Some(0));
+    assert_eq!(mapping.read(5), b'x');
+
+    // Where one may write, one may also give that up, and take it back.
+    let file = read_write(MEMORY)?;
+    let mapping = Mapping::with(&file, 0, PAGE, ProtFlags::READ, MapFlags::SHARED)?;
+    mapping.protect(both)?;
+    mapping.write(0, 1);
+    mapping.protect(MprotectFlags::READ)?;
+    let status = in_child(|| mapping.write(0, 2))?;
+    assert_eq!(status.terminating_signal(), Some(libc::SIGSEGV));
+    assert_eq!(mapping.read(0), 1);
+    Ok(())
+}
+
+/// That is the kernel's to say. It must not be undone.
+fn a_descriptor_that_may_not_write_maps_none_to_write(vm: &mut Vm) -> Result {
+    let _module = vm.load("mmaps")?;
+    let file = File::open(MEMORY)?;
+    assert_eq!(refused(Mapping::of(&file, 0, PAGE)), Some(Errno::ACCESS));
+    let mapping = Mapping::with(&file, 0, PAGE, ProtFlags::READ, MapFlags::SHARED)?;
+    let both = MprotectFlags::READ | MprotectFlags::WRITE;
+    assert_eq!(mapping.protect(both), Err(Errno::ACCESS));
+    let file = OpenOptions::new().write(true).open(MEMORY)?;
+    assert_eq!(refused(Mapping::of(&file, 0, PAGE)), Some(Errno::ACCESS));
+    Ok(())
+}
+
+fn mappings_do_not_grow(vm: &mut Vm) -> Result {
+    let _module = vm.load("mmaps")?;
+    let memory = Control::open(MEMORY)?;
+    let mut mapping = Mapping::of(&*memory, 0, 2 * PAGE)?;
+    mapping.write(PAGE, 9);
+    for len in [3 * PAGE, 4 * PAGE, 1 << 40] {
+        assert_eq!(mapping.resize(len), Err(Errno::FAULT), "{len}");
+        assert_eq!(refused(mapping.duplicate(len)), Some(Errno::FAULT), "{len}");
+    }
+    assert_eq!(mapping.read(PAGE), 9);
+    mapping.resize(PAGE)?;
+    mapping.write(0, 8);
+    assert_eq!(mapping.resize(2 * PAGE), Err(Errno::FAULT));
+    let mut bytes = [0; 1];
+    memory.read_exact_at(&mut bytes, 0)?;
+    assert_eq!(bytes, [8]);
+    Ok(())
+}
+
+fn a_child_shares_the_pages(vm: &mut Vm) -> Result {
+    let mut module = vm.load("mmaps")?;
+    let memory = Control::open(MEMORY)?;
+    let mapping = Mapping::of(&*memory, 0, SIZE_OF_ALL)?;
+    mapping.write(1, 3);
+    let status = in_child(|| {
+        assert_eq!(mapping.read(1), 3);
+        mapping.write(PAGE + 1, 4);
+    })?;
+    assert_eq!(status.exit_status(), Some(0));
+    assert_eq!(mapping.read(PAGE + 1), 4);
+    let mut bytes = [0; 1];
+    memory.read_exact_at(&mut bytes, PAGE as u64 + 1)?;
+    assert_eq!(bytes, [4]);
+    drop((mapping, memory));
+    module.try_unload()?;
+    Ok(())
+}
+
+/// Nobody fills them again. It is the process's own fault.
+fn pages_that_were_thrown_away_are_gone(vm: &mut Vm) -> Result {
+    let _module = vm.load("mmaps")?;
+    let memory = Control::open(MEMORY)?;
+    let mapping = Mapping::of(&*memory, 0, PAGE)?;
+    memory.write_all_at(b"x", 0)?;
+    mapping.forget()?;
+    let status = in_child(|| {
+        let _ = mapping.read(0);
+    })?;
+    assert_eq!(status.terminating_signal(), Some(libc::SIGBUS));
+    // Others have theirs.
+    assert_eq!(Mapping::of(&*memory, 0, PAGE)?.read(0), b'x');
+    Ok(())
+}
+
+/// It has the file, which has the module.
+fn a_mapping_keeps_the_module(vm: &mut Vm) -> Result {
+    let mut module = vm.load("mmaps")?;
+    let memory = Control::open(MEMORY)?;
+    memory.write_all_at(b"kept", 0)?;
+    let mut mapping = Mapping::of(&*memory, 0, 2 * PAGE)?;
+    drop(memory);
+    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
+    mapping.resize(PAGE)?;
+    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
+    assert_eq!(mapping.read(3), b't');
+    assert_eq!(vm.log().count("the pages are gone")?, 0);
+    drop(mapping);
+    module.unload()?;
+    assert_eq!(vm.log().count("the pages are gone")?, 2);
+    Ok(())
+}
+
+fn an_opening_can_have_pages_of_its_own(vm: &mut Vm) -> Result {
+    let module = vm.load("mmaps")?;
+    let (one, two) = (read_write(OWN)?, read_write(OWN)?);
+    let first = Mapping::of(&one, 0, PAGE)?;
+    let second = Mapping::of(&two, 0, PAGE)?;
+    first.write(0, 1);
+    assert_eq!(second.read(0), 0);
+    // The private data of a file stays as long as its mappings.
+    drop((one, two));
+    assert_eq!(first.read(0), 1);
+    second.write(0, 2);
+    drop((first, second));
+    module.unload()
+}
+
+fn what_cannot_be_mapped_is_refused(vm: &mut Vm) -> Result {
+    let _module = vm.load("mmaps")?;
+    for (path, errno) in [
+        ("/dev/mmaps-busy", Errno::BUSY),
+        ("/dev/mmaps-without", Errno::NODEV),
+    ] {
+        let file = read_write(path)?;
+        assert_eq!(refused(Mapping::of(&file, 0, PAGE)), Some(errno), "{path}");
+    }
+    Ok(())
+}
+
+/// No pages, too many, and bytes that are not there.
+fn what_cannot_be_is_refused(vm: &mut Vm) -> Result {
+    let module = vm.load("mmaps")?;
+    let memory = Control::open(MEMORY)?;
+    assert_eq!(memory.call(MAKE, 0), Err(Errno::INVAL));
+    for many in [
+        1 << 40,
+        usize::MAX / PAGE,
+        usize::MAX / PAGE + 1,
+        usize::MAX,
+    ] {
+        assert_eq!(memory.call(MAKE, many), Err(Errno::NOMEM), "{many:x}");
+    }
+    assert_eq!(memory.call(MAKE, 5), Ok(5 * PAGE));
+    for (offset, len) in [(SIZE_OF_ALL, 1), (SIZE_OF_ALL - 3, 4), (1 << 62, 1)] {
+        let mut bytes = vec![0; len];
+        let read = memory.read_at(&mut bytes, offset as u64);
+        assert_eq!(error_of(read), Some(Errno::INVAL), "{offset:x}");
+        let written = memory.write_at(&bytes, offset as u64);
+        assert_eq!(error_of(written), Some(Errno::INVAL), "{offset:x}");
+    }
+    drop(memory);
+    module.unload()?;
+    assert_eq!(vm.load_fails("mmaps", "pages=0")?, Errno::INVAL);
+    Ok(())
+}
+
+fn many_map_at_once(vm: &mut Vm) -> Result {
+    let module = vm.load("mmaps")?;
+    let rounds = vm.fewer(500);
+    let memory = Control::open(MEMORY)?;
+    on_threads(8, |number| {
+        for round in 0..rounds {
+            let file = read_write(MEMORY)?;
+            let mapping = Mapping::of(&file, 0, SIZE_OF_ALL)?;
+            drop(file);
+            let offset = (number * 100 + round % 100) as usize;
+            mapping.write(offset, number as u8);
+            memory.write_all_at(b"all", 2 * PAGE as u64)?;
+            memory.call(ADD, PAGE)?;
+            ensure!(mapping.read(offset) == number as u8, "another byte");
+        }
+        Ok(())
+    })?;
+    assert_eq!(memory.call(ADD, PAGE), Ok(8 * rounds as usize));
+    drop(memory);
+    module.unload()
+}
+
+/// 20 times 12 MiB are more than the machine has.
+fn pages_are_freed(vm: &mut Vm) -> Result {
+    const PAGES: usize = 1536;
+    for round in 0..20 {
+        let module = vm.load_with("mmaps", &format!("pages={PAGES}"))?;
+        let memory = read_write(MEMORY)?;
+        let mapping = Mapping::of(&memory, 0, PAGES * PAGE)?;
+        mapping.write(PAGES * PAGE - 1, round);
+        let status = in_child(|| mapping.write(0, round))?;
+        assert_eq!(status.exit_status(), Some(0));
+        assert_eq!(mapping.read(0), round);
+        drop((mapping, memory));
+        module.unload()?;
+    }
+    Ok(())
+}
+
+fn nothing_is_left(vm: &mut Vm) -> Result {
+    vm.rounds(|vm| {
+        let module = vm.load("mmaps")?;
+        let file = read_write(MEMORY)?;
+        let mapping = Mapping::of(&file, 0, SIZE_OF_ALL)?;
+        let _ = refused(Mapping::of(&file, 0, SIZE_OF_ALL + 1));
+        drop(file);
+        drop(mapping);
+        module.unload()
+    })
+}
