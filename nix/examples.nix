@@ -40,6 +40,8 @@ let
     # MiB, and how many; the machine's own when that is more.
     memory = 0;
     cpus = 0;
+    # Whether it changes code that other CPUs run.
+    patches_code = false;
     # Modules that its setup or its tests load, too.
     beside = [ ];
     # How many times as big as its twin in C it may be.

@@ -39,9 +39,15 @@ pub enum Chosen {
 
 impl Chosen {
     /// For QEMU's `-accel`.
-    pub fn accel(self) -> &'static str {
+    ///
+    /// A thread of QEMU translates an instruction, and then watches the memory that it is
+    /// in. What another thread writes in between stays unseen, and the old instruction runs
+    /// for ever. A CPU that changes code for others has that right, so all of them are one
+    /// thread then.
+    pub fn accel(self, machine: &Machine) -> &'static str {
         match self {
             Self::Kvm => "kvm",
+            Self::Tcg if machine.patches_code => "tcg,thread=single",
             Self::Tcg => "tcg,thread=multi",
         }
     }

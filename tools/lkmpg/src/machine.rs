@@ -55,6 +55,9 @@ pub struct Machine {
     /// QEMU's `-device`s beyond those of every VM.
     #[serde(skip)]
     pub devices: Vec<String>,
+    /// Whether code changes while other CPUs run it.
+    #[serde(skip)]
+    pub patches_code: bool,
 }
 
 /// A port of the VM that is a terminal to the guest.
@@ -127,6 +130,7 @@ impl Machine {
         for needs in needs {
             machine.memory = machine.memory.max(needs.memory);
             machine.cpus = machine.cpus.max(needs.cpus);
+            machine.patches_code |= needs.patches_code;
             for device in &needs.devices {
                 if !machine.devices.contains(device) {
                     machine.devices.push(device.clone());
@@ -160,6 +164,8 @@ pub struct Needs {
     pub memory: u32,
     /// How many CPUs; the machine's own when those are more.
     pub cpus: u32,
+    /// Whether it changes code that other CPUs run.
+    pub patches_code: bool,
     /// Modules that its setup or its tests load, too.
     pub beside: Vec<String>,
     /// The architectures that can have it; all when there is none.
@@ -216,6 +222,7 @@ pub fn with_needed<'a>(
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::accel::Chosen;
 
     /// A description of a machine in `dir`.
     pub fn write(dir: &Path, gdbinit: Option<&Path>) {
@@ -254,11 +261,15 @@ pub mod tests {
             Needs {
                 devices: vec!["edu".into(), "virtio-rng".into()],
                 cpus: 4,
+                patches_code: true,
                 ..Needs::default()
             },
             Needs::read(&dir.path().join("none.toml")).unwrap(),
         ];
+        assert_eq!(Chosen::Tcg.accel(&machine), "tcg,thread=multi");
         let machine = machine.with(&needs);
+        assert_eq!(Chosen::Tcg.accel(&machine), "tcg,thread=single");
+        assert_eq!(Chosen::Kvm.accel(&machine), "kvm");
         assert_eq!(machine.devices, ["edu", "virtio-rng"]);
         assert_eq!((machine.memory, machine.cpus), (128, 4));
         assert_eq!(machine.cmdline, "panic=-1 quiet");

@@ -363,7 +363,7 @@ impl Qemu {
     /// With the parts of `machine` that depend on nothing else.
     fn of(machine: &Machine, accel: Chosen) -> Self {
         let mut command = Command::new(&machine.qemu);
-        command.args(["-name", NAME, "-accel", accel.accel()]);
+        command.args(["-name", NAME, "-accel", accel.accel(machine)]);
         command.args(["-cpu", &accel.of(machine).cpu, "-smp", &machine.smp()]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
         command.args(["-no-reboot", "-m", &machine.memory.to_string()]);
