@@ -342,8 +342,10 @@ fn makes_its_node_last(vm: &mut Vm) -> Result {
         let opener = scope.spawn(|| {
             let mut errors = Vec::new();
             while !done.load(order) {
-                if let Err(error) = fs::read_to_string(PATH) {
-                    errors.push(error);
+                match fs::read_to_string(PATH) {
+                    // It cannot be unloaded during a reading, which takes 25 ms or so.
+                    Ok(_) => thread::sleep(Duration::from_millis(50)),
+                    Err(error) => errors.push(error),
                 }
             }
             errors
