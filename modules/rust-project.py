@@ -12,6 +12,7 @@ source tree in place of one whose Rust files were removed.
 
 import json
 import pathlib
+import re
 import sys
 
 
@@ -55,10 +56,15 @@ def main(file, lkm, examples, kernel_source=None):
             "edition": "2021",
             "env": {"RUST_MODFILE": name},
         }
+        # A module may have a file of another one, such as the API of both.
+        folders = {str(path.parent)}
+        for other in re.findall(r'^#\[path = "(.*)"\]$', path.read_text(), re.MULTILINE):
+            folders.add(str((path.parent / other).resolve().parent))
         bindings = file.resolve().parent / root_module.parent / "bindings_generated.rs"
         if bindings.exists():
             crate["env"]["BINDINGS"] = str(bindings)
-            folders = {str(path.parent), str(bindings.parent)}
+            folders.add(str(bindings.parent))
+        if len(folders) > 1:
             crate["source"] = {"include_dirs": sorted(folders), "exclude_dirs": []}
         index[name] = len(crates)
         crates.append(crate)

@@ -44,7 +44,6 @@ use crate::{
 use core::{
     cell::Cell,
     ffi::CStr,
-    hint::black_box,
     marker::PhantomPinned,
     mem::MaybeUninit,
     ops::Deref,
@@ -67,8 +66,8 @@ use kernel::{
 /// called for. That holds for a value that was only partly registered, too. `stop`
 /// uses nothing but what the value owns.
 pub(crate) unsafe trait Stop: Send + Sync + Sized + 'static {
-    /// What several of them are called.
-    const NAME: Name;
+    /// What several of them are called in messages.
+    const NAME: &'static CStr;
 
     /// Whether one task or work item runs all code of the value: its
     /// [`runner`](Self::runner).
@@ -107,77 +106,6 @@ pub(crate) fn current_runner() -> Runner {
     }
 }
 
-/// A kind of things, and its name in messages.
-#[derive(Clone, Copy)]
-pub(crate) enum Name {
-    /// Kernel threads.
-    Threads,
-    /// Workqueues.
-    Queues,
-    /// Work items.
-    Works,
-    /// Tasklets.
-    Tasklets,
-    /// Executors of async tasks.
-    Executors,
-    /// Sockets that tasks wait for.
-    Sockets,
-    /// Files in /proc.
-    ProcFiles,
-    /// Directories in /proc.
-    ProcDirs,
-    /// Binary files in sysfs.
-    SysfsFiles,
-    /// Directories in sysfs.
-    SysfsDirs,
-    /// Directories in debugfs.
-    DebugfsDirs,
-    /// Character devices.
-    Chrdevs,
-    /// Miscellaneous devices.
-    MiscDevices,
-    /// Interrupt handlers.
-    Interrupts,
-    /// GPIO lines.
-    GpioLines,
-    /// GPIO controllers.
-    GpioChips,
-    /// Timers.
-    Timers,
-    /// Probes.
-    Kprobes,
-    /// Device classes.
-    Classes,
-    /// Input devices.
-    Inputs,
-    /// Objects that other modules call.
-    Objects,
-}
-
-const NAMES: [&CStr; 21] = [
-    c"threads",
-    c"workqueues",
-    c"work items",
-    c"tasklets",
-    c"executors",
-    c"sockets",
-    c"files in /proc",
-    c"directories in /proc",
-    c"binary files in sysfs",
-    c"directories in sysfs",
-    c"directories in debugfs",
-    c"character devices",
-    c"miscellaneous devices",
-    c"interrupt handlers",
-    c"GPIO lines",
-    c"GPIO controllers",
-    c"timers",
-    c"probes",
-    c"device classes",
-    c"input devices",
-    c"objects for other modules",
-];
-
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
     /// It is being registered.
@@ -196,7 +124,7 @@ enum State {
 
 /// What is the same for all things of a type.
 struct Kind {
-    name: Name,
+    name: &'static CStr,
     runs: Option<&'static Runs>,
     stop: unsafe fn(NonNull<Node>),
     give_back: unsafe fn(NonNull<Node>),
@@ -904,17 +832,23 @@ unsafe extern "C" fn lkm_reap(_: *mut bindings::work_struct) {
 
 /// Says what the module has not dropped.
 fn say_lost() {
-    // The compiler is not to know how many there are: it would not make a loop of it.
-    for (kind, name) in black_box(&NAMES[..]).iter().enumerate() {
-        let is_lost = |node: &NonNull<Node>| {
+    let mut said = c"";
+    loop {
+        let next = locked(|list| {
             // SAFETY: The lock is held.
-            let node = unsafe { node.as_ref() };
-            node.kind.name as usize == kind && node.state.get() == State::Alive
-        };
-        match locked(|list| list.nodes().filter(is_lost).count()) {
-            0 => {}
-            count => say(name, count),
-        }
+            let nodes = list.nodes().map(|node| unsafe { node.as_ref() });
+            let lost = nodes.filter(|it| it.state.get() == State::Alive);
+            lost.map(|it| it.kind.name)
+                .filter(|name| *name > said)
+                .fold(None, |first, name| match first {
+                    Some((first, count)) if first == name => Some((first, count + 1)),
+                    Some((first, count)) if first < name => Some((first, count)),
+                    _ => Some((name, 1)),
+                })
+        });
+        let Some((name, count)) = next else { break };
+        say(name, count);
+        said = name;
     }
 }
 

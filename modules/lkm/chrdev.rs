@@ -40,7 +40,6 @@ use crate::{
     alive::{
         self,
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -52,6 +51,7 @@ use crate::{
         Referenced, //
     },
 };
+use core::ffi::CStr;
 use kernel::{
     prelude::*,
     str::CString, //
@@ -157,7 +157,7 @@ struct Chrdev<T: Operations> {
 // module, and their own references to the data. The functions that release the `cdev`,
 // classes and devices are the kernel's, not the module's.
 unsafe impl<T: Operations> Stop for Chrdev<T> {
-    const NAME: Name = Name::Chrdevs;
+    const NAME: &'static CStr = c"character devices";
 
     fn stop(&self) {
         // SAFETY: By the type invariants all of this is there. What leads to the

@@ -17,7 +17,6 @@ use crate::{
         tick,
         Alive,
         Call,
-        Name,
         Stop, //
     },
     bindings,
@@ -150,7 +149,7 @@ unsafe impl Sync for Directory {}
 // `release` of an open file can be called, and an open file has the module and its own
 // reference to the data. For null and an error it does nothing.
 unsafe impl Stop for Directory {
-    const NAME: Name = Name::DebugfsDirs;
+    const NAME: &'static CStr = c"directories in debugfs";
 
     fn stop(&self) {
         // Nobody makes a file any more: that takes a handle, and a `Call`. The lock is not

@@ -33,7 +33,6 @@ use crate::{
     alive::{
         tick,
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -133,7 +132,7 @@ unsafe impl Sync for Line {}
 
 // SAFETY: C has no pointer to the module for a line, and gets none.
 unsafe impl Stop for Line {
-    const NAME: Name = Name::GpioLines;
+    const NAME: &'static CStr = c"GPIO lines";
 
     fn stop(&self) {
         if self.desc.is_null() || self.closed.xchg(true, Full) {
@@ -329,10 +328,10 @@ impl Input {
 
     /// The number of the line's interrupt. May sleep.
     pub(crate) fn irq_number(&self) -> Result<u32> {
-        // SAFETY: In `call` the line is there, by the type invariants.
-        let number = self
-            .0
-            .call(|desc| unsafe { bindings::gpiod_to_irq(desc) })?;
+        let number = self.0.call(|desc| {
+            // SAFETY: In `call` the line is there, by the type invariants.
+            unsafe { bindings::gpiod_to_irq(desc) }
+        })?;
         // CAST: It is not negative.
         Ok(number as u32)
     }

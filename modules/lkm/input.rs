@@ -11,7 +11,6 @@
 use crate::{
     alive::{
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -26,6 +25,7 @@ use crate::{
     },
 };
 use core::{
+    ffi::CStr,
     marker::PhantomPinned,
     ops::Deref,
     ptr, //
@@ -525,7 +525,7 @@ assert_pinned!(Inner<T> where T: Handler);
 // SAFETY: When `stop` has returned, C has unregistered the device: it calls no function of
 // it, reads none of its texts, and has no timer for it. No report begins any more.
 unsafe impl<T: Handler> Stop for Inner<T> {
-    const NAME: Name = Name::Inputs;
+    const NAME: &'static CStr = c"input devices";
 
     fn stop(&self) {
         if self.registered {

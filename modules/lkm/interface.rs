@@ -53,7 +53,6 @@
 use crate::{
     alive::{
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -62,6 +61,7 @@ use crate::{
 };
 use core::{
     cell::UnsafeCell,
+    ffi::CStr,
     marker::{
         PhantomData,
         PhantomPinned, //
@@ -411,7 +411,7 @@ assert_pinned!(Offer<T> where T);
 
 // SAFETY: When `stop` has returned, no method runs, and none can begin.
 unsafe impl<T: Send + Sync + 'static> Stop for Offer<T> {
-    const NAME: Name = Name::Objects;
+    const NAME: &'static CStr = c"objects for other modules";
 
     fn stop(&self) {
         self.hub.calls.close();
@@ -576,7 +576,7 @@ struct Publication<I: ?Sized + Interface, T> {
 
 // SAFETY: When `stop` has returned, no method runs, and none can begin.
 unsafe impl<I: ?Sized + Interface, T: Send + Sync + 'static> Stop for Publication<I, T> {
-    const NAME: Name = Name::Objects;
+    const NAME: &'static CStr = c"objects for other modules";
 
     fn stop(&self) {
         if self.published {
@@ -921,7 +921,9 @@ macro_rules! export {
         $vis static $name: $crate::interface::Export<$interface> =
             $crate::interface::Export::new();
 
-        // As `EXPORT_SYMBOL_GPL()` does it: modpost makes the rest.
+        // As `EXPORT_SYMBOL_GPL()` does it: modpost makes the rest. rust-analyzer does not
+        // know assembler outside a function.
+        #[cfg(not(rust_analyzer))]
         ::core::arch::global_asm!(
             ".pushsection .export_symbol,\"a\"",
             concat!("__export_symbol_lkm_export_", stringify!($symbol), ":"),

@@ -25,7 +25,6 @@ use crate::{
     alive::{
         current_runner,
         Alive,
-        Name,
         Runner,
         Stop, //
     },
@@ -280,7 +279,7 @@ assert_pinned!(Action<T> where T);
 // SAFETY: When `stop` has returned, no function of the value runs or will, and the kernel has
 // no pointer to the value that it uses.
 unsafe impl<T: Handler> Stop for Action<T> {
-    const NAME: Name = Name::Interrupts;
+    const NAME: &'static CStr = c"interrupt handlers";
     /// `T::hard` waits for nobody.
     const HAS_RUNNER: bool = true;
 

@@ -18,7 +18,6 @@
 use crate::{
     alive::{
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -121,7 +120,7 @@ unsafe impl<T: Handler> Sync for Probe<T> {}
 // handler of another probe may drop the handle even then. What C calls for that has
 // returned when `give_back` has, and no handler runs at that time.
 unsafe impl<T: Handler> Stop for Probe<T> {
-    const NAME: Name = Name::Kprobes;
+    const NAME: &'static CStr = c"probes";
 
     fn stop(&self) {
         if !self.probe.is_null() {

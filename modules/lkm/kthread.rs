@@ -11,7 +11,6 @@ use crate::{
     alive::{
         tick,
         Alive,
-        Name,
         Runner,
         Stop, //
     },
@@ -157,7 +156,7 @@ unsafe impl Sync for Thread {}
 // SAFETY: `kthread_stop()` returns when the thread has left the kernel's function
 // that calls `main`, whether or not it called `main`. Nobody parks the thread then.
 unsafe impl Stop for Thread {
-    const NAME: Name = Name::Threads;
+    const NAME: &'static CStr = c"threads";
     const HAS_RUNNER: bool = true;
 
     fn stop(&self) {

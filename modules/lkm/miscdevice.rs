@@ -13,7 +13,6 @@ use crate::{
     alive::{
         self,
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -27,7 +26,10 @@ use crate::{
         Source, //
     },
 };
-use core::marker::PhantomPinned;
+use core::{
+    ffi::CStr,
+    marker::PhantomPinned, //
+};
 use kernel::{
     container_of,
     error::to_result,
@@ -107,7 +109,7 @@ unsafe impl<T: Operations> Sync for Device<T> {}
 // SAFETY: When `stop` has returned, no `open` of the device is running and none can
 // begin. Files that are open have the module, and their own reference to the data.
 unsafe impl<T: Operations> Stop for Device<T> {
-    const NAME: Name = Name::MiscDevices;
+    const NAME: &'static CStr = c"miscellaneous devices";
 
     fn stop(&self) {
         if self.minor.is_some() {

@@ -9,7 +9,6 @@
 use crate::{
     alive::{
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -107,7 +106,7 @@ unsafe impl<T: Contents> Sync for File<T> {}
 // SAFETY: `proc_remove()` returns when no operation runs, and none can begin after
 // that. The directory is not removed before, as there is a reference to it.
 unsafe impl<T: Contents> Stop for File<T> {
-    const NAME: Name = Name::ProcFiles;
+    const NAME: &'static CStr = c"files in /proc";
 
     fn stop(&self) {
         if !self.entry.is_null() {
@@ -410,7 +409,7 @@ unsafe impl Sync for Directory {}
 
 // SAFETY: C has no function of ours for a directory.
 unsafe impl Stop for Directory {
-    const NAME: Name = Name::ProcDirs;
+    const NAME: &'static CStr = c"directories in /proc";
 
     fn stop(&self) {
         // SAFETY: By the type invariants the directory is there, or null, for which

@@ -10,7 +10,6 @@
 use crate::{
     alive::{
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -513,7 +512,7 @@ unsafe impl<T: Send + Sync> Sync for Directory<T> {}
 // after that. The put alone is not enough: with `CONFIG_DEBUG_KOBJECT_RELEASE` it acts
 // later.
 unsafe impl<T: Send + Sync + 'static> Stop for Directory<T> {
-    const NAME: Name = Name::SysfsDirs;
+    const NAME: &'static CStr = c"directories in sysfs";
 
     fn stop(&self) {
         if !self.kobject.is_null() {
@@ -786,7 +785,7 @@ unsafe impl<T: Send + Sync + 'static> Sync for Binary<T> {}
 // can begin after that. The directory is not removed before, as there is a reference to
 // it, and the file is newer.
 unsafe impl<T: Send + Sync + 'static> Stop for Binary<T> {
-    const NAME: Name = Name::SysfsFiles;
+    const NAME: &'static CStr = c"binary files in sysfs";
 
     fn stop(&self) {
         if self.created {

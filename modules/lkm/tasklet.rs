@@ -13,13 +13,13 @@
 use crate::{
     alive::{
         Alive,
-        Name,
         Stop, //
     },
     bindings,
     compat::AtomicFlag, //
 };
 use core::{
+    ffi::CStr,
     marker::PhantomPinned,
     ops::Deref, //
 };
@@ -97,7 +97,7 @@ unsafe impl<T: Handler> Sync for Inner<T> {}
 // SAFETY: When `stop` has returned, the function has returned, and the tasklet is not
 // scheduled. To schedule it does nothing: to C it is scheduled already.
 unsafe impl<T: Handler> Stop for Inner<T> {
-    const NAME: Name = Name::Tasklets;
+    const NAME: &'static CStr = c"tasklets";
 
     fn stop(&self) {
         self.closed.store(true, Relaxed);

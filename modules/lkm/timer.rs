@@ -17,7 +17,6 @@
 use crate::{
     alive::{
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -141,7 +140,7 @@ unsafe impl<T: Handler> Sync for Inner<T> {}
 // SAFETY: When `stop` has returned, the function has returned, and the timer is not set. To
 // set it does nothing.
 unsafe impl<T: Handler> Stop for Inner<T> {
-    const NAME: Name = Name::Timers;
+    const NAME: &'static CStr = c"timers";
 
     fn stop(&self) {
         // SAFETY: By the type invariants, and this may sleep.

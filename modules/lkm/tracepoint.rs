@@ -123,6 +123,8 @@ macro_rules! tracepoints {
             // of anything that it is a tracepoint.
             #[allow(
                 clippy::all,
+                clippy::ptr_as_ptr,
+                clippy::ref_as_ptr,
                 dead_code,
                 improper_ctypes,
                 missing_docs,

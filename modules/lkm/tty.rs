@@ -80,7 +80,8 @@ impl CurrentTty {
     /// - `ENXIO`: the process has no terminal, has no `/dev/tty`, or is about to end;
     /// - `EIO`: the terminal is gone;
     /// - `EBUSY`: somebody has the terminal for himself (`TIOCEXCL`), and the process is not
-    ///   privileged;
+    ///   privileged; or the terminal is being closed, and that takes long;
+    /// - `EACCES`: the process may not write to `/dev/tty`;
     /// - `EAGAIN`, `ERESTARTSYS`: a signal has come while another one was opening or closing it;
     /// - `ENOMEM`.
     pub fn get() -> Result<Self> {
@@ -118,7 +119,8 @@ impl CurrentTty {
     ///
     /// # Errors
     ///
-    /// - `EAGAIN`: this does not wait, and the terminal takes nothing now;
+    /// - `EAGAIN`: this does not wait, and the terminal takes nothing now, or somebody else is
+    ///   writing to it;
     /// - `ERESTARTSYS`: a signal has come (an operation of a file returns this error as it is,
     ///   and the system call begins again, or returns `EINTR`);
     /// - `EIO`: the terminal is gone, or the process is in the background and nobody would

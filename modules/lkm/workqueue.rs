@@ -20,7 +20,6 @@ use crate::{
     alive::{
         self,
         Alive,
-        Name,
         Runner,
         Stop, //
     },
@@ -152,7 +151,7 @@ unsafe impl Sync for Workqueue {}
 // `OwnedQueue::spawn` shows, and those that were have run when it returns. Items stop
 // by themselves.
 unsafe impl Stop for Workqueue {
-    const NAME: Name = Name::Queues;
+    const NAME: &'static CStr = c"workqueues";
 
     fn stop(&self) {
         if alive::is_closed() && !self.queue.is_null() {
@@ -593,7 +592,7 @@ unsafe impl<T: WorkItem> Sync for Item<T> {}
 // SAFETY: When `stop` has returned, the function has returned, the item is in no
 // queue and its timer is stopped. It stays disabled: to enqueue it does nothing.
 unsafe impl<T: WorkItem> Stop for Item<T> {
-    const NAME: Name = Name::Works;
+    const NAME: &'static CStr = c"work items";
     const HAS_RUNNER: bool = true;
 
     fn stop(&self) {

@@ -159,7 +159,7 @@ fn another_user_can_be_chosen(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// To the book a user is an `int`, so half of them cannot be given.
+/// To the book a user is an `int`, so half of them are negative numbers.
 fn any_user_can_be_chosen(vm: &mut Vm) -> Result {
     for user in [1, 0x7fff_ffff, 0x8000_0000, u32::MAX - 1] {
         vm.log().mark()?;

@@ -27,7 +27,7 @@ struct PrintString;
 
 impl kernel::Module for PrintString {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        // A daemon has no terminal, and a terminal may be full: no reason to fail.
+        // A daemon has no terminal. One that is full takes a part, or nothing. No reason to fail.
         //
         // To go to the beginning of the next line, a terminal needs a carriage return, too.
         // It adds that itself, unless it was told not to.

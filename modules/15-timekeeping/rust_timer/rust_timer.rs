@@ -14,13 +14,13 @@ use kernel::{
     },
     time::{
         hrtimer::{
+            AbsoluteMode, //
             ArcHrTimerHandle,
             HrTimer,
             HrTimerCallback,
             HrTimerCallbackContext,
             HrTimerPointer,
             HrTimerRestart,
-            RelativeMode, //
         },
         Delta,
         Instant,
@@ -121,9 +121,11 @@ impl Watch {
         times.context = Context::current();
     }
 
-    /// It is to be called an interval from now.
-    fn expect(&self) {
-        self.times.lock().due = Instant::now() + interval();
+    /// It is to be called an interval from now. Returns when that is.
+    fn expect(&self) -> Instant<Monotonic> {
+        let due = Instant::now() + interval();
+        self.times.lock().due = due;
+        due
     }
 
     /// It is to be called so much later than the last time that it was to be.
@@ -154,7 +156,7 @@ struct Fine {
 
 impl_has_hr_timer! {
     impl HasHrTimer<Self> for Fine {
-        mode: RelativeMode<Monotonic>, field: self.timer
+        mode: AbsoluteMode<Monotonic>, field: self.timer
     }
 }
 
@@ -188,32 +190,30 @@ impl WorkItem for Thread {
 struct Lines([(&'static str, Arc<Watch>); 3]);
 
 impl Sequence for Lines {
-    type Cursor<'a> = (&'a Lines, usize);
+    type Cursor<'a> = &'a Lines;
 
-    fn start(&self, pos: Offset) -> Result<Option<(&Lines, usize)>> {
-        let line = usize::try_from(pos)?;
-        Ok((line <= self.0.len()).then_some((self, line)))
+    fn start(&self, pos: Offset) -> Result<Option<&Lines>> {
+        // All is one text.
+        Ok((pos == 0).then_some(self))
     }
 
-    fn next((lines, line): &mut (&Lines, usize)) -> bool {
-        *line += 1;
-        *line <= lines.0.len()
+    fn next(_lines: &mut &Lines) -> bool {
+        false
     }
 
-    fn show((lines, line): &(&Lines, usize), text: &mut SeqFile) -> Result {
-        let Some((name, watch)) = line.checked_sub(1).and_then(|at| lines.0.get(at)) else {
-            seq_print!(text, "{} ticks, {} a second\n", ticks(), ticks_per_second());
-            return Ok(());
-        };
-        let times = watch.times.lock();
-        let (count, context) = (times.count, times.context);
-        let (last, most) = (times.last.as_micros_ceil(), times.most.as_micros_ceil());
-        // Text is not written while a lock is held: it may take long.
-        drop(times);
-        seq_print!(
-            text,
-            "{name}: {count} times, {last} us late, at most {most} us, in {context} context\n"
-        );
+    fn show(lines: &&Lines, text: &mut SeqFile) -> Result {
+        seq_print!(text, "{} ticks, {} a second\n", ticks(), ticks_per_second());
+        for (name, watch) in &lines.0 {
+            let times = watch.times.lock();
+            let (count, context) = (times.count, times.context);
+            let (last, most) = (times.last.as_micros_ceil(), times.most.as_micros_ceil());
+            // Text is not written while a lock is held: it may take long.
+            drop(times);
+            seq_print!(
+                text,
+                "{name}: {count} times, {last} us late, at most {most} us, in {context} context\n"
+            );
+        }
         Ok(())
     }
 }
@@ -247,7 +247,6 @@ impl kernel::Module for RustTimer {
         let thread = new_work!(SystemQueue::Dfl, Thread(thread))?;
         thread.enqueue_delayed(interval());
 
-        fine.expect();
         let fine = Arc::pin_init(
             pin_init!(Fine {
                 timer <- HrTimer::new(),
@@ -255,9 +254,11 @@ impl kernel::Module for RustTimer {
             }),
             GFP_KERNEL,
         )?;
+        // An instant, not an interval: nothing is lost if we are interrupted here.
+        let due = fine.watch.expect();
         Ok(Self {
             _coarse: coarse,
-            _fine: fine.start(interval()),
+            _fine: fine.start(due),
             _thread: thread,
             _lines: lines,
         })

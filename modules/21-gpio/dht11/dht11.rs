@@ -48,11 +48,11 @@ module! {
 
 lkm::params! {
     chip: &CStr {
-        default: c"pinctrl-rp1",
+        default: c"dht11-sim",
         mode: 0o444,
         description: "The label of the GPIO controller that the sensor is connected to",
     },
-    offset: u32 { default: 4, mode: 0o444, description: "The number of its line there" },
+    dht11_gpio: u32 { default: 0, mode: 0o444, description: "The number of its line there" },
 }
 
 /// How long the line is low to ask the sensor: 18 ms or more.
@@ -85,11 +85,7 @@ struct Dht11 {
 
 /// The line, driven high.
 fn request() -> Result<Output> {
-    let line = chip.with(|label| {
-        // Linux 6.18 has a type of its own for this.
-        let label = CStr::from_bytes_with_nul(label.to_bytes_with_nul()).map_err(|_| EINVAL)?;
-        Gpio::get(label, offset.get(), c"Signal")
-    })?;
+    let line = chip.with_core(|label| Gpio::get(label, dht11_gpio.get(), c"Signal"))?;
     let line = line.into_input()?;
     // Of no use if it is behind a bus that makes one wait.
     line.atomic()?;
@@ -198,7 +194,9 @@ struct Module {
 impl kernel::Module for Module {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         // The line comes first. It is there as long as somebody can open the device.
-        let line = request()?;
+        let line = request().inspect_err(|error| {
+            pr_err!("Unable to request GPIOs for dht11: {}\n", error.to_errno());
+        })?;
         let dht11 = pin_init!(Dht11 {
             line <- new_mutex!(Some(line)),
             undisturbed <- new_irq_spinlock!(()),

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+use std::sync::{
+    atomic::{AtomicBool, Ordering::SeqCst},
+    mpsc,
+};
+
+use rustix::thread::gettid;
+
 use crate::prelude::*;
 
 pub const EXAMPLE: Example = Example {
@@ -18,6 +25,7 @@ pub const EXAMPLE: Example = Example {
         the_line_is_high_when_nobody_asks,
         a_reading_belongs_to_who_opened,
         many_ask_at_once,
+        it_sleeps_while_it_asks,
         reads_in_pieces,
         says_when_a_buffer_is_bad,
         cannot_be_written,
@@ -26,12 +34,10 @@ pub const EXAMPLE: Example = Example {
         makes_its_node_last,
         unloading_at_once,
     ],
-    params: PARAMS,
     setup: Some(connect_the_sensor),
 };
 
 const PATH: &str = "/dev/dht11";
-const PARAMS: &str = "chip=dht11-sim offset=0";
 const SENSOR: &str = "/sys/module/dht11_sim/parameters";
 
 fn connect_the_sensor(vm: &mut Vm) -> Result {
@@ -53,7 +59,7 @@ fn load(vm: &mut Vm) -> Result<Module> {
     ] {
         sensor(param, value)?;
     }
-    vm.load_with("dht11", PARAMS)
+    vm.load("dht11")
 }
 
 /// Tells the sensor something.
@@ -117,7 +123,8 @@ fn at_any_speed(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// An answer with a wrong sum is none. The fifth counts, too.
+/// An answer with a wrong sum is none. The fifth counts, too. The book's line stays an input
+/// after a failed try, so the others ask nothing.
 fn tries_five_times(vm: &mut Vm) -> Result {
     let _module = load(vm)?;
     for count in 0..5 {
@@ -175,7 +182,7 @@ fn line_is(vm: &mut Vm, expected: &str) -> Result {
     Ok(())
 }
 
-/// The book's line stays an input when an answer is wrong or breaks off.
+/// At the end the book pulls it low, as if it asked.
 fn the_line_is_high_when_nobody_asks(vm: &mut Vm) -> Result {
     let module = load(vm)?;
     line_is(vm, "out hi")?;
@@ -252,6 +259,31 @@ fn reads_in_pieces(vm: &mut Vm) -> Result {
     Ok(())
 }
 
+/// The book's spins for 20 ms, and nobody else gets the CPU.
+fn it_sleeps_while_it_asks(vm: &mut Vm) -> Result {
+    let _module = load(vm)?;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (send, receive) = mpsc::channel();
+        let over = &over;
+        let asker = scope.spawn(move || -> Result {
+            send.send(gettid().as_raw_pid())?;
+            while !over.load(SeqCst) {
+                File::open(PATH)?;
+            }
+            Ok(())
+        });
+        let status = format!("/proc/self/task/{}/status", receive.recv()?);
+        let asleep = eventually("it to sleep", || {
+            let status = fs::read_to_string(&status);
+            status.is_ok_and(|status| status.contains("\nState:\tD (disk sleep)\n"))
+        });
+        over.store(true, SeqCst);
+        asker.join().map_err(|_| anyhow!("the thread panicked"))??;
+        asleep
+    })
+}
+
 fn says_when_a_buffer_is_bad(vm: &mut Vm) -> Result {
     let _module = load(vm)?;
     let file = File::open(PATH)?;
@@ -291,19 +323,24 @@ impl Drop for SlowChip {
 
 /// The book makes the node first, and removes it again. Here there never is one.
 fn lines_that_cannot_be(vm: &mut Vm) -> Result {
-    for params in ["chip=nowhere", "chip=dht11-sim offset=1", "chip="] {
-        vm.load_fails("dht11", params)?;
+    let fails = |vm: &mut Vm, params: &str, error: Errno| -> Result {
+        vm.log().mark()?;
+        assert_eq!(vm.load_fails("dht11", params)?, error, "{params}");
+        let number = -error.raw_os_error();
+        let line = format!("Unable to request GPIOs for dht11: {number}");
+        assert_eq!(vm.log().said("dht11")?, [(3, line)], "{params}");
         assert!(!Path::new(PATH).exists());
-    }
+        Ok(())
+    };
+    fails(vm, "chip=nowhere", Errno::NODEV)?;
+    fails(vm, "dht11_gpio=1", Errno::INVAL)?;
+    fails(vm, "chip=", Errno::NODEV)?;
     if Path::new("/sys/kernel/config/gpio-sim").exists() {
         let _slow = SlowChip::make()?;
-        let error = vm.load_fails("dht11", "chip=dht11-slow offset=0")?;
-        assert_eq!(error, Errno::OPNOTSUPP);
-        assert!(!Path::new(PATH).exists());
+        fails(vm, "chip=dht11-slow", Errno::OPNOTSUPP)?;
     } else {
         vm.note("no gpio-sim");
     }
-    assert!(vm.log().texts("dht11")?.is_empty());
     load(vm)?.unload()
 }
 
@@ -335,13 +372,12 @@ fn the_line_is_held(vm: &mut Vm) -> Result {
 /// opens it then uses a line that is not the driver's.
 fn makes_its_node_last(vm: &mut Vm) -> Result {
     load(vm)?.unload()?;
-    let done = std::sync::atomic::AtomicBool::new(false);
-    let order = std::sync::atomic::Ordering::SeqCst;
+    let done = AtomicBool::new(false);
     let times = vm.fewer(50);
     thread::scope(|scope| -> Result {
         let opener = scope.spawn(|| {
             let mut errors = Vec::new();
-            while !done.load(order) {
+            while !done.load(SeqCst) {
                 match fs::read_to_string(PATH) {
                     // It cannot be unloaded during a reading, which takes 25 ms or so.
                     Ok(_) => thread::sleep(Duration::from_millis(50)),
@@ -351,10 +387,10 @@ fn makes_its_node_last(vm: &mut Vm) -> Result {
             errors
         });
         let result = (0..times).try_for_each(|_| -> Result {
-            let mut module = vm.load_with("dht11", PARAMS)?;
+            let mut module = vm.load("dht11")?;
             eventually("the unload", || module.try_unload().is_ok())
         });
-        done.store(true, order);
+        done.store(true, SeqCst);
         let errors = opener.join().map_err(|_| anyhow!("the thread panicked"))?;
         result?;
         for error in errors {
@@ -368,5 +404,5 @@ fn makes_its_node_last(vm: &mut Vm) -> Result {
 }
 
 fn unloading_at_once(vm: &mut Vm) -> Result {
-    vm.rounds(|vm| vm.load_with("dht11", PARAMS)?.unload())
+    vm.rounds(|vm| vm.load("dht11")?.unload())
 }

@@ -341,7 +341,6 @@ fn a_long_text_is_refused(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// The book's copies to and from whatever address it is given.
 fn bad_addresses_are_errors(vm: &mut Vm) -> Result {
     let _module = load(vm)?;
     fs::write(DEVICE, "+34")?;
@@ -368,7 +367,6 @@ fn a_type_has_just_its_name(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// The book's makes 64 bits of a number of which it then takes some.
 fn numbers_are_those_of_devices(vm: &mut Vm) -> Result {
     let _module = load(vm)?;
     for text in ["-1", "1", "32", "256", "4294967296", "9223372036854775807"] {
@@ -420,7 +418,7 @@ fn each_device_has_its_own_map(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// The book's forgets a number when it fails.
+/// When there are no more, none is lost.
 fn there_are_32_devices(vm: &mut Vm) -> Result {
     let _module = vm.load("vkbd")?;
     for round in 0..3 {

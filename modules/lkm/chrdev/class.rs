@@ -15,7 +15,6 @@ use crate::{
         self,
         Alive,
         Call,
-        Name,
         Stop, //
     },
     bindings,
@@ -33,6 +32,7 @@ use crate::{
     },
 };
 use core::{
+    ffi::CStr,
     marker::PhantomPinned,
     mem::{
         self,
@@ -152,7 +152,7 @@ enum Slot<T> {
 // opened. Files that are open have the module, and their own references to the data. Who
 // makes a device then finds the module closed, or has no handle any more.
 unsafe impl<T: Operations, D: Send + Sync + 'static> Stop for Family<T, D> {
-    const NAME: Name = Name::Classes;
+    const NAME: &'static CStr = c"device classes";
 
     fn stop(&self) {
         for file in self.files.iter().take(self.created) {

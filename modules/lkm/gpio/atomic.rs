@@ -19,11 +19,11 @@ impl Input {
     ///   a slow bus;
     /// - `ESHUTDOWN`: the module ends.
     pub fn atomic(&self) -> Result<AtomicInput<'_>> {
-        // SAFETY: In `call` the line is there. This reads a flag that does not change.
-        match self
-            .0
-            .call(|desc| unsafe { bindings::gpiod_cansleep(desc) })?
-        {
+        let sleeps = self.0.call(|desc| {
+            // SAFETY: In `call` the line is there. This reads a flag that does not change.
+            unsafe { bindings::gpiod_cansleep(desc) }
+        })?;
+        match sleeps {
             0 => Ok(AtomicInput(self)),
             _ => Err(error(bindings::EOPNOTSUPP)),
         }
@@ -67,11 +67,11 @@ impl AtomicInput<'_> {
     /// - `ESHUTDOWN`: the module ends;
     /// - the controller's error.
     pub fn get(&self) -> Result<bool> {
-        // SAFETY: In `call` the line is there. By the type invariants this does not sleep.
-        let level = self
-            .0
-             .0
-            .call(|desc| unsafe { bindings::gpiod_get_value(desc) })?;
+        let Self(Input(line)) = self;
+        let level = line.call(|desc| {
+            // SAFETY: In `call` the line is there. By the type invariants this does not sleep.
+            unsafe { bindings::gpiod_get_value(desc) }
+        })?;
         Ok(level != 0)
     }
 }

@@ -16,7 +16,6 @@
 use crate::{
     alive::{
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -186,7 +185,7 @@ unsafe impl<T: Chip> Sync for Controller<T> {}
 // interrupt has a pointer to C's half, which stays until `give_back`. Until then it can be
 // told of edges: it does nothing.
 unsafe impl<T: Chip> Stop for Controller<T> {
-    const NAME: Name = Name::GpioChips;
+    const NAME: &'static CStr = c"GPIO controllers";
 
     fn stop(&self) {
         if !self.raw.is_null() {

@@ -20,10 +20,16 @@ struct file *lkm_tty_open_current(bool nonblocking)
 	struct inode *inode;
 	struct file *file;
 	struct path path;
+	int error;
 
 	/* A process that ends has no root directory any more. */
-	if (!current->fs || kern_path("/dev/tty", LOOKUP_FOLLOW, &path))
+	if (!current->fs)
 		return ERR_PTR(-ENXIO);
+	error = kern_path("/dev/tty", LOOKUP_FOLLOW, &path);
+	if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP)
+		return ERR_PTR(-ENXIO);
+	if (error)
+		return ERR_PTR(error);
 	inode = d_inode(path.dentry);
 	/* Anybody who is root can put something else there. */
 	if (S_ISCHR(inode->i_mode) && inode->i_rdev == MKDEV(TTYAUX_MAJOR, 0))

@@ -6,7 +6,6 @@ use super::timer::Alarm;
 use crate::{
     alive::{
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -24,6 +23,7 @@ use crate::{
 };
 use core::{
     cell::UnsafeCell,
+    ffi::CStr,
     future::Future,
     marker::PhantomPinned,
     mem::{
@@ -128,7 +128,7 @@ struct Tasks {
 // SAFETY: When `stop` has returned, all tasks are disabled, and there can be no
 // others. The queue outlives that.
 unsafe impl Stop for Tasks {
-    const NAME: Name = Name::Executors;
+    const NAME: &'static CStr = c"executors";
 
     fn stop(&self) {
         let tasks = self.spawner.0.tasks.lock().take();

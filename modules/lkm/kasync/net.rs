@@ -19,7 +19,6 @@ use super::sleep;
 use crate::{
     alive::{
         Alive,
-        Name,
         Stop, //
     },
     bindings,
@@ -35,6 +34,7 @@ use crate::{
     },
 };
 use core::{
+    ffi::CStr,
     future::Future,
     marker::PhantomPinned,
     mem::{
@@ -112,7 +112,7 @@ unsafe impl Sync for Connection {}
 // SAFETY: When `stop` has returned, the entry is in no queue. The function is called
 // with the lock of the queue held, so it does not run then.
 unsafe impl Stop for Connection {
-    const NAME: Name = Name::Sockets;
+    const NAME: &'static CStr = c"sockets";
 
     fn stop(&self) {
         // SAFETY: By the type invariants.

@@ -9,7 +9,7 @@ use crate::prelude::*;
 use commands::*;
 
 #[path = "../interfaces/commands.rs"]
-#[allow(dead_code)]
+#[allow(clippy::duplicate_mod, dead_code)]
 mod commands;
 
 pub const EXAMPLE: Example = Example {

@@ -14,6 +14,7 @@ pub const EXAMPLE: Example = Example {
         what_cannot_be_is_refused,
         an_interrupt_by_its_number,
         an_interrupt_is_had_by_one,
+        the_guides_modules_give_all_back,
         the_line_can_be_read,
         dropping_it_waits,
         sync_waits,
@@ -279,6 +280,33 @@ fn the_line_can_be_read(vm: &mut Vm) -> Result {
     for up in [true, false, true, false] {
         LINE.pull(up)?;
         assert_eq!(irqs.call(LEVEL, HERE), Ok(up.into()));
+    }
+    Ok(())
+}
+
+/// Somebody has the interrupt of the second button. The guide's keep the first one then.
+fn the_guides_modules_give_all_back(vm: &mut Vm) -> Result {
+    const NAMES: [&str; 2] = ["gpiomod#button1", "gpiomod#button2"];
+    let (_module, irqs) = load(vm)?;
+    for name in ["intrpt", "bottomhalf", "bh_threaded"] {
+        let module = vm.load(name)?;
+        let number = interrupt_number(NAMES[1])? as usize;
+        module.unload()?;
+
+        irqs.call(REQUEST_NUMBER, HERE | (number << 8))?;
+        vm.log().mark()?;
+        assert_eq!(vm.load_fails(name, "")?, Errno::BUSY, "{name}");
+        let complaints = vm.log().complaints(name)?;
+        assert_eq!(complaints, [(3, "Unable to request IRQ: -16".to_owned())]);
+        assert_eq!(interrupts(NAMES[0])?, None, "{name}");
+        let threads = live_tasks(|task| task.starts_with("irq/") && task.contains("-gpiomod"));
+        assert!(threads.is_empty(), "{name}");
+        // The lines are free.
+        for line in [4, 17, 18] {
+            drop(GpioLine(line).take()?);
+        }
+        irqs.call(DROP, HERE)?;
+        vm.load(name)?.unload()?;
     }
     Ok(())
 }
