@@ -61,6 +61,10 @@ impl Calls {
     /// A call begins, and ends when the result is dropped; `None` if it is closed. Can be
     /// called in any context.
     pub(crate) fn begin(&self) -> Option<Running<'_>> {
+        // Those that try again and again would keep `close` waiting.
+        if self.0.load(Acquire) < 0 {
+            return None;
+        }
         let running = Running(self);
         // One that is refused is counted until `running` is dropped.
         match self.0.fetch_add(1, Acquire) < 0 {

@@ -38,12 +38,10 @@
 
 use crate::{
     alive::{
-        self,
         Alive,
         Stop, //
     },
     bindings,
-    compat::as_kernel_cstr,
     file::{
         Callbacks,
         DeviceNode,
@@ -52,10 +50,7 @@ use crate::{
     },
 };
 use core::ffi::CStr;
-use kernel::{
-    prelude::*,
-    str::CString, //
-};
+use kernel::prelude::*;
 
 mod class;
 mod region;
@@ -170,10 +165,8 @@ unsafe impl<T: Operations> Stop for Chrdev<T> {
                 self.region.unlist(minor);
             }
             self.region.end(|| {
-                if !alive::is_live() {
-                    for device in &self.devices {
-                        device.data.hang_up();
-                    }
+                for device in &self.devices {
+                    device.hang_up();
                 }
             });
         }
@@ -227,9 +220,7 @@ impl<T: Operations> Registration<T> {
         }
         let mut devices = KVec::with_capacity(1, GFP_KERNEL)?;
         devices.push(Device::new(data)?, GFP_KERNEL)?;
-        Self::create(major, node, devices, |_| {
-            Ok(CString::try_from(as_kernel_cstr(node.path))?)
-        })
+        Self::create(major, node, devices, false)
     }
 
     /// Creates `count` devices, with the minor numbers 0, 1 and so on. The path of each is
@@ -259,16 +250,14 @@ impl<T: Operations> Registration<T> {
         for minor in 0..count {
             devices.push(Device::new(data(minor))?, GFP_KERNEL)?;
         }
-        Self::create(0, node, devices, |minor| {
-            CString::try_from_fmt(fmt!("{}{minor}", as_kernel_cstr(node.path)))
-        })
+        Self::create(0, node, devices, true)
     }
 
     fn create(
         major: u32,
         node: DeviceNode,
         devices: KVec<Device<T>>,
-        path: impl Fn(u32) -> Result<CString>,
+        numbered: bool,
     ) -> Result<Self> {
         let chrdev = try_init!(Chrdev {
             region: Region::new(node, devices.len() as u32),
@@ -276,7 +265,7 @@ impl<T: Operations> Registration<T> {
             listed: 0,
             nodes: 0,
         }? Error);
-        let chrdev = Alive::new(chrdev, |chrdev| chrdev.get_mut().register(major, path))?;
+        let chrdev = Alive::new(chrdev, |chrdev| chrdev.get_mut().register(major, numbered))?;
         Ok(Self(chrdev))
     }
 
@@ -304,7 +293,7 @@ fn check(node: DeviceNode, count: u32, digits: usize) -> Result {
 
 impl<T: Operations> Chrdev<T> {
     /// Creates all of it. After an error `stop` takes back what there is.
-    fn register(&mut self, major: u32, path: impl Fn(u32) -> Result<CString>) -> Result {
+    fn register(&mut self, major: u32, numbered: bool) -> Result {
         // SAFETY: These are the operations for `T` and `Devices`. Every entry is that of a
         // device with a `T`.
         unsafe {
@@ -317,7 +306,7 @@ impl<T: Operations> Chrdev<T> {
             unsafe { self.region.list(minor, device) }?;
             // INVARIANT: It was listed.
             self.listed = minor + 1;
-            self.region.make_node(minor, &path(minor)?)?;
+            self.region.make_node(minor, numbered)?;
             // INVARIANT: It has a node.
             self.nodes = minor + 1;
         }

@@ -161,7 +161,9 @@ pub struct Event {
 ///
 /// Where one runs, the kernel has locks that [`Builder::register`] takes, which therefore fails
 /// with `EDEADLK`. Dropping a [`Device`] takes them, too. So one that is dropped here, be it
-/// this or another, goes a little later: to wait for that here would be for ever.
+/// this or another, goes a little later: to wait for that here would be for ever. That holds
+/// within one module. A handler must not have another module make or drop an input device, or
+/// wait for a thread that does.
 #[vtable]
 pub trait Handler: Send + Sync + Sized + 'static {
     /// Called when the first user opens the device: a process that opens
@@ -290,7 +292,8 @@ impl<'a> Builder<'a> {
     /// - `EINVAL`: a number that no key or LED has, a text of more than 127 bytes or with a NUL
     ///   in it, or no name;
     /// - `EINTR`: a signal came while this waited for its turn;
-    /// - `EDEADLK`: the caller is a [`Handler`];
+    /// - `EDEADLK`: the caller is a [`Handler`], or more than 16 tasks are in handlers, and
+    ///   nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `handler`.
@@ -301,7 +304,7 @@ impl<'a> Builder<'a> {
         if self.can.bad || self.name.is_empty() {
             return Err(EINVAL);
         }
-        if Inside::has_current() {
+        if Inside::may_have_current() {
             return Err(error(bindings::EDEADLK));
         }
         let mut keymap = KVec::new();
@@ -447,15 +450,11 @@ impl Inside {
         Self(place)
     }
 
-    /// Whether the current task is known to be in one.
-    fn has_current() -> bool {
-        let task = current_task();
-        CALLERS.iter().any(|place| place.load(Relaxed) == task)
-    }
-
     /// Whether the current task may be in one.
     fn may_have_current() -> bool {
-        Self::has_current() || MORE_CALLERS.load(Relaxed) > 0
+        let task = current_task();
+        let is_known = CALLERS.iter().any(|place| place.load(Relaxed) == task);
+        is_known || MORE_CALLERS.load(Relaxed) > 0
     }
 }
 

@@ -25,7 +25,9 @@
 //!
 //! They return a [`Result`] with a number, `bool`, `()` or a [`Remote`]. A reference is
 //! good until the method returns: one with a lifetime of its own, such as `'static`, does
-//! not compile, as it could be kept beyond the module that it points into.
+//! not compile, as it could be kept beyond the module that it points into. An interface cannot
+//! take or return a [`Remote`] of itself, nor can two of each other: their descriptions would
+//! have no end.
 //!
 //! # Modules that do not fit
 //!
@@ -48,7 +50,8 @@
 //!   What a [`Remote`] points to is memory that belongs to no module.
 //!
 //! A method must not drop its own object, or wait for another thread that does: both would
-//! wait for ever.
+//! wait for ever. Nor must a thread of one module wait in this way for one of another that
+//! waits for it: that is found within a module only.
 
 use crate::{
     alive::{

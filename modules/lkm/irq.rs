@@ -357,11 +357,13 @@ impl<T: Handler> Irq<T> {
         let action = Alive::new(action, |action| {
             // The handler can run before `request_threaded_irq()` returns.
             let action = action.into_ref().get_ref();
+            // SAFETY: It is ended below.
+            let request = unsafe { bindings::lkm_irq_request_begin() };
             // SAFETY: The functions are for such a pointer, and what it points to stays
             // where it is until `stop`. The name is a string that lives as long as the
             // module.
             // Unload rule, unregister waits: see `stop`.
-            to_result(unsafe {
+            let result = to_result(unsafe {
                 bindings::request_threaded_irq(
                     action.source.number,
                     Action::<T>::HARD,
@@ -370,12 +372,17 @@ impl<T: Handler> Irq<T> {
                     name.as_char_ptr(),
                     action.cookie(),
                 )
-            })?;
-            // SAFETY: This takes a number.
-            let desc = unsafe { bindings::lkm_irq_get(action.source.number) };
-            // INVARIANT: The interrupt was requested. If it has gone meanwhile, C has removed the
-            // handler and waited for it.
-            action.desc.store(desc.expose_provenance(), Relaxed);
+            });
+            if result.is_ok() {
+                // SAFETY: This takes a number.
+                let desc = unsafe { bindings::lkm_irq_get(action.source.number) };
+                // INVARIANT: The interrupt was requested. If it has gone meanwhile, C has
+                // removed the handler and waited for it.
+                action.desc.store(desc.expose_provenance(), Relaxed);
+            }
+            // SAFETY: It was begun above.
+            unsafe { bindings::lkm_irq_request_end(request) };
+            result?;
             action.source.check()
         })?;
         Ok(Self(action))

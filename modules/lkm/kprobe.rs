@@ -68,8 +68,12 @@ pub trait Handler: Send + Sync + 'static {
 /// # Unloading
 ///
 /// *Unregister waits*: dropping the probe takes it away, and waits until no handler of it
-/// runs. That may sleep. A handler, of this or another probe, may drop it, too. It does not
-/// wait then: the probe is taken away a little later.
+/// runs. That may sleep. A handler, of this or another probe of the module, may drop it, too.
+/// It does not wait then: the probe is taken away a little later.
+///
+/// Where ftrace changes functions (`CONFIG_FUNCTION_TRACER`), that can fail for lack of
+/// memory. Then the log says so. The probe stays, without a handler, in memory that is not
+/// the module's.
 ///
 /// # Examples
 ///
@@ -152,7 +156,7 @@ impl<T: Handler> Kprobe<T> {
     /// - `ENOENT`: there is no such symbol, or its module is being unloaded;
     /// - `EINVAL`: it is no function, or one that cannot have a probe: the code that
     ///   handles probes, exceptions and the like, listed in
-    ///   `/sys/kernel/debug/kprobes/blacklist`;
+    ///   `/sys/kernel/debug/kprobes/blacklist`; or it could not be changed;
     /// - `EILSEQ`, `EOPNOTSUPP`: the kernel does not understand the function's first
     ///   instruction, or cannot run it elsewhere;
     /// - `ENOMEM`: no memory;

@@ -60,14 +60,17 @@
 //! - **Wait or go on for ever**: a loop, a deadlock, an operation that nothing ends.
 //!   `rmmod` then waits, too, or is refused. Threads and work items that would wait for
 //!   themselves, by drops, stops and joins of each other alone, are found, and do not
-//!   wait. Others are not: an operation that drops its own file in `/proc`, sysfs or
-//!   debugfs, a method that drops its own object while another module calls it, or a task
-//!   that drops the thread that drops its executor. User space can keep a GPIO controller
-//!   from going, as long as a `read(2)` of its `/dev/gpiochipN` waits.
+//!   wait, if all of them are of one module. Others are not: an operation that drops its own
+//!   file in `/proc`, sysfs or debugfs, a method that drops its own object while another
+//!   module calls it, a task that drops the thread that drops its executor, or a handler of
+//!   an input device that waits for somebody who makes or drops one, or has another module
+//!   do so. User space can keep a GPIO controller from going, as long as a `read(2)` of its
+//!   `/dev/gpiochipN` waits.
 //! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
 //!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what
-//!   may sleep. A debug kernel finds it. Who forgets the guard of a lock holds the lock for
-//!   ever, with what goes with it: interrupts may stay off.
+//!   may sleep. A debug kernel finds it. In a probe here the promise needs handlers that do
+//!   not: the kernel thinks that the probe's CPU is still in it. Who forgets the guard of a
+//!   lock holds the lock for ever, with what goes with it: interrupts may stay off.
 //! - **Allocate or free memory in a probe.** What was interrupted may be doing just that:
 //!   here the promise needs handlers that do not. A probe on a function that the kernel
 //!   itself needs to get to a probe, as KASAN's are, stops the machine.

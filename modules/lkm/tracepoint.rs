@@ -22,8 +22,8 @@
 //! switches the events off and removes their files. If one of them was ever on, it throws
 //! away what was traced, of all modules and the kernel. Until then C prints an event with
 //! code of the module. Only the module's own code makes events happen, so none does any
-//! more. A file of an event that is still open then answers `ENODEV`. Who traces with perf
-//! keeps the module.
+//! more. A file of an event that is still open then answers `ENODEV`, but for `id`, which says
+//! what it was. Who traces with perf keeps the module.
 
 /// A type that an event can be given: numbers and `bool`. A pointer need not be valid.
 #[doc(hidden)]

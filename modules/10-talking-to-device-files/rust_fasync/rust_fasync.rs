@@ -64,6 +64,13 @@ impl Doorbell {
             rings => Some(rings),
         }
     }
+
+    fn ring(&self, times: u32) {
+        // The event comes first, then the news of it: those who look again find it.
+        self.rings.fetch_add(times, Relaxed);
+        self.rung.wake_up_all();
+        self.listeners.kill_fasync(Band::In);
+    }
 }
 
 #[vtable]
@@ -75,21 +82,18 @@ impl Operations for Doorbell {
             return Err(EINVAL);
         }
         let rings = self.rung.wait_unless_nonblocking(file, || self.take())?;
-        let text = CString::try_from_fmt(fmt!("{rings}\n"))?;
-        let text = text.to_bytes();
-        if let Err(error) = dst.write_slice(text) {
-            // Nobody has heard them.
-            self.rings.fetch_add(rings, Relaxed);
-            return Err(error);
-        }
-        Ok(text.len())
+        let text = CString::try_from_fmt(fmt!("{rings}\n"));
+        let written = text.and_then(|text| {
+            let text = text.to_bytes();
+            dst.write_slice(text)?;
+            Ok(text.len())
+        });
+        // Nobody has heard them then.
+        written.inspect_err(|_| self.ring(rings))
     }
 
     fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        // The event comes first, then the news of it: those who look again find it.
-        self.rings.fetch_add(1, Relaxed);
-        self.rung.wake_up_all();
-        self.listeners.kill_fasync(Band::In);
+        self.ring(1);
         Ok(src.len())
     }
 

@@ -4,7 +4,6 @@
 //!
 //! Book: 21.3 DHT11 sensor
 
-use core::ffi::CStr;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -132,7 +131,11 @@ impl Dht11 {
             None => request()?,
         };
         line.set(false)?;
-        fsleep(QUESTION);
+        let begin = Instant::<Monotonic>::now();
+        // A sleep counts ticks. A virtual machine can get some of them late, and all at once.
+        while begin.elapsed() < QUESTION {
+            fsleep(PAUSE);
+        }
         // Nobody drives the line now: a resistor pulls it up.
         let line = line.into_input()?;
         let answer = self.answer(&line);

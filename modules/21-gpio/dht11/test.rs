@@ -35,6 +35,7 @@ pub const EXAMPLE: Example = Example {
         unloading_at_once,
     ],
     setup: Some(connect_the_sensor),
+    ..Example::EMPTY
 };
 
 const PATH: &str = "/dev/dht11";

@@ -13,7 +13,8 @@ use lkm::{
 };
 
 lkm::interface! {
-    /// A driver, which says what a device is. All methods may sleep.
+    /// A driver, which says what a device is. All methods may sleep. None must call [`Vinput`],
+    /// which waits for it.
     pub(crate) trait Driver {
         /// Says what a new device `can` do.
         fn init(&self, can: &mut Capabilities) -> Result<()>;

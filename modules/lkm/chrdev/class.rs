@@ -12,13 +12,11 @@ use super::{
 };
 use crate::{
     alive::{
-        self,
         Alive,
         Call,
         Stop, //
     },
     bindings,
-    compat::as_kernel_cstr,
     errno::error,
     file::{
         Callbacks,
@@ -42,7 +40,6 @@ use core::{
 use kernel::{
     new_mutex,
     prelude::*,
-    str::CString,
     sync::{
         Arc,
         Mutex, //
@@ -171,11 +168,9 @@ unsafe impl<T: Operations, D: Send + Sync + 'static> Stop for Family<T, D> {
         // SAFETY: All devices were just removed.
         unsafe {
             self.region.end(|| {
-                if !alive::is_live() {
-                    for slot in &slots {
-                        if let Slot::Device(device) = slot {
-                            device.data.hang_up();
-                        }
+                for slot in &slots {
+                    if let Slot::Device(device) = slot {
+                        device.hang_up();
                     }
                 }
             });
@@ -281,6 +276,7 @@ impl<T: Operations, D: Send + Sync + 'static> Class<T, D> {
     /// - `ENODEV`: there is no such device.
     pub fn remove(&self, minor: u32) -> Result<Arc<T>> {
         let device = self.0.take(minor).ok_or(ENODEV)?;
+        device.hang_up();
         Ok(device.data.clone())
     }
 
@@ -345,8 +341,6 @@ impl<T: Operations, D: Send + Sync + 'static> Family<T, D> {
     {
         // What users have written does not run with the lock: this is dropped after that.
         let device = KBox::new(Device::new(data)?, GFP_KERNEL)?;
-        let path = as_kernel_cstr(self.region.node().path);
-        let path = CString::try_from_fmt(fmt!("{path}{minor}"))?;
         let _call = Call::begin()?;
         let mut members = self.members.lock();
         let slot = members.slots.get_mut(minor as usize);
@@ -354,8 +348,10 @@ impl<T: Operations, D: Send + Sync + 'static> Family<T, D> {
         // SAFETY: The device is in memory of its own. It is freed after it was unlisted, here,
         // in `take` or in `stop`.
         unsafe { self.region.list(minor, &device) }?;
-        if let Err(error) = self.region.make_node(minor, &path) {
+        if let Err(error) = self.region.make_node(minor, true) {
             self.region.unlist(minor);
+            drop(members);
+            device.hang_up();
             return Err(error);
         }
         // INVARIANT: It is listed, and has a node.

@@ -4,6 +4,7 @@
 //! data.
 
 use crate::{
+    alive::is_live,
     bindings,
     compat::CStrExt,
     file::{
@@ -23,6 +24,7 @@ use kernel::{
         to_result, //
     },
     prelude::*,
+    str::CString,
     sync::Arc, //
 };
 
@@ -60,10 +62,6 @@ impl Region {
             cdev: ptr::null_mut(),
             class: ptr::null_mut(),
         }
-    }
-
-    pub(super) fn node(&self) -> DeviceNode {
-        self.node
     }
 
     pub(super) fn major(&self) -> u32 {
@@ -181,11 +179,16 @@ impl Region {
         unsafe { bindings::xa_erase(&raw mut bindings::lkm_chrdevs, self.dev(minor) as usize) };
     }
 
-    /// Adds the device `minor` to the class. For it the kernel creates the node in `/dev`.
-    pub(super) fn make_node(&self, minor: u32, path: &kernel::str::CStr) -> Result {
+    /// Adds the device `minor` to the class. For it the kernel creates the node in `/dev`, with
+    /// the number at its end if it is `numbered`.
+    pub(super) fn make_node(&self, minor: u32, numbered: bool) -> Result {
+        let number = match numbered {
+            true => CString::try_from_fmt(fmt!("{minor}"))?,
+            false => CString::try_from_fmt(fmt!(""))?,
+        };
         // `devnode` makes a mode of it again.
         let mode = ptr::without_provenance_mut(self.node.mode.bits().into());
-        // SAFETY: The class exists. Format and argument are strings, and are copied. C puts
+        // SAFETY: The class exists. Format and arguments are strings, and are copied. C puts
         // a `!` for each `/` into the name, and `/` again into the node's path.
         let device = unsafe {
             bindings::device_create(
@@ -193,8 +196,9 @@ impl Region {
                 ptr::null_mut(),
                 self.dev(minor),
                 mode,
-                c"%s".as_char_ptr(),
-                path.as_char_ptr(),
+                c"%s%s".as_char_ptr(),
+                self.node.path.as_char_ptr(),
+                number.as_char_ptr(),
             )
         };
         from_err_ptr(device).map(|_| ())
@@ -271,6 +275,14 @@ impl<T: Operations> Device<T> {
             data: Arc::as_ptr(&data).cast(),
         };
         Ok(Self { entry, data })
+    }
+
+    /// The device goes. If init runs, and then fails, the kernel frees the module while files
+    /// are open: so waits in operations have to end.
+    pub(super) fn hang_up(&self) {
+        if !is_live() {
+            self.data.hang_up();
+        }
     }
 }
 

@@ -203,7 +203,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
     ///
     /// The map of the process's memory is locked meanwhile: to read or write that memory
     /// here would wait for ever. So could a lock that another operation holds while it reads or
-    /// writes such memory.
+    /// writes such memory. A device must not be made or dropped here either: that waits for who
+    /// changes `/dev`, who may wait for somebody who reads it into that memory.
     ///
     /// # Errors
     ///

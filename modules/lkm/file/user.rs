@@ -244,7 +244,7 @@ impl Writer {
     /// Writes `byte` until there is no more room, and returns the number of bytes written.
     ///
     /// If not all of the room is the process's memory, this writes the bytes before the bad
-    /// address and returns their number, as `read(2)` does.
+    /// address and returns their number, as `read(2)` does. So it does when a signal comes.
     ///
     /// # Errors
     ///
@@ -252,12 +252,16 @@ impl Writer {
     pub fn fill(&mut self, byte: u8) -> Result<usize> {
         let chunk = [byte; 256];
         let mut written = self.write_some(&chunk)?;
-        loop {
+        // There may be room for gigabytes.
+        while !current!().signal_pending() {
+            // SAFETY: This may sleep.
+            unsafe { bindings::lkm_cond_resched() };
             match self.0.copy_to_iter(&chunk) {
-                0 => return Ok(written),
+                0 => break,
                 n => written += n,
             }
         }
+        Ok(written)
     }
 
     /// Writes as many of `bytes` as it can. Fails if there is room, and it can write none.

@@ -81,7 +81,8 @@ pub trait Chip: Send + Sync + 'static {
     /// The caller gets the error.
     fn get(&self, line: u32) -> Result<bool>;
 
-    /// Changes the level of the line, which is an output.
+    /// Changes the level of the line, which is an output. For user space it can also be one
+    /// that [`direction_output`](Self::direction_output) has refused to make one.
     ///
     /// # Errors
     ///
@@ -112,13 +113,14 @@ pub trait Chip: Send + Sync + 'static {
 ///
 /// It also waits for processes that read from `/dev/gpiochipN`, or wait for an edge in a
 /// `read(2)`, until something comes or a signal ends it: so the kernel does that. Who
-/// waits in `poll(2)` is told at once.
+/// waits in `poll(2)` is told when nobody reads any more.
 ///
 /// When init fails, the kernel frees the module regardless of lines that are requested. *We
 /// wait* then, until they are given back.
 ///
 /// A method may drop its own controller. It does not wait then: that is done a little later.
-/// So it is where an interrupt's handler drops it.
+/// So it is where an interrupt's handler drops it, and while more than 64 tasks are in methods.
+/// What else the module drops in this way waits behind it.
 ///
 /// # Examples
 ///

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+#include <linux/irqflags.h>
+
 #include "helpers.h"
 
 static DEFINE_SPINLOCK(alive_lock);
@@ -16,6 +18,12 @@ unsigned long lkm_alive_lock(void)
 void lkm_alive_unlock(unsigned long flags)
 {
 	spin_unlock_irqrestore(&alive_lock, flags);
+}
+
+/* Some drivers call the handlers of interrupts in process context, with these off. */
+bool lkm_irqs_are_off(void)
+{
+	return irqs_disabled();
 }
 
 void lkm_reaper_start(void)

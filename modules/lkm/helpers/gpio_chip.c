@@ -4,6 +4,7 @@
 #include <linux/bitmap.h>
 #include <linux/err.h>
 #include <linux/gpio/driver.h>
+#include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/irq_work.h>
 #include <linux/irqdesc.h>
@@ -36,6 +37,7 @@ struct line_chip {
 	bool closed;		/* No interrupt is requested or fired. */
 	u8 *edges;		/* Which edges of a line somebody waits for. */
 	unsigned long *pending;	/* Lines whose interrupt is to be handled. */
+	unsigned long *outputs;	/* gpiolib calls for one line at a time. */
 };
 
 /*
@@ -102,6 +104,8 @@ static int line_direction_input(struct gpio_chip *gpio, unsigned int line)
 	struct line_chip *it = line_chip_begin(gpio, &place);
 	int result = it->head.ops->direction_input(it->head.data, line);
 
+	if (!result)
+		clear_bit(line, it->outputs);
 	return line_chip_end(place, result);
 }
 
@@ -112,7 +116,17 @@ static int line_direction_output(struct gpio_chip *gpio, unsigned int line,
 	struct line_chip *it = line_chip_begin(gpio, &place);
 	int result = it->head.ops->direction_output(it->head.data, line, level);
 
+	if (!result)
+		set_bit(line, it->outputs);
 	return line_chip_end(place, result);
+}
+
+static int line_get_direction(struct gpio_chip *gpio, unsigned int line)
+{
+	struct line_chip *it = container_of(gpio, struct line_chip, gpio);
+
+	return test_bit(line, it->outputs) ? GPIO_LINE_DIRECTION_OUT :
+					     GPIO_LINE_DIRECTION_IN;
 }
 
 static int line_get(struct gpio_chip *gpio, unsigned int line)
@@ -189,20 +203,6 @@ static void line_irq_ack(struct irq_data *data)
 {
 }
 
-static void line_irq_mask(struct irq_data *data)
-{
-	struct line_chip *it = irq_data_get_irq_chip_data(data);
-
-	gpiochip_disable_irq(&it->gpio, irqd_to_hwirq(data));
-}
-
-static void line_irq_unmask(struct irq_data *data)
-{
-	struct line_chip *it = irq_data_get_irq_chip_data(data);
-
-	gpiochip_enable_irq(&it->gpio, irqd_to_hwirq(data));
-}
-
 static int line_irq_set_type(struct irq_data *data, unsigned int type)
 {
 	struct line_chip *it = irq_data_get_irq_chip_data(data);
@@ -242,11 +242,13 @@ static void line_irq_release(struct irq_data *data)
 	gpiochip_relres_irq(&it->gpio, irqd_to_hwirq(data));
 }
 
+/*
+ * A line stays an input as long as its interrupt is requested, masked or not. So gpiolib is
+ * not told of that: it would warn if it had lost its flag.
+ */
 static const struct irq_chip line_irq_chip = {
 	.name = "gpio-lkm",
 	.irq_ack = line_irq_ack,
-	.irq_mask = line_irq_mask,
-	.irq_unmask = line_irq_unmask,
 	.irq_set_type = line_irq_set_type,
 	.irq_retrigger = line_irq_retrigger,
 	.irq_request_resources = line_irq_request,
@@ -281,7 +283,7 @@ static struct mutex *line_request_mutex(unsigned int irq)
 }
 
 /*
- * From now on no interrupt is requested. Those that are, are flagged as used, so
+ * From now on no interrupt gets a line. Those that have one are flagged as used, so
  * gpiochip_remove() finds and frees them.
  */
 static void line_chip_close(struct line_chip *it)
@@ -301,11 +303,36 @@ static void line_chip_close(struct line_chip *it)
 	}
 }
 
-/* Removes the interrupts of a closed chip. None is requested any more. */
+/* gpiolib can have lost the flag: it writes all flags of a line at a time, without a lock. */
+static void line_free_irq(unsigned int irq)
+{
+	struct irq_desc *desc = irq_data_to_desc(irq_get_irq_data(irq));
+	const struct irqaction *action;
+	void *cookie;
+
+	for (;;) {
+		mutex_lock(&desc->request_mutex);
+		action = desc->action;
+		cookie = action ? action->dev_id : NULL;
+		mutex_unlock(&desc->request_mutex);
+		if (!action)
+			return;
+		/* If somebody else frees it meanwhile, C warns, and does nothing. */
+		free_irq(irq, cookie);
+	}
+}
+
+/* Removes the interrupts of a closed chip. It makes none any more. */
 static void line_chip_remove_irqs(struct line_chip *it)
 {
 	unsigned int line, irq;
 
+	for (line = 0; line < it->gpio.ngpio; line++) {
+		irq = irq_find_mapping(it->domain, line);
+		if (irq)
+			irq_set_status_flags(irq, IRQ_NOREQUEST);
+	}
+	lkm_irq_requests_wait();
 	/* Of two CPUs that run the work, irq_work_sync() waits for one only. */
 	irq_work_sync(&it->work);
 	synchronize_rcu();
@@ -313,6 +340,7 @@ static void line_chip_remove_irqs(struct line_chip *it)
 		irq = irq_find_mapping(it->domain, line);
 		if (!irq)
 			continue;
+		line_free_irq(irq);
 		/* Nobody is in a function of line_irq_chip now, or gets there. */
 		mutex_lock(line_request_mutex(irq));
 		irq_set_chip(irq, NULL);
@@ -326,6 +354,7 @@ void lkm_gpio_chip_free(struct lkm_gpio_chip *chip)
 {
 	struct line_chip *it = container_of(chip, struct line_chip, head);
 
+	bitmap_free(it->outputs);
 	bitmap_free(it->pending);
 	kfree(it->edges);
 	kfree(it);
@@ -340,6 +369,9 @@ void lkm_gpio_chip_remove(struct lkm_gpio_chip *chip)
 	line_chip_remove_irqs(it);
 	gpio_device_put(it->device);
 }
+
+/* Nobody else adds a chip of this module between looking for a label and taking it. */
+static DEFINE_MUTEX(line_labels);
 
 static bool line_label_is_taken(const char *label)
 {
@@ -360,8 +392,6 @@ struct lkm_gpio_chip *lkm_gpio_chip_add(const char *label, unsigned int lines,
 	struct line_chip *it;
 	int result = -ENOMEM;
 
-	if (line_label_is_taken(label))
-		return ERR_PTR(-EEXIST);
 	it = kzalloc(sizeof(*it), GFP_KERNEL);
 	if (!it)
 		return ERR_PTR(-ENOMEM);
@@ -371,6 +401,7 @@ struct lkm_gpio_chip *lkm_gpio_chip_add(const char *label, unsigned int lines,
 	it->gpio.owner = THIS_MODULE;
 	it->gpio.direction_input = line_direction_input;
 	it->gpio.direction_output = line_direction_output;
+	it->gpio.get_direction = line_get_direction;
 	it->gpio.get = line_get;
 	it->gpio.set = line_set;
 	it->gpio.to_irq = line_to_irq;
@@ -381,11 +412,16 @@ struct lkm_gpio_chip *lkm_gpio_chip_add(const char *label, unsigned int lines,
 	raw_spin_lock_init(&it->lock);
 	it->edges = kcalloc(lines, sizeof(*it->edges), GFP_KERNEL);
 	it->pending = bitmap_zalloc(lines, GFP_KERNEL);
-	if (it->edges && it->pending)
+	it->outputs = bitmap_zalloc(lines, GFP_KERNEL);
+	if (it->edges && it->pending && it->outputs)
 		it->domain = irq_domain_create_linear(NULL, lines,
 						      &line_domain_ops, it);
 	if (it->domain) {
-		result = gpiochip_add_data(&it->gpio, it);
+		mutex_lock(&line_labels);
+		result = line_label_is_taken(label) ?
+				 -EEXIST :
+				 gpiochip_add_data(&it->gpio, it);
+		mutex_unlock(&line_labels);
 		if (!result) {
 			/* Somebody can be in line_irq_release() after gpiochip_remove(). */
 			it->device = gpio_device_get(it->gpio.gpiodev);

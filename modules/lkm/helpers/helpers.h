@@ -54,6 +54,7 @@ void lkm_alive_unlock(unsigned long flags);
 /* In alive.rs. */
 void lkm_reap(struct work_struct *work);
 void lkm_reaper_end(void);
+bool lkm_irqs_are_off(void);
 void lkm_reaper_start(void);
 
 /* A GPIO controller; see gpio_chip.c. The functions get @data. */
@@ -77,6 +78,7 @@ void lkm_gpio_chip_free(struct lkm_gpio_chip *chip);
 void lkm_gpio_chip_remove(struct lkm_gpio_chip *chip);
 bool lkm_gpio_within(void);
 
+void lkm_cond_resched(void);
 void lkm_current_comm(char *into);
 bool lkm_debugfs_note(struct dentry *dentry);
 #ifdef CONFIG_GPIOLIB
@@ -87,6 +89,9 @@ bool lkm_input_has_key(const struct input_dev *dev, unsigned int code);
 unsigned char lkm_interrupt_context_level(void);
 
 /* An interrupt, whatever becomes of its number; see irq.c. */
+unsigned int lkm_irq_request_begin(void);
+void lkm_irq_request_end(unsigned int place);
+void lkm_irq_requests_wait(void);
 void *lkm_irq_get(unsigned int irq);
 void lkm_irq_free(void *of, unsigned int irq, void *cookie);
 void lkm_irq_hard_begin(void);

@@ -5,6 +5,7 @@
 #include <linux/irqdesc.h>
 #include <linux/irqflags.h>
 #include <linux/kobject.h>
+#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
@@ -45,6 +46,53 @@ void lkm_irq_put(void *of)
 
 	kobject_put(&desc->kobj);
 #endif
+}
+
+/*
+ * The calls of request_threaded_irq() that run. It looks at the chip, and then sleeps: it
+ * does not see that the chip goes. Whoever calls it is counted in one of two places, so
+ * that those that come later keep nobody waiting.
+ */
+static atomic_t irq_requests[2];
+static unsigned int irq_requests_place;
+static DEFINE_MUTEX(irq_requests_mutex);
+
+/* Can sleep, but waits for nobody. Returns what lkm_irq_request_end() takes. */
+unsigned int lkm_irq_request_begin(void)
+{
+	unsigned int place = READ_ONCE(irq_requests_place);
+
+	atomic_inc(&irq_requests[place]);
+	/* Either what forbids the request is seen, or who waits sees us. */
+	smp_mb__after_atomic();
+	return place;
+}
+
+void lkm_irq_request_end(unsigned int place)
+{
+	atomic_fetch_dec_release(&irq_requests[place]);
+}
+
+static void irq_requests_wait_for(unsigned int place)
+{
+	while (atomic_read_acquire(&irq_requests[place]))
+		schedule_timeout_uninterruptible(1);
+}
+
+/* Waits for the requests of this module that had begun when this was called. */
+void lkm_irq_requests_wait(void)
+{
+	unsigned int place;
+
+	mutex_lock(&irq_requests_mutex);
+	smp_mb();
+	place = irq_requests_place;
+	/* Some may have been counted in the other place just now. */
+	irq_requests_wait_for(!place);
+	WRITE_ONCE(irq_requests_place, !place);
+	smp_mb();
+	irq_requests_wait_for(place);
+	mutex_unlock(&irq_requests_mutex);
 }
 
 /* Whether the number is still that of the descriptor. */

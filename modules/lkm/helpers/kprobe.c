@@ -3,7 +3,9 @@
 #include <linux/cpumask.h>
 #include <linux/irq_work.h>
 #include <linux/kprobes.h>
+#include <linux/module.h>
 #include <linux/overflow.h>
+#include <linux/printk.h>
 #include <linux/ptrace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -23,6 +25,8 @@ struct lkm_kprobe {
 	/* How many are in the handler. */
 	atomic_t running;
 	bool registered;
+	/* C uses it for ever. */
+	bool stays;
 	const void *data;
 	void (*hit)(const void *data, const void *regs);
 	void (*left)(const void *data);
@@ -78,31 +82,53 @@ int lkm_kprobe_register(struct lkm_kprobe *it)
 {
 	int result = register_kprobe(&it->probe);
 
-	it->registered = !result;
-	return result;
+	if (result)
+		return result;
+	it->registered = true;
+	/* It was registered even if the function could not be changed: this tells. */
+	return enable_kprobe(&it->probe);
+}
+
+static void lkm_kprobe_wait(struct lkm_kprobe *it)
+{
+	synchronize_rcu();
+	while (atomic_read_acquire(&it->running))
+		schedule_timeout_uninterruptible(1);
 }
 
 /*
  * When this has returned, nobody is in the handler or comes to it. C counts a handler
  * that sleeps, as it must not, as one that has returned. So the probe is taken away when
  * there is none.
+ *
+ * A function that ftrace changes may be left as it is, for lack of memory. Then C goes on
+ * using the probe, without an error but for the lack of an address. Such a probe has no
+ * handler any more, and is never freed.
  */
 void lkm_kprobe_stop(struct lkm_kprobe *it)
 {
+	int result;
+
 	if (!it->registered)
 		return;
-	disable_kprobe(&it->probe);
-	synchronize_rcu();
-	while (atomic_read_acquire(&it->running))
-		schedule_timeout_uninterruptible(1);
+	result = disable_kprobe(&it->probe);
+	lkm_kprobe_wait(it);
 	unregister_kprobe(&it->probe);
+	it->stays = result != -EINVAL && !it->probe.addr;
+	if (it->stays) {
+		pr_warn("%s: the probe on %s cannot be removed\n",
+			THIS_MODULE->name, it->symbol);
+		WRITE_ONCE(it->probe.pre_handler, NULL);
+		lkm_kprobe_wait(it);
+	}
 }
 
 /* After lkm_kprobe_stop(). Waits for @left. */
 void lkm_kprobe_free(struct lkm_kprobe *it)
 {
 	irq_work_sync(&it->leave);
-	kfree(it);
+	if (!it->stays)
+		kfree(it);
 }
 
 /* Whether this is called by a handler. */

@@ -5,6 +5,11 @@
 
 #include "helpers.h"
 
+void lkm_cond_resched(void)
+{
+	cond_resched();
+}
+
 /* @into holds TASK_COMM_LEN bytes. */
 void lkm_current_comm(char *into)
 {

@@ -43,6 +43,7 @@ module! {
 
 lkm::params! {
     fail: bool { default: false, mode: 0, description: "Whether init fails in the end" },
+    readers: u32 { default: 0, mode: 0, description: "How many reads init waits for before it fails" },
 }
 
 /// How many devices there can be.
@@ -51,13 +52,16 @@ const COUNT: u32 = 4;
 /// How many devices have data.
 static LEFT: Atomic<u32> = Atomic::new(0);
 
-/// A device that says its minor number.
-struct Numbered(u32);
+/// How many reads wait.
+static READING: Atomic<u32> = Atomic::new(0);
+
+/// A device that says its minor number, and whether it was told to hang up.
+struct Numbered(u32, Atomic<bool>);
 
 impl Numbered {
     fn new(minor: u32) -> Self {
         LEFT.fetch_add(1, Relaxed);
-        Self(minor)
+        Self(minor, Atomic::new(false))
     }
 }
 
@@ -72,8 +76,23 @@ impl Operations for Numbered {
     type Private = ();
 
     fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        if readers.get() > 0 {
+            READING.fetch_add(1, Relaxed);
+            // Not for ever.
+            for _ in 0..10_000 {
+                if self.1.load(Relaxed) {
+                    return Err(EIO);
+                }
+                fsleep(Delta::from_millis(10));
+            }
+            pr_err!("nobody hangs up\n");
+        }
         let text = CString::try_from_fmt(fmt!("{}", self.0))?;
         dst.write_slice_file(text.to_bytes(), pos)
+    }
+
+    fn hang_up(&self) {
+        self.1.store(true, Relaxed);
     }
 }
 
@@ -229,6 +248,10 @@ impl kernel::Module for DeviceClasses {
         if fail.get() {
             class.add(Numbered::new)?;
             class.add(Numbered::new)?;
+            while READING.load(Relaxed) < readers.get() {
+                fsleep(Delta::from_millis(1));
+            }
+            class.remove(0)?;
             return Err(ENODEV);
         }
         Ok(Self {

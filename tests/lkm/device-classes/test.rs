@@ -15,6 +15,7 @@ pub const EXAMPLE: Example = Example {
         a_name_that_is_taken_is_refused,
         an_open_file_outlives_its_device,
         a_failing_init_leaves_nothing,
+        a_failing_init_ends_reads,
         unloading_waits_for_a_show,
         unloading_waits_for_a_store,
         many_add_and_remove,
@@ -218,6 +219,29 @@ fn a_failing_init_leaves_nothing(vm: &mut Vm) -> Result {
         assert!(!fs::read_to_string("/proc/devices")?.contains("device-classes"));
         Ok(())
     })
+}
+
+/// Of a device that is there at the end, and of one that init itself has removed.
+fn a_failing_init_ends_reads(vm: &mut Vm) -> Result {
+    let readers: Vec<_> = (0..2)
+        .map(|minor| {
+            Waiter::begin(move || -> Result<_> {
+                let mut file = None;
+                eventually("the node", || {
+                    file = File::open(format!("/dev/device-classes/n{minor}")).ok();
+                    file.is_some()
+                })?;
+                let mut file = file.context("a file")?;
+                Ok(error_of(file.read(&mut [0])))
+            })
+        })
+        .collect();
+    let errno = vm.load_fails("device-classes", "fail readers=2")?;
+    assert_eq!(errno, Errno::NODEV);
+    for reader in readers {
+        assert_eq!(reader.end()??, Some(Errno::IO));
+    }
+    Ok(())
 }
 
 fn unloading_waits_for_a_show(vm: &mut Vm) -> Result {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-
 use rustix::{
     process::{Pid, getsid},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
@@ -47,6 +45,14 @@ fn load(vm: &mut Vm) -> Result<(Module, Control)> {
 fn call(times: u32) {
     for _ in 0..times {
         getsid(None).unwrap();
+    }
+}
+
+/// For a thread that calls it so often at a time.
+fn calls(times: u32) -> impl Fn() -> Result + Sync {
+    move || {
+        call(times);
+        Ok(())
     }
 }
 
@@ -320,19 +326,7 @@ fn a_handler_may_drop_another_probe(vm: &mut Vm) -> Result {
 fn added_and_dropped_while_it_is_hit(vm: &mut Vm) -> Result {
     let (_module, control) = load(vm)?;
     let times = vm.fewer(50) as usize;
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while !stop.load(SeqCst) {
-                    call(10);
-                }
-            });
-        }
-        let result = control.call(CHURN, times);
-        stop.store(true, SeqCst);
-        result
-    })?;
+    while_others(2, calls(10), || Ok(control.call(CHURN, times)?))?;
     assert_eq!(control.get(DROPPED), times);
     assert_eq!(probes()?.len(), 0);
     Ok(())
@@ -342,16 +336,8 @@ fn added_and_dropped_while_it_is_hit(vm: &mut Vm) -> Result {
 fn dropping_it_waits(vm: &mut Vm) -> Result {
     let (_module, control) = load(vm)?;
     control.call(DELAY, 200)?;
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while !stop.load(SeqCst) {
-                    call(1);
-                }
-            });
-        }
-        let result = (0..vm.fewer(20)).try_for_each(|_| -> Result {
+    while_others(2, calls(1), || {
+        (0..vm.fewer(20)).try_for_each(|_| -> Result {
             let before = control.get(HITS);
             control.call(ADD, 0)?;
             eventually("a hit", || control.get(HITS) > before)?;
@@ -360,24 +346,14 @@ fn dropping_it_waits(vm: &mut Vm) -> Result {
             thread::sleep(Duration::from_millis(5));
             ensure!(control.get(HITS) == hits, "a handler ran later");
             Ok(())
-        });
-        stop.store(true, SeqCst);
-        result
+        })
     })
 }
 
 fn unloading_while_it_is_hit(vm: &mut Vm) -> Result {
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while !stop.load(SeqCst) {
-                    call(10);
-                }
-            });
-        }
-        let mut delay = 0;
-        let result = vm.many_rounds(ROUNDS, |vm| {
+    let mut delay = 0;
+    while_others(2, calls(10), || {
+        vm.many_rounds(ROUNDS, |vm| {
             delay = (delay + 50) % 300;
             let (module, control) = load(vm)?;
             control.call(DELAY, delay)?;
@@ -389,8 +365,6 @@ fn unloading_while_it_is_hit(vm: &mut Vm) -> Result {
             module.unload()?;
             ensure!(probes()?.is_empty(), "a probe is left");
             Ok(())
-        });
-        stop.store(true, SeqCst);
-        result
+        })
     })
 }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::{mapping::Mapping, prelude::*, sigio::*};
@@ -456,20 +454,12 @@ fn a_lost_line_may_be_in_use(vm: &mut Vm) -> Result {
 /// While they come, and before their lines are given back.
 fn lost_interrupts_are_removed(vm: &mut Vm) -> Result {
     let line = GpioLine(16);
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let storm = scope.spawn(|| {
-            while !over.load(Relaxed) {
-                line.pull(true)?;
-                line.pull(false)?;
-            }
-            anyhow::Ok(())
-        });
-        let result = lose_interrupts(vm);
-        over.store(true, Relaxed);
-        storm.join().expect("it does not panic")?;
-        result
-    })?;
+    let press = || -> Result {
+        line.pull(true)?;
+        line.pull(false)?;
+        Ok(())
+    };
+    while_others(1, press, || lose_interrupts(vm))?;
     drop(line.take()?);
     vm.forgive_leaks();
     Ok(())

@@ -40,8 +40,11 @@ pub const GPIO_LINES: u32 = 32;
 /// and its files, until the chip goes.
 const INTERRUPTS: [u32; 8] = [16, 17, 18, 19, 20, 21, 22, 23];
 
-/// What the chip was called by the kernel at first.
-static NAME: OnceLock<String> = OnceLock::new();
+/// What the kernel makes chips of.
+const NODES: &str = "/sys/kernel/software_nodes";
+
+/// What the kernel called all of that at first.
+static NAMES: OnceLock<Vec<String>> = OnceLock::new();
 
 /// A line of the chip, as seen from outside: who turns it on the chip is a module, a process
 /// or nobody, and this is what the wire is connected to.
@@ -134,7 +137,7 @@ pub fn gpio_sim(vm: &mut Vm) -> Result<()> {
     if !gpio_chip_is_there()? {
         gpio_chip_comes()?;
     }
-    NAME.get_or_init(|| chip_name().unwrap_or_default());
+    NAMES.get_or_init(|| names().unwrap_or_default());
     for line in 0..GPIO_LINES {
         GpioLine(line).pull(false)?;
     }
@@ -162,8 +165,8 @@ pub fn gpio_chip_comes() -> Result<()> {
     Ok(())
 }
 
-/// The chip is there again, by the name that it had at first: the kernel gives it another
-/// one as long as somebody has a line of an older chip.
+/// The chip is there again, by the names that it had at first: the kernel gives it others
+/// as long as somebody has a line of an older chip, or as it has not freed that.
 ///
 /// # Errors
 ///
@@ -173,7 +176,7 @@ pub fn gpio_chip_comes_as_before() -> Result<()> {
         if gpio_chip_is_there().is_ok_and(|there| there) {
             gpio_chip_goes().expect("it is there");
         }
-        gpio_chip_comes().is_ok() && chip_name().ok().as_ref() == NAME.get()
+        gpio_chip_comes().is_ok() && names().ok().as_ref() == NAMES.get()
     })
 }
 
@@ -184,6 +187,16 @@ fn gpio_chip_is_there() -> Result<bool> {
 fn live(value: &str) -> Result<()> {
     let path = format!("{DEVICE}/live");
     fs::write(&path, value).context(path)
+}
+
+/// What the kernel calls the chip, and what it makes chips of.
+fn names() -> Result<Vec<String>> {
+    let nodes = fs::read_dir(NODES).context(NODES)?;
+    let names = nodes.map(|node| Ok(node?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<Result<Vec<_>>>()?;
+    names.sort_unstable();
+    names.push(chip_name()?);
+    Ok(names)
 }
 
 /// What the kernel calls the chip.

@@ -49,7 +49,7 @@ pub use crate::{
     tests,
     text_file::TextFile,
     text_file_tests,
-    threads::on_threads,
+    threads::{on_threads, while_others},
 };
 
 /// What a test returns; `Result<T>` for helpers that return something.

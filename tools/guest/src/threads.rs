@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::thread;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
 
 use anyhow::Result;
 
@@ -20,8 +24,41 @@ pub fn on_threads<T: Send>(count: u32, what: impl Fn(u32) -> Result<T> + Sync) -
         let threads: Vec<_> = (0..count).map(|n| scope.spawn(move || what(n))).collect();
         let results = threads.into_iter().map(|thread| thread.join());
         results
-            .map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .map(|result| result.unwrap_or_else(|panic| resume_unwind(panic)))
             .collect()
+    })
+}
+
+/// Calls `what` while `count` threads call `others` again and again.
+///
+/// # Errors
+///
+/// That of `what`, or of the first thread which fails. One that fails calls no more.
+///
+/// # Panics
+///
+/// When one of them does. The threads end even so.
+pub fn while_others<T>(
+    count: u32,
+    others: impl Fn() -> Result<()> + Sync,
+    what: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let over = AtomicBool::new(false);
+    let go_on = || -> Result<()> {
+        while !over.load(Relaxed) {
+            others()?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..count).map(|_| scope.spawn(go_on)).collect();
+        let result = catch_unwind(AssertUnwindSafe(what));
+        over.store(true, Relaxed);
+        let others: Result<()> = threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        let result = result.unwrap_or_else(|panic| resume_unwind(panic))?;
+        others.map(|()| result)
     })
 }
 
@@ -40,5 +77,16 @@ mod tests {
             }
         });
         assert_eq!(result.unwrap_err().to_string(), "no");
+    }
+
+    #[test]
+    fn the_others_end_in_any_case() {
+        let idle = || Ok(());
+        assert_eq!(while_others(2, idle, || Ok(3)).unwrap(), 3);
+        let panics = || -> Result<()> { panic!("on purpose") };
+        let result = catch_unwind(|| while_others(2, idle, panics));
+        assert_eq!(result.unwrap_err().downcast_ref(), Some(&"on purpose"));
+        let error = while_others(1, || Err(anyhow::anyhow!("no")), || Ok(()));
+        assert_eq!(error.unwrap_err().to_string(), "no");
     }
 }
