@@ -4,7 +4,6 @@
 #include <linux/bitmap.h>
 #include <linux/err.h>
 #include <linux/gpio/driver.h>
-#include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/irq_work.h>
 #include <linux/irqdesc.h>
@@ -147,6 +146,7 @@ static int line_set(struct gpio_chip *gpio, unsigned int line, int level)
 	return line_chip_end(place, result);
 }
 
+/* gpiochip_remove() asks, too, and takes it that there is one. */
 static int line_to_irq(struct gpio_chip *gpio, unsigned int line)
 {
 	struct line_chip *it = container_of(gpio, struct line_chip, gpio);
@@ -276,54 +276,22 @@ static const struct irq_domain_ops line_domain_ops = {
 	.unmap = line_irq_unmap,
 };
 
-/* It is held by who requests or frees @irq. */
-static struct mutex *line_request_mutex(unsigned int irq)
-{
-	return &irq_data_to_desc(irq_get_irq_data(irq))->request_mutex;
-}
-
-/*
- * From now on no interrupt gets a line. Those that have one are flagged as used, so
- * gpiochip_remove() finds and frees them.
- */
+/* From now on no interrupt gets a line, and none is fired. */
 static void line_chip_close(struct line_chip *it)
 {
-	unsigned int line, irq;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&it->lock, flags);
 	WRITE_ONCE(it->closed, true);
 	raw_spin_unlock_irqrestore(&it->lock, flags);
-	for (line = 0; line < it->gpio.ngpio; line++) {
-		irq = irq_find_mapping(it->domain, line);
-		if (!irq)
-			continue;
-		mutex_lock(line_request_mutex(irq));
-		mutex_unlock(line_request_mutex(irq));
-	}
 }
 
-/* gpiolib can have lost the flag: it writes all flags of a line at a time, without a lock. */
-static void line_free_irq(unsigned int irq)
-{
-	struct irq_desc *desc = irq_data_to_desc(irq_get_irq_data(irq));
-	const struct irqaction *action;
-	void *cookie;
-
-	for (;;) {
-		mutex_lock(&desc->request_mutex);
-		action = desc->action;
-		cookie = action ? action->dev_id : NULL;
-		mutex_unlock(&desc->request_mutex);
-		if (!action)
-			return;
-		/* If somebody else frees it meanwhile, C warns, and does nothing. */
-		free_irq(irq, cookie);
-	}
-}
-
-/* Removes the interrupts of a closed chip. It makes none any more. */
-static void line_chip_remove_irqs(struct line_chip *it)
+/*
+ * Frees the interrupts of a closed chip. gpiochip_remove() does so, too. But somebody of this
+ * module may be freeing one at the same time, and gpiolib may have lost the flag by which it
+ * finds them: it writes all flags of a line at a time, without a lock.
+ */
+static void line_chip_free_irqs(struct line_chip *it)
 {
 	unsigned int line, irq;
 
@@ -333,6 +301,20 @@ static void line_chip_remove_irqs(struct line_chip *it)
 			irq_set_status_flags(irq, IRQ_NOREQUEST);
 	}
 	lkm_irq_requests_wait();
+	for (line = 0; line < it->gpio.ngpio; line++) {
+		irq = irq_find_mapping(it->domain, line);
+		if (irq)
+			lkm_irq_free_all(irq);
+	}
+}
+
+/* Removes the interrupts of a closed chip that was removed: it makes none any more. */
+static void line_chip_remove_irqs(struct line_chip *it)
+{
+	unsigned int line, irq;
+	struct irq_desc *desc;
+
+	line_chip_free_irqs(it);
 	/* Of two CPUs that run the work, irq_work_sync() waits for one only. */
 	irq_work_sync(&it->work);
 	synchronize_rcu();
@@ -340,11 +322,11 @@ static void line_chip_remove_irqs(struct line_chip *it)
 		irq = irq_find_mapping(it->domain, line);
 		if (!irq)
 			continue;
-		line_free_irq(irq);
 		/* Nobody is in a function of line_irq_chip now, or gets there. */
-		mutex_lock(line_request_mutex(irq));
+		desc = irq_data_to_desc(irq_get_irq_data(irq));
+		mutex_lock(&desc->request_mutex);
 		irq_set_chip(irq, NULL);
-		mutex_unlock(line_request_mutex(irq));
+		mutex_unlock(&desc->request_mutex);
 		irq_dispose_mapping(irq);
 	}
 	irq_domain_remove(it->domain);
@@ -365,6 +347,7 @@ void lkm_gpio_chip_remove(struct lkm_gpio_chip *chip)
 	struct line_chip *it = container_of(chip, struct line_chip, head);
 
 	line_chip_close(it);
+	line_chip_free_irqs(it);
 	gpiochip_remove(&it->gpio);
 	line_chip_remove_irqs(it);
 	gpio_device_put(it->device);

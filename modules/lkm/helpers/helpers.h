@@ -92,6 +92,7 @@ unsigned char lkm_interrupt_context_level(void);
 unsigned int lkm_irq_request_begin(void);
 void lkm_irq_request_end(unsigned int place);
 void lkm_irq_requests_wait(void);
+void lkm_irq_free_all(unsigned int irq);
 void *lkm_irq_get(unsigned int irq);
 void lkm_irq_free(void *of, unsigned int irq, void *cookie);
 void lkm_irq_hard_begin(void);

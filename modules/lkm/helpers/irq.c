@@ -5,6 +5,7 @@
 #include <linux/irqdesc.h>
 #include <linux/irqflags.h>
 #include <linux/kobject.h>
+#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -140,19 +141,101 @@ static void irq_desc_wait(struct irq_desc *desc)
 }
 
 /*
+ * The handlers that this module is just removing: to remove one twice is a mistake to C.
+ */
+struct irq_freeing {
+	struct list_head list;
+	const void *cookie;
+};
+
+static LIST_HEAD(irq_freeings);
+static DEFINE_RAW_SPINLOCK(irq_freeings_lock);
+
+static bool irq_is_freeing(const void *cookie)
+{
+	const struct irq_freeing *other;
+
+	list_for_each_entry(other, &irq_freeings, list)
+		if (other->cookie == cookie)
+			return true;
+	return false;
+}
+
+/* Waits until nobody else removes the handler. */
+static void irq_freeing_begin(struct irq_freeing *it, const void *cookie)
+{
+	unsigned long flags;
+
+	it->cookie = cookie;
+	raw_spin_lock_irqsave(&irq_freeings_lock, flags);
+	while (irq_is_freeing(cookie)) {
+		raw_spin_unlock_irqrestore(&irq_freeings_lock, flags);
+		schedule_timeout_uninterruptible(1);
+		raw_spin_lock_irqsave(&irq_freeings_lock, flags);
+	}
+	list_add(&it->list, &irq_freeings);
+	raw_spin_unlock_irqrestore(&irq_freeings_lock, flags);
+}
+
+static void irq_freeing_end(struct irq_freeing *it)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&irq_freeings_lock, flags);
+	list_del(&it->list);
+	raw_spin_unlock_irqrestore(&irq_freeings_lock, flags);
+}
+
+/*
  * Removes the handler with this cookie, and waits until it does not run. When a chip
  * goes, gpiolib removes the handlers of its lines, and then waits. The number may be that
- * of something else by now: to remove a handler from where it is not is a mistake to C.
+ * of something else by now.
  */
 void lkm_irq_free(void *of, unsigned int irq, void *cookie)
 {
 	struct irq_desc *desc = of;
+	struct irq_freeing freeing;
+	bool freed = false;
 
-	if (irq_desc_is_of(desc, irq) && irq_desc_has_cookie(desc, cookie) &&
-	    free_irq(irq, cookie))
-		return;
+	irq_freeing_begin(&freeing, cookie);
+	if (irq_desc_is_of(desc, irq) && irq_desc_has_cookie(desc, cookie))
+		freed = free_irq(irq, cookie);
+	irq_freeing_end(&freeing);
 	/* gpiolib may be waiting yet. */
-	irq_desc_wait(desc);
+	if (!freed)
+		irq_desc_wait(desc);
+}
+
+/* The cookie of a handler of the interrupt; false if it has none. */
+static bool irq_desc_any_cookie(struct irq_desc *desc, void **cookie)
+{
+	const struct irqaction *action;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&desc->lock, flags);
+	action = desc->action;
+	if (action)
+		*cookie = action->dev_id;
+	raw_spin_unlock_irqrestore(&desc->lock, flags);
+	return action;
+}
+
+/*
+ * Removes all handlers of the interrupt, and waits until they do not run. It must exist, and
+ * none is requested any more.
+ */
+void lkm_irq_free_all(unsigned int irq)
+{
+	struct irq_desc *desc = irq_desc_of(irq);
+	struct irq_freeing freeing;
+	void *cookie;
+
+	while (irq_desc_any_cookie(desc, &cookie)) {
+		irq_freeing_begin(&freeing, cookie);
+		if (irq_desc_has_cookie(desc, cookie))
+			free_irq(irq, cookie);
+		irq_freeing_end(&freeing);
+	}
 }
 
 /* Waits until the handlers have done what they had to do. */

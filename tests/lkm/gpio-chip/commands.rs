@@ -16,6 +16,11 @@ pub(crate) const CALLS: u32 = command(2);
 /// Makes controllers that there cannot be. Succeeds if each is refused.
 pub(crate) const REFUSED: u32 = command(3);
 
+/// The number of the interrupt of a line.
+pub(crate) const IRQ: u32 = command(4);
+/// Requests the interrupt with this number, and drops it.
+pub(crate) const REQUEST: u32 = command(5);
+
 pub(crate) const HIGH: usize = 1 << 16;
 
 /// How many lines there are.

@@ -466,6 +466,14 @@ impl Chip for Levelled {
     }
 }
 
+/// Does nothing.
+struct Idle;
+
+#[vtable]
+impl irq::Handler for Idle {
+    fn thread(&self, _source: &Source) {}
+}
+
 #[pin_data]
 struct Control {
     #[pin]
@@ -489,6 +497,14 @@ impl Operations for Control {
             }
             CALLS => return Ok(COUNT.load(Relaxed)),
             REFUSED => refused()?,
+            IRQ => {
+                let line = Gpio::get(LABEL, arg.number() as u32, LABEL)?;
+                return Ok(line.into_input()?.irq()?.number());
+            }
+            REQUEST => {
+                let source = Source::from_number(arg.number() as u32);
+                Irq::new(source, Trigger::Rising, LABEL, Idle).map(drop)?;
+            }
             _ => return Err(ENOTTY),
         }
         Ok(0)

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::SeqCst},
+};
 
 use libc::SYS_read;
 use rustix::{
@@ -13,7 +16,7 @@ use crate::{
     prelude::*,
     signals::{Reaction, react},
 };
-use commands::{CALLS, DROP, EDGE, HIGH, LINES, REFUSED};
+use commands::*;
 
 mod commands;
 
@@ -27,6 +30,7 @@ pub const EXAMPLE: Example = Example {
         edges_that_nobody_waits_for,
         dropped_while_lines_are_requested,
         dropped_while_it_is_used_on_all_cpus,
+        dropped_while_interrupts_are_requested,
         a_chip_may_drop_itself,
         two_chips_may_drop_each_other,
         an_interrupt_may_drop_its_chip,
@@ -272,6 +276,34 @@ fn dropped_while_it_is_used_on_all_cpus(vm: &mut Vm) -> Result {
             }
         })?;
         drop((chip, control));
+        module.unload()?;
+    }
+    Ok(())
+}
+
+/// By their number, so that nobody has their lines. Of each, two threads want one interrupt.
+fn dropped_while_interrupts_are_requested(vm: &mut Vm) -> Result {
+    for _ in 0..vm.fewer(50) {
+        let (module, control) = load(vm, "memory")?;
+        let numbers = [control.call(IRQ, 2)?, control.call(IRQ, 3)?];
+        let requests = AtomicU32::new(0);
+        on_threads(5, |n| {
+            if n == 4 {
+                eventually("some requests", || requests.load(SeqCst) > 10)?;
+                control.call(DROP, 0)?;
+                return Ok(());
+            }
+            loop {
+                match control.call(REQUEST, numbers[n as usize % 2]) {
+                    Ok(_) | Err(Errno::BUSY) => requests.fetch_add(1, SeqCst),
+                    // It goes, or it has gone.
+                    Err(Errno::NODEV | Errno::INVAL | Errno::NOSYS) => return Ok(()),
+                    Err(error) => bail!("request: {error}"),
+                };
+            }
+        })?;
+        assert_eq!(interrupts(CHIP)?, None);
+        drop(control);
         module.unload()?;
     }
     Ok(())
