@@ -247,18 +247,19 @@ impl kernel::Module for RustTimer {
         let thread = new_work!(SystemQueue::Dfl, Thread(thread))?;
         thread.enqueue_delayed(interval());
 
-        let fine = Arc::pin_init(
+        let watch = fine.clone();
+        let exact = Arc::pin_init(
             pin_init!(Fine {
                 timer <- HrTimer::new(),
-                watch: fine,
+                watch,
             }),
             GFP_KERNEL,
         )?;
         // An instant, not an interval: nothing is lost if we are interrupted here.
-        let due = fine.watch.expect();
+        let due = fine.expect();
         Ok(Self {
             _coarse: coarse,
-            _fine: fine.start(due),
+            _fine: exact.start(due),
             _thread: thread,
             _lines: lines,
         })
