@@ -21,6 +21,10 @@ pub(crate) const IRQ: u32 = command(4);
 /// Requests the interrupt with this number, and drops it.
 pub(crate) const REQUEST: u32 = command(5);
 
+/// Reads a line where one must not sleep, and once more when its controller was dropped.
+/// Succeeds if that has no such device.
+pub(crate) const READ_ATOMIC: u32 = command(6);
+
 pub(crate) const HIGH: usize = 1 << 16;
 
 /// How many lines there are.

@@ -505,6 +505,17 @@ impl Operations for Control {
                 let source = Source::from_number(arg.number() as u32);
                 Irq::new(source, Trigger::Rising, LABEL, Idle).map(drop)?;
             }
+            READ_ATOMIC => {
+                let line = Gpio::get(LABEL, arg.number() as u32, LABEL)?.into_input()?;
+                let atomic = line.atomic()?;
+                let level = atomic.get()?;
+                let chip = self.chip.lock().take();
+                drop(chip);
+                return match atomic.get() {
+                    Err(ENODEV) => Ok(level.into()),
+                    _ => Err(EIO),
+                };
+            }
             _ => return Err(ENOTTY),
         }
         Ok(0)

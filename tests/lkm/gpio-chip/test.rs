@@ -34,6 +34,7 @@ pub const EXAMPLE: Example = Example {
         a_chip_may_drop_itself,
         two_chips_may_drop_each_other,
         an_interrupt_may_drop_its_chip,
+        is_read_where_one_must_not_sleep,
         lines_and_edges_keep_the_module,
         unloading_waits_for_who_reads,
         a_failing_init_waits_for_requested_lines,
@@ -369,6 +370,22 @@ fn an_interrupt_may_drop_its_chip(vm: &mut Vm) -> Result {
         module.unload()?;
         assert_eq!(vm.log().count("not dropped")?, 0);
     }
+    Ok(())
+}
+
+/// If its chip does not sleep, until that goes.
+fn is_read_where_one_must_not_sleep(vm: &mut Vm) -> Result {
+    vm.forgive_leaks();
+    let (module, control) = load(vm, "memory")?;
+    let chip = GpioChip::open(CHIP)?;
+    let line = chip.request(&[5], line::OUTPUT)?;
+    line.set(1, 1)?;
+    drop((line, chip));
+    assert_eq!(control.call(READ_ATOMIC, 5), Ok(1));
+    drop(control);
+    module.unload()?;
+    let (_module, control) = load(vm, "sleeping")?;
+    assert_eq!(control.call(READ_ATOMIC, 5), Err(Errno::OPNOTSUPP));
     Ok(())
 }
 

@@ -16,6 +16,7 @@ pub const EXAMPLE: Example = Example {
         a_later_start_counts,
         can_be_cancelled,
         goes_on_when_it_says_so,
+        keeps_in_step,
         what_it_says_counts_more_than_a_start,
         far_times,
         never_twice_at_the_same_time,
@@ -138,6 +139,18 @@ fn goes_on_when_it_says_so(vm: &mut Vm) -> Result {
     assert_eq!(timer.get(MOST), 1);
     assert_eq!(timer.get(ELSEWHERE), 0);
     Ok(())
+}
+
+/// Its handler takes longer than a tick. Counted from its end, all times would be longer.
+fn keeps_in_step(vm: &mut Vm) -> Result {
+    const INTERVAL: usize = 40;
+    let (_module, timer) = load(vm)?;
+    timer.call(DELAY, 5000)?;
+    timer.call(RESTART, EVERY | INTERVAL)?;
+    timer.call(START, 0)?;
+    eventually("the timer", || timer.get(RUNS) >= 3)?;
+    let interval = ticks(vm, INTERVAL)?;
+    eventually("a time in step", || timer.get(TICKS) <= interval)
 }
 
 /// Each time it starts itself for ever, and yet there is a tenth time.
