@@ -20,13 +20,11 @@ use crate::{
         Stop, //
     },
     bindings,
-    compat::{
-        lock_class,
-        CStrExt, //
-    },
+    compat::lock_class,
     time::jiffies, //
 };
 use core::{
+    ffi::CStr,
     marker::PhantomPinned,
     ops::Deref, //
 };
@@ -174,7 +172,8 @@ impl<T: Handler> Timer<T> {
                     slot,
                     Some(Inner::<T>::run),
                     0,
-                    name.as_char_ptr(),
+                    // CAST: The kernel's `char` has no sign.
+                    name.to_bytes_with_nul().as_ptr().cast(),
                     lock_class(class),
                 )
             }),

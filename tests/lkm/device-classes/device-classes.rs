@@ -56,12 +56,12 @@ static LEFT: Atomic<u32> = Atomic::new(0);
 static READING: Atomic<u32> = Atomic::new(0);
 
 /// A device that says its minor number, and whether it was told to hang up.
-struct Numbered(u32, Atomic<bool>);
+struct Numbered(u32, Atomic<u32>);
 
 impl Numbered {
     fn new(minor: u32) -> Self {
         LEFT.fetch_add(1, Relaxed);
-        Self(minor, Atomic::new(false))
+        Self(minor, Atomic::new(0))
     }
 }
 
@@ -80,7 +80,7 @@ impl Operations for Numbered {
             READING.fetch_add(1, Relaxed);
             // Not for ever.
             for _ in 0..10_000 {
-                if self.1.load(Relaxed) {
+                if self.1.load(Relaxed) != 0 {
                     return Err(EIO);
                 }
                 fsleep(Delta::from_millis(10));
@@ -92,7 +92,7 @@ impl Operations for Numbered {
     }
 
     fn hang_up(&self) {
-        self.1.store(true, Relaxed);
+        self.1.store(1, Relaxed);
     }
 }
 
