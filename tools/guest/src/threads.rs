@@ -29,7 +29,7 @@ pub fn on_threads<T: Send>(count: u32, what: impl Fn(u32) -> Result<T> + Sync) -
     })
 }
 
-/// Calls `what` while `count` threads call `others` again and again.
+/// Calls `what` while `count` threads call `others` again and again, each at least once.
 ///
 /// # Errors
 ///
@@ -45,10 +45,12 @@ pub fn while_others<T>(
 ) -> Result<T> {
     let over = AtomicBool::new(false);
     let go_on = || -> Result<()> {
-        while !over.load(Relaxed) {
+        loop {
             others()?;
+            if over.load(Relaxed) {
+                return Ok(());
+            }
         }
-        Ok(())
     };
     thread::scope(|scope| {
         let threads: Vec<_> = (0..count).map(|_| scope.spawn(go_on)).collect();
