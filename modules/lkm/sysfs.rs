@@ -979,27 +979,18 @@ impl<T: Send + Sync + 'static> ClassFile<T> {
         Ok(files)
     }
 
-    /// Creates the file. May sleep.
+    /// Creates the file. It goes with the class: `class_destroy()` waits until it is neither
+    /// shown nor stored. May sleep.
     ///
     /// # Safety
     ///
     /// `class` is registered. This value does not move, and what it was lent stays, until the
-    /// file is removed.
+    /// class is destroyed.
     pub(crate) unsafe fn create(&self, class: *const bindings::class) -> Result {
         // SAFETY: By this function's contract.
         to_result(unsafe {
             bindings::class_create_file_ns(class, &raw const self.raw, ptr::null())
         })
-    }
-
-    /// Removes the file, and waits until it is neither shown nor stored. May sleep.
-    ///
-    /// # Safety
-    ///
-    /// It was created in `class`, which is registered.
-    pub(crate) unsafe fn remove(&self, class: *const bindings::class) {
-        // SAFETY: By this function's contract.
-        unsafe { bindings::class_remove_file_ns(class, &raw const self.raw, ptr::null()) };
     }
 
     /// # Safety
@@ -1011,8 +1002,8 @@ impl<T: Send + Sync + 'static> ClassFile<T> {
         attr: *const bindings::class_attribute,
         page: *mut kernel::ffi::c_char,
     ) -> isize {
-        // SAFETY: By this function's contract; removing the file, which is before the value
-        // goes, waits for it.
+        // SAFETY: By this function's contract; destroying the class, which is before the
+        // value goes, waits for it.
         let file = unsafe { &*attr.cast::<Self>() };
         // SAFETY: By this function's contract.
         let page = unsafe { &mut *page.cast() };
@@ -1029,8 +1020,8 @@ impl<T: Send + Sync + 'static> ClassFile<T> {
         text: *const kernel::ffi::c_char,
         len: usize,
     ) -> isize {
-        // SAFETY: By this function's contract; removing the file, which is before the value
-        // goes, waits for it.
+        // SAFETY: By this function's contract; destroying the class, which is before the
+        // value goes, waits for it.
         let file = unsafe { &*attr.cast::<Self>() };
         // SAFETY: By this function's contract.
         let text = unsafe { core::slice::from_raw_parts(text.cast::<u8>(), len) };

@@ -59,8 +59,8 @@ use kernel::{
 ///
 /// For the devices *owner held*, and *we wait* when init fails, exactly as for a
 /// [`chrdev::Registration`](crate::chrdev::Registration#unloading). For the attributes
-/// *unregister waits*: `class_remove_file_ns()` returns when no attribute is being shown or
-/// stored. So a call must end when the module wants to leave. It must not drop the class, or
+/// *unregister waits*: `class_destroy()` returns when no attribute is being shown or stored,
+/// and none can be any more. So a call must end when the module wants to leave. It must not drop the class, or
 /// wait for another thread that does: both would wait for ever.
 ///
 /// # Examples
@@ -108,14 +108,13 @@ pub struct Class<T: Operations, D: Send + Sync + 'static>(Alive<Family<T, D>>);
 ///
 /// Until `stop`:
 ///
-/// - the first `created` of `files` exist in the class, and have not changed since. Their
-///   handles of this class are only lent;
+/// - those of `files` that exist in the class have not changed since. Their handles of this
+///   class are only lent;
 /// - each device in `members` is listed and has a node.
 #[pin_data]
 struct Family<T: Operations, D: Send + Sync + 'static> {
     region: Region,
     files: KVec<ClassFile<Class<T, D>>>,
-    created: usize,
     #[pin]
     members: Mutex<Members<T>>,
     #[pin]
@@ -152,11 +151,8 @@ unsafe impl<T: Operations, D: Send + Sync + 'static> Stop for Family<T, D> {
     const NAME: &'static CStr = c"device classes";
 
     fn stop(&self) {
-        for file in self.files.iter().take(self.created) {
-            // SAFETY: By the type invariants.
-            unsafe { file.remove(self.region.class()) };
-        }
-        // The lock is not held while functions of the module are called.
+        // The lock is not held while functions of the module are called. An attribute that is
+        // being stored finds no room for a device any more.
         let slots = mem::take(&mut self.members.lock().slots);
         for (minor, slot) in (0..).zip(&slots) {
             if let Slot::Device(_) = slot {
@@ -165,6 +161,7 @@ unsafe impl<T: Operations, D: Send + Sync + 'static> Stop for Family<T, D> {
                 self.region.unlist(minor);
             }
         }
+        // The attributes go with the class, which waits for those that are shown or stored.
         // SAFETY: All devices were just removed.
         unsafe {
             self.region.end(|| {
@@ -218,7 +215,6 @@ impl<T: Operations, D: Send + Sync + 'static> Class<T, D> {
                 // part of it, and removed before it is freed.
                 ManuallyDrop::new(Self(unsafe { Alive::lend(this.as_ptr()) }))
             })?,
-            created: 0,
             members <- new_mutex!(members, "Class::members"),
             data <- data,
             _pin: PhantomPinned,
@@ -303,11 +299,9 @@ impl<T: Operations, D: Send + Sync + 'static> Family<T, D> {
         for file in self.files.iter() {
             // SAFETY: The class exists. The file does not move until it is dropped, after
             // `stop`.
-            // Unload rule, unregister waits: `stop` removes the file, and waits for its
-            // functions.
+            // Unload rule, unregister waits: `stop` destroys the class, and waits for the
+            // file's functions.
             unsafe { file.create(self.region.class()) }?;
-            // INVARIANT: It was just created.
-            self.created += 1;
         }
         Ok(())
     }

@@ -22,8 +22,6 @@
 struct lkm_kprobe {
 	struct kprobe probe;
 	struct irq_work leave;
-	/* How many are in the handler. */
-	atomic_t running;
 	bool registered;
 	/* C uses it for ever. */
 	bool stays;
@@ -41,11 +39,9 @@ static int lkm_kprobe_hit(struct kprobe *kprobe, struct pt_regs *regs)
 	struct lkm_kprobe *it = container_of(kprobe, struct lkm_kprobe, probe);
 	unsigned int cpu = smp_processor_id();
 
-	atomic_inc(&it->running);
 	cpumask_set_cpu(cpu, &probing);
 	it->hit(it->data, regs);
 	cpumask_clear_cpu(cpu, &probing);
-	atomic_fetch_dec_release(&it->running);
 	/* The function goes on with the registers as they are. */
 	return 0;
 }
@@ -89,17 +85,9 @@ int lkm_kprobe_register(struct lkm_kprobe *it)
 	return enable_kprobe(&it->probe);
 }
 
-static void lkm_kprobe_wait(struct lkm_kprobe *it)
-{
-	synchronize_rcu();
-	while (atomic_read_acquire(&it->running))
-		schedule_timeout_uninterruptible(1);
-}
-
 /*
- * When this has returned, nobody is in the handler or comes to it. C counts a handler
- * that sleeps, as it must not, as one that has returned. So the probe is taken away when
- * there is none.
+ * When this has returned, nobody is in the handler or comes to it: C waits for RCU, and a
+ * handler runs with preemption disabled.
  *
  * A function that ftrace changes may be left as it is, for lack of memory. Then C goes on
  * using the probe, without an error but for the lack of an address. Such a probe has no
@@ -112,14 +100,13 @@ void lkm_kprobe_stop(struct lkm_kprobe *it)
 	if (!it->registered)
 		return;
 	result = disable_kprobe(&it->probe);
-	lkm_kprobe_wait(it);
 	unregister_kprobe(&it->probe);
 	it->stays = result != -EINVAL && !it->probe.addr;
 	if (it->stays) {
 		pr_warn("%s: the probe on %s cannot be removed\n",
 			THIS_MODULE->name, it->symbol);
 		WRITE_ONCE(it->probe.pre_handler, NULL);
-		lkm_kprobe_wait(it);
+		synchronize_rcu();
 	}
 }
 

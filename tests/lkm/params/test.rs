@@ -457,10 +457,7 @@ fn unloading_waits_for_a_callback(vm: &mut Vm) -> Result {
     module.unload()?;
 
     // It has run on after the exit function, but not after the unload.
-    let lines = vm.log().lines()?;
-    let at = |text: &str| lines.iter().position(|line| line.text.contains(text));
-    assert!(at("exit").is_some(), "{lines:?}");
-    assert!(at("slow read ends") > at("exit"), "{lines:?}");
+    vm.log().expect_after("exit", "slow read ends")?;
     assert_eq!(error_of(file.read(&mut [0; 16])), Some(Errno::NODEV));
 
     // The reader has its value, and no module to look for more in.

@@ -95,10 +95,7 @@ fn unloading_waits_for_a_read(vm: &mut Vm) -> Result {
 
     // The read that was under way has ended before the module was gone. The next finds
     // no module any more.
-    let lines = vm.log().lines()?;
-    let at = |text: &str| lines.iter().position(|line| line.text.contains(text));
-    assert!(at("exit begins").is_some(), "{lines:?}");
-    assert!(at("slow read ends") > at("exit begins"), "{lines:?}");
+    vm.log().expect_after("exit begins", "slow read ends")?;
     let (mut file, read) = reader.end()??;
     assert_eq!(read, 5);
     assert_eq!(error_of(file.read(&mut [0; 8])), Some(Errno::IO));

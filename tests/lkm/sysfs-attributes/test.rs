@@ -117,7 +117,7 @@ fn unloading_waits_for_a_show(vm: &mut Vm) -> Result {
     });
     vm.log().expect("slow show begins")?;
     module.unload()?;
-    ends_after_the_exit_began(vm, "slow show ends")?;
+    vm.log().expect_after("exit begins", "slow show ends")?;
 
     // The read that was under way is answered, the next finds no module.
     let (mut file, text) = reader.end()??;
@@ -135,19 +135,9 @@ fn unloading_waits_for_a_store(vm: &mut Vm) -> Result {
     });
     vm.log().expect("slow store begins")?;
     module.unload()?;
-    ends_after_the_exit_began(vm, "slow store ends")?;
+    vm.log().expect_after("exit begins", "slow store ends")?;
     let (mut file, written) = writer.end()??;
     assert_eq!(written, 4);
     assert_eq!(error_of(file.write(b"slow")), Some(Errno::NODEV));
-    Ok(())
-}
-
-/// Whether the module was still there at the end of what it was doing when it
-/// was told to leave.
-fn ends_after_the_exit_began(vm: &mut Vm, end: &str) -> Result {
-    let lines = vm.log().lines()?;
-    let at = |text: &str| lines.iter().position(|line| line.text.contains(text));
-    assert!(at("exit begins").is_some(), "{lines:?}");
-    assert!(at(end) > at("exit begins"), "{lines:?}");
     Ok(())
 }

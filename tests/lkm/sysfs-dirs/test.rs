@@ -268,10 +268,7 @@ fn unloading_waits_for_a_read(vm: &mut Vm) -> Result {
     module.unload()?;
 
     // The module was still there at the end of the read.
-    let lines = vm.log().lines()?;
-    let at = |text: &str| lines.iter().position(|line| line.text.contains(text));
-    assert!(at("exit begins").is_some(), "{lines:?}");
-    assert!(at("slow read ends") > at("exit begins"), "{lines:?}");
+    vm.log().expect_after("exit begins", "slow read ends")?;
 
     let (mut file, read) = reader.end()??;
     assert_eq!(read, 1);

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::{fs::OFlags, io::Errno};
 
 use crate::eventually::within;
@@ -199,6 +199,22 @@ impl Log {
         let mut said = self.said(name)?;
         said.retain(|line| line.level <= ERR);
         Ok(said)
+    }
+
+    /// Fails unless a line with `later` comes after the first one with `earlier`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not, or `/dev/kmsg` cannot be read.
+    pub fn expect_after(&mut self, earlier: &str, later: &str) -> Result<()> {
+        let lines = self.lines()?;
+        let at = |text: &str| lines.iter().position(|line| line.text.contains(text));
+        ensure!(at(earlier).is_some(), "no {earlier:?} in {lines:?}");
+        ensure!(
+            at(later) > at(earlier),
+            "no {later:?} after that in {lines:?}"
+        );
+        Ok(())
     }
 
     /// How many lines since the mark contain `text`.
