@@ -155,8 +155,9 @@ pub enum Reply {
 /// before [`Irq::new`] has returned.
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
-    /// Runs in hard interrupt context, with interrupts off: it must not sleep, and all else on
-    /// this CPU waits for it. Locks that it takes must be such that turn interrupts off
+    /// Runs with interrupts off, mostly in hard interrupt context: it must not sleep, and all
+    /// else on this CPU waits for it. Some drivers call it in process context, and one interrupt
+    /// that came when nobody had it may come again in a softirq. Locks that it takes must be such that turn interrupts off
     /// everywhere, as an [`IrqSpinLock`](crate::sync::IrqSpinLock). With `PREEMPT_RT` such a
     /// lock can sleep: there it must not take any. Of GPIO lines it can only use those that are
     /// [atomic](crate::gpio::Input::atomic).
@@ -193,7 +194,12 @@ pub trait Handler: Send + Sync + 'static {
 /// kernel has removed the handler. Nothing else changes, and nobody says so.
 ///
 /// This can be dropped at the same moment. Then both may remove the handler, which does no
-/// harm, but the kernel warns of who comes second.
+/// harm, but the kernel warns of who comes second. A
+/// [controller](crate::gpio::chip::Registration) of the same module avoids that.
+///
+/// The kernel does not see an interrupt that is just being requested: it may come into being
+/// when its chip is gone. A controller of the same module waits for that. See
+/// [`limits`](crate::limits) for others.
 ///
 /// # Unloading
 ///

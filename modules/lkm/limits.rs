@@ -98,5 +98,7 @@
 //! - Another module that this one calls, or that calls it: what holds for a module holds for
 //!   those that it shares an [`interface`](mod@crate::interface) with, if all of them are as
 //!   described here.
+//! - A GPIO chip of another module, or of the kernel, that goes while this module is requesting
+//!   an interrupt of it. In C neither waits for the other.
 //! - C code of the module, and what its header promises.
 //! - `rmmod -f`, live patches and debuggers ask nobody.
