@@ -43,6 +43,10 @@ pub(crate) const ODD_RUNS: u32 = command(14);
 /// Makes a timer that is to go off every millisecond. Each time its handler first starts it
 /// for a time that never ends. After ten times it drops itself.
 pub(crate) const STARTS_ITSELF: u32 = command(15);
+/// Makes a timer, and drops it with interrupts off.
+pub(crate) const DROP_WITH_IRQS_OFF: u32 = command(16);
+/// Which task has dropped the last handler.
+pub(crate) const DROPPER: u32 = command(17);
 
 /// Times in nanoseconds: two that never end, and two that are none.
 pub(crate) const FAR: [i64; 4] = [i64::MAX - 1, i64::MAX, -1, i64::MIN];

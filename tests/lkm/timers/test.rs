@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity};
 
 use crate::prelude::*;
 use commands::*;
@@ -23,6 +23,7 @@ pub const EXAMPLE: Example = Example {
         types_of_odd_sizes,
         dropping_it_waits,
         a_handler_may_drop_its_timer,
+        dropping_it_with_interrupts_off_does_not_wait,
         unloading_before_it_goes_off,
         unloading_while_it_goes_on,
     ],
@@ -234,6 +235,17 @@ fn a_handler_may_drop_its_timer(vm: &mut Vm) -> Result {
         assert_eq!(vm.log().count("not dropped")?, 0);
         Ok(())
     })
+}
+
+/// Some drivers call interrupt handlers like this: in process context, with interrupts off.
+/// Another task stops the timer then, and drops what it owns.
+fn dropping_it_with_interrupts_off_does_not_wait(vm: &mut Vm) -> Result {
+    let (module, timer) = load(vm)?;
+    timer.call(DROP_WITH_IRQS_OFF, 0)?;
+    eventually("the drop", || timer.get(DROPPED) == 1)?;
+    assert_ne!(timer.get(DROPPER), gettid().as_raw_pid() as usize);
+    drop(timer);
+    module.unload()
 }
 
 fn unloading_before_it_goes_off(vm: &mut Vm) -> Result {

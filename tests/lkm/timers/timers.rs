@@ -62,6 +62,7 @@ struct Counts {
     elsewhere: Atomic<u32>,
     delay: Atomic<u32>,
     dropped: Atomic<u32>,
+    dropper: Atomic<i32>,
     odd: Atomic<u32>,
     restart: Atomic<u64>,
     /// When it was started or went off, and how long after that it went off.
@@ -79,6 +80,7 @@ impl Counts {
             elsewhere: zero(),
             delay: zero(),
             dropped: zero(),
+            dropper: Atomic::new(0),
             odd: zero(),
             restart: Atomic::new(0),
             since: Atomic::new(0),
@@ -109,6 +111,7 @@ struct Owned(Arc<Counts>);
 
 impl Drop for Owned {
     fn drop(&mut self) {
+        self.0.dropper.store(current!().pid(), Relaxed);
         self.0.dropped.fetch_add(1, Relaxed);
     }
 }
@@ -265,6 +268,15 @@ impl Control {
         Ok(())
     }
 
+    fn drop_with_irqs_off(&self) -> Result {
+        let lock = Arc::pin_init(new_irq_spinlock!(()), GFP_KERNEL)?;
+        let timer = new_timer!(Counter(Owned(self.counts.clone())))?;
+        let guard = lock.lock();
+        drop(timer);
+        drop(guard);
+        Ok(())
+    }
+
     fn starts_itself(&self) -> Result {
         let hasty = pin_init!(Hasty {
             owned: Owned(self.counts.clone()),
@@ -298,6 +310,7 @@ impl Operations for Control {
             MOST => return Ok(counts.most.load(Relaxed)),
             ELSEWHERE => return Ok(counts.elsewhere.load(Relaxed)),
             DROPPED => return Ok(counts.dropped.load(Relaxed)),
+            DROPPER => return Ok(counts.dropper.load(Relaxed) as u32),
             ODD_RUNS => return Ok(counts.odd.load(Relaxed) + EMPTY.load(Relaxed)),
             TICKS => return Ok(counts.waited.load(Relaxed) as u32),
             DROP => return drop_while_it_runs(arg),
@@ -307,6 +320,7 @@ impl Operations for Control {
                     RESTART => counts.restart.store(arg as u64, Relaxed),
                     DROPS_ITSELF => self.drops_itself()?,
                     STARTS_ITSELF => self.starts_itself()?,
+                    DROP_WITH_IRQS_OFF => self.drop_with_irqs_off()?,
                     ODD => self.odd()?,
                     _ => return Err(ENOTTY),
                 }
