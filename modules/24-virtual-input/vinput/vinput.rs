@@ -8,7 +8,6 @@
 use kernel::{
     new_mutex,
     prelude::*,
-    str::CString,
     sync::{
         Arc,
         Mutex, //
@@ -16,20 +15,7 @@ use kernel::{
 };
 use lkm::{
     chrdev,
-    file::{
-        mode,
-        Offset,
-        Opened,
-        Operations,
-        Reader,
-        Writer, //
-    },
-    input::{
-        self,
-        Capabilities,
-        Id,
-        BUS_VIRTUAL, //
-    },
+    file::mode,
     interface::{
         Exported,
         Remote, //
@@ -42,11 +28,13 @@ use lkm::{
 };
 
 mod api;
+mod device;
 
 use api::{
     Driver,
     Vinput, //
 };
+use device::Virtual;
 
 module! {
     type: Module,
@@ -63,8 +51,6 @@ lkm::export! {
 
 /// How many devices there can be.
 const MAX_VINPUT: u32 = 32;
-/// The longest text that a device takes or gives, in bytes.
-const MAX_LEN: usize = 128;
 /// The longest name of a type, in bytes.
 const MAX_NAME: usize = 15;
 
@@ -102,92 +88,6 @@ struct Types {
     list: Mutex<List>,
 }
 
-/// A device that has been exported.
-struct Live {
-    of_type: u64,
-    driver: Remote<dyn Driver>,
-    input: input::Device,
-    last: i64,
-}
-
-impl Live {
-    fn new(of: &Type, minor: u32) -> Result<Self> {
-        let mut can = Capabilities::new();
-        of.driver.init(&mut can)?;
-        let uniq = CString::try_from_fmt(fmt!("vinput{minor}"))?;
-        let id = Id {
-            bus: BUS_VIRTUAL,
-            ..Id::default()
-        };
-        let input = input::Builder::new(of.name(), &can)
-            .phys("vinput")
-            .uniq(uniq.to_str()?)
-            .id(id)
-            .register(())?;
-        Ok(Self {
-            of_type: of.number,
-            driver: of.driver.clone(),
-            input,
-            last: 0,
-        })
-    }
-}
-
-/// What the files of a device have in common. A file that is open keeps it, but what is in
-/// it goes when the device is unexported.
-#[pin_data]
-struct Virtual {
-    #[pin]
-    live: Mutex<Option<Live>>,
-}
-
-impl Virtual {
-    fn is_of_type(&self, number: u64) -> bool {
-        let live = self.live.lock();
-        live.as_ref().is_some_and(|live| live.of_type == number)
-    }
-
-    /// Waits until nobody reads or writes. The lock is not held while the input device goes.
-    fn kill(&self) {
-        let live = self.live.lock().take();
-        drop(live);
-    }
-}
-
-#[vtable]
-impl Operations for Virtual {
-    type Private = ();
-
-    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
-        let mut text = [0; MAX_LEN];
-        let live = self.live.lock();
-        let Some(device) = &*live else {
-            return Err(ENODEV);
-        };
-        let len = device.driver.read(device.last, &mut text)?;
-        // Who reads can keep a copy to its memory waiting for as long as it likes.
-        drop(live);
-        // The driver is another module: it can be wrong.
-        let text = text.get(..len).ok_or(EIO)?;
-        dst.write_slice_file(text, pos)
-    }
-
-    fn write(&self, _file: &Opened<Self>, _pos: &mut Offset, src: &mut Reader) -> Result<usize> {
-        let len = src.len();
-        if len > MAX_LEN {
-            pr_warn!("Too long. {MAX_LEN} bytes allowed\n");
-            return Err(EINVAL);
-        }
-        let text = src.take(MAX_LEN)?;
-        let mut live = self.live.lock();
-        let Some(device) = &mut *live else {
-            return Err(ENODEV);
-        };
-        device.last = device.driver.send(&device.input, &text)?;
-        Ok(len)
-    }
-}
-
 /// Makes a device of the type that was written: `echo vkbd >/sys/class/vinput/export`.
 fn export(class: &Class, text: &[u8]) -> Result {
     let name = text.strip_suffix(b"\n").unwrap_or(text);
@@ -198,11 +98,7 @@ fn export(class: &Class, text: &[u8]) -> Result {
         return Err(ENODEV);
     };
     // The node comes last, when all that it leads to is there.
-    let minor = class.add(|minor| {
-        try_pin_init!(Virtual {
-            live <- new_mutex!(Some(Live::new(found, minor)?)),
-        }? Error)
-    })?;
+    let minor = class.add(|minor| Virtual::new(found, minor))?;
     let name = found.name();
     pr_info!("vinput{minor}: Registered virtual input {name} {minor}\n");
     Ok(())
