@@ -151,6 +151,10 @@ impl<T: Handler> Kprobe<T> {
     /// compiler has made a part of its callers cannot be seen. Any number of probes can be
     /// on one function.
     ///
+    /// A module may go while a probe is on its function. The probe does nothing any more then.
+    /// It is always a breakpoint: the kernel loses a jump whose module goes too early, and
+    /// refuses other probes there.
+    ///
     /// # Errors
     ///
     /// - `ENOENT`: there is no such symbol, or its module is being unloaded;

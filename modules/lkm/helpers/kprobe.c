@@ -3,6 +3,7 @@
 #include <linux/cpumask.h>
 #include <linux/irq_work.h>
 #include <linux/kprobes.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/printk.h>
@@ -65,8 +66,6 @@ struct lkm_kprobe *lkm_kprobe_new(const char *symbol, const void *data,
 	if (!it)
 		return NULL;
 	memcpy(it->symbol, symbol, size);
-	it->probe.symbol_name = it->symbol;
-	it->probe.pre_handler = lkm_kprobe_hit;
 	init_irq_work(&it->leave, lkm_kprobe_left);
 	it->data = data;
 	it->hit = hit;
@@ -74,14 +73,45 @@ struct lkm_kprobe *lkm_kprobe_new(const char *symbol, const void *data,
 	return it;
 }
 
+static void lkm_kprobe_after(struct kprobe *kprobe, struct pt_regs *regs,
+			     unsigned long flags)
+{
+}
+
+/* Until it is enabled, it only has an address. */
+static int lkm_kprobe_add(struct lkm_kprobe *it, kprobe_post_handler_t after)
+{
+	it->probe = (struct kprobe) {
+		.symbol_name = it->symbol,
+		.pre_handler = lkm_kprobe_hit,
+		.post_handler = after,
+		.flags = KPROBE_FLAG_DISABLED,
+	};
+	return register_kprobe(&it->probe);
+}
+
+/*
+ * When a probe that is a jump is removed, C takes the jump away a little later. If the
+ * function's module goes meanwhile, C forgets about that, and refuses all probes that come
+ * to the same address. A probe with a handler for afterwards is no jump.
+ */
+static bool lkm_kprobe_may_be_lost(struct lkm_kprobe *it)
+{
+	return IS_ENABLED(CONFIG_OPTPROBES) && !kprobe_ftrace(&it->probe) &&
+	       is_vmalloc_or_module_addr(it->probe.addr);
+}
+
 int lkm_kprobe_register(struct lkm_kprobe *it)
 {
-	int result = register_kprobe(&it->probe);
+	int result = lkm_kprobe_add(it, NULL);
 
+	if (!result && lkm_kprobe_may_be_lost(it)) {
+		unregister_kprobe(&it->probe);
+		result = lkm_kprobe_add(it, lkm_kprobe_after);
+	}
 	if (result)
 		return result;
 	it->registered = true;
-	/* It was registered even if the function could not be changed: this tells. */
 	return enable_kprobe(&it->probe);
 }
 

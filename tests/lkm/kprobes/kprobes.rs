@@ -173,6 +173,15 @@ impl Handler for Wide {
     }
 }
 
+struct Talkative(Owned);
+
+impl Handler for Talkative {
+    fn hit(&self, registers: &Registers<'_>) {
+        self.0 .0.hit(registers);
+        pr_info!("hit\n");
+    }
+}
+
 struct Plain(Owned);
 
 impl Handler for Plain {
@@ -201,6 +210,8 @@ struct Control {
     wide: Mutex<Option<Kprobe<Wide>>>,
     #[pin]
     plain: Mutex<Option<Kprobe<Plain>>>,
+    #[pin]
+    of_module: Mutex<Option<Kprobe<Talkative>>>,
 }
 
 impl Control {
@@ -212,11 +223,17 @@ impl Control {
         Kprobe::new(GETSID, Counter(self.owned()))
     }
 
-    fn add(&self, cmd: u32) -> Result {
+    fn add(&self, cmd: u32, number: usize) -> Result {
         match cmd {
             ADD => {
                 let probe = self.counter()?;
                 self.probes.lock().push(probe, GFP_KERNEL)?;
+            }
+            ADD_OF_MODULE => {
+                let symbol = OF_MODULES.get(number).ok_or(EDOM)?;
+                let probe = Kprobe::new(symbol, Talkative(self.owned()))?;
+                let before = self.of_module.lock().replace(probe);
+                drop(before);
             }
             ADD_SELFISH => {
                 let itself = slot()?;
@@ -269,6 +286,10 @@ impl Control {
                 let (empty, wide) = (self.empty.lock().take(), self.wide.lock().take());
                 drop((empty, wide));
             }
+            DROP_OF_MODULE => {
+                let of_module = self.of_module.lock().take();
+                drop(of_module);
+            }
             _ => {
                 let plain = self.plain.lock().take();
                 drop(plain);
@@ -295,8 +316,12 @@ impl Operations for Control {
             SYSCALLS => &shared.syscalls,
             _ => {
                 match cmd {
-                    ADD | ADD_SELFISH | ADD_UNKIND | ADD_ODD | ADD_PLAIN => self.add(cmd)?,
-                    DROP | DROP_ODD | DROP_PLAIN => self.remove(cmd, arg.number())?,
+                    ADD | ADD_SELFISH | ADD_UNKIND | ADD_ODD | ADD_PLAIN | ADD_OF_MODULE => {
+                        self.add(cmd, arg.number())?;
+                    }
+                    DROP | DROP_ODD | DROP_OF_MODULE | DROP_PLAIN => {
+                        self.remove(cmd, arg.number())?
+                    }
                     MISSED => {
                         let probes = self.probes.lock();
                         return Ok(probes.iter().map(|probe| probe.missed() as u32).sum());
@@ -335,6 +360,7 @@ impl kernel::InPlaceModule for Kprobes {
             empty <- new_mutex!(None),
             wide <- new_mutex!(None),
             plain <- new_mutex!(None),
+            of_module <- new_mutex!(None),
         }? Error);
         try_pin_init!(Self {
             entry <- procfs::Entry::new(c"kprobes", mode!(0o600), control),

@@ -23,6 +23,8 @@ pub const EXAMPLE: Example = Example {
         a_handler_may_drop_its_probe,
         a_handler_may_drop_another_probe,
         added_and_dropped_while_it_is_hit,
+        a_module_may_go_with_its_function,
+        a_probe_on_its_own_module,
         dropping_it_waits,
         unloading_while_it_is_hit,
     ],
@@ -56,11 +58,24 @@ fn calls(times: u32) -> impl Fn() -> Result + Sync {
     }
 }
 
-/// Lines of the list of probes, of the function that the module has probes on.
+/// Lines of the list of probes, of the function that most are on.
 fn probes() -> Result<Vec<String>> {
+    probes_on("sys_getsid")
+}
+
+/// Lines of the list of probes, of functions that are called something like that.
+fn probes_on(function: &str) -> Result<Vec<String>> {
     let list = fs::read_to_string(LIST)?;
-    let lines = list.lines().filter(|line| line.contains("sys_getsid"));
+    let lines = list.lines().filter(|line| line.contains(function));
     Ok(lines.map(str::to_owned).collect())
+}
+
+/// There is one probe on a function of a module, and it is no jump: see `Kprobe::new`.
+fn is_on_a_module() -> Result {
+    let probes = probes_on("cleanup_module")?;
+    assert_eq!(probes.len(), 1, "{probes:?}");
+    assert!(!probes[0].contains("[OPTIMIZED]"), "{probes:?}");
+    Ok(())
 }
 
 /// Whether the list of probes says this of one.
@@ -330,6 +345,50 @@ fn added_and_dropped_while_it_is_hit(vm: &mut Vm) -> Result {
     assert_eq!(control.get(DROPPED), times);
     assert_eq!(probes()?.len(), 0);
     Ok(())
+}
+
+/// The function is there as long as its module. The probe may outlive it, and does nothing then.
+fn a_module_may_go_with_its_function(vm: &mut Vm) -> Result {
+    vm.many_rounds(ROUNDS, |vm| {
+        let (module, control) = load(vm)?;
+        assert_eq!(control.call(ADD_OF_MODULE, 0), Err(Errno::NOENT));
+        let other = vm.load("hello-1")?;
+        control.call(ADD_OF_MODULE, 0)?;
+        is_on_a_module()?;
+        assert_eq!(control.get(HITS), 0);
+        // Nor does the probe keep it.
+        other.unload()?;
+        assert_eq!(control.get(HITS), 1);
+
+        // The next one can have the same address.
+        let other = vm.load("hello-1")?;
+        control.call(DROP_OF_MODULE, 0)?;
+        other.unload()?;
+        assert_eq!(control.get(HITS), 1);
+
+        let other = vm.load("hello-1")?;
+        control.call(ADD_OF_MODULE, 0)?;
+        control.call(DROP_OF_MODULE, 0)?;
+        control.call(ADD_OF_MODULE, 0)?;
+        other.unload()?;
+        assert_eq!(control.get(HITS), 2);
+        drop(control);
+        module.unload()
+    })
+}
+
+/// The handler runs when the module ends, and is dropped then.
+fn a_probe_on_its_own_module(vm: &mut Vm) -> Result {
+    vm.many_rounds(ROUNDS, |vm| {
+        let (module, control) = load(vm)?;
+        control.call(ADD_OF_MODULE, 1)?;
+        is_on_a_module()?;
+        drop(control);
+        vm.log().mark()?;
+        module.unload()?;
+        assert_eq!(vm.log().texts("kprobes")?, ["hit"]);
+        Ok(())
+    })
 }
 
 /// When a handler is dropped it does not run: none comes after that.
