@@ -13,6 +13,7 @@ pub const EXAMPLE: Example = Example {
         each_trigger_is_for_its_edges,
         what_cannot_be_is_refused,
         an_interrupt_by_its_number,
+        a_driven_line_has_no_interrupt,
         an_interrupt_is_had_by_one,
         the_guides_modules_give_all_back,
         the_line_can_be_read,
@@ -254,6 +255,30 @@ fn an_interrupt_by_its_number(vm: &mut Vm) -> Result {
     // The kernel forgets the names of those who had its lines.
     vm.forgive_leaks();
     gpio_chip_comes_as_before()
+}
+
+/// The line is one that somebody drives: it is not for interrupts.
+fn a_driven_line_has_no_interrupt(vm: &mut Vm) -> Result {
+    let (_module, irqs) = load(vm)?;
+    request(&irqs, THREADED)?;
+    let number = irqs.call(NUMBER, HERE)?;
+    irqs.call(DROP, HERE)?;
+    LINE.becomes_free()?;
+
+    let by_number = HERE | (number << 8);
+    let chip = GpioChip::open("lkmpg")?;
+    // It stays so when nobody has it.
+    drop(chip.request(&[LINE.0], line::OUTPUT)?);
+    assert_eq!(irqs.call(REQUEST_NUMBER, by_number), Err(Errno::IO));
+    drop(chip.request(&[LINE.0], line::INPUT)?);
+    drop(chip);
+    // No number is that high.
+    let number = (1 << 30) << 8;
+    assert_eq!(irqs.call(REQUEST_NUMBER, HERE | number), Err(Errno::INVAL));
+    assert_eq!(irqs.get(LIVING), 0);
+    irqs.call(REQUEST_NUMBER, by_number)?;
+    irqs.call(DROP, HERE)?;
+    all_is_gone(&irqs)
 }
 
 fn an_interrupt_is_had_by_one(vm: &mut Vm) -> Result {
