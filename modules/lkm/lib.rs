@@ -55,6 +55,7 @@
 //! - Watching: [`kprobe`] the functions of the kernel, [`tracepoint`] the module itself.
 //! - Locks and waits: [`sync`].
 //! - Memory and network: [`memory`], [`slab`], [`net`].
+//! - Disks: [`block`].
 //! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, and [`input`] for input devices.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
 //!   and the keyboard's LEDs.
@@ -150,6 +151,8 @@ macro_rules! impl_flag_set {
 }
 
 mod alive;
+#[cfg(CONFIG_BLOCK)]
+pub mod block;
 mod calls;
 pub mod chrdev;
 mod compat;

@@ -31,6 +31,7 @@
 //! | what C has | when it is taken back |
 //! | --- | --- |
 //! | devices, files with operations in debugfs, also signed values and blobs | *owner held*: an open file keeps the module. *We wait* when init fails |
+//! | disks | *owner held*: an open file, a mount and a swap area keep the module. *Unregister waits*: when no method runs. *We wait* when init fails |
 //! | input devices | *unregister waits*: when no function of theirs runs. *We wait* for those who report |
 //! | objects that other modules call | *we wait*: when no method runs. *Owner held* for the module whose symbol was imported |
 //! | files in `/proc` and sysfs, attributes of device classes, unsigned values and `bool`s in debugfs | *unregister waits*: when no operation runs. The directory of a file stays until the file is gone |
@@ -64,7 +65,7 @@
 //!   file in `/proc`, sysfs or debugfs, a method that drops its own object while another
 //!   module calls it, a task that drops the thread that drops its executor, or a handler of
 //!   an input device that waits for somebody who makes or drops one, or has another module
-//!   do so. User space can keep a GPIO controller from going, as long as a `read(2)` of its
+//!   do so, or a method of a disk that waits for a disk, for who drops one, or for who allocates memory. User space can keep a GPIO controller from going, as long as a `read(2)` of its
 //!   `/dev/gpiochipN` waits.
 //! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
 //!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what

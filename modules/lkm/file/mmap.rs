@@ -41,6 +41,8 @@ use kernel::{
 ///
 /// Processes can write at any time, so nobody has a reference to the bytes. They are copied
 /// to and fro, or used as atomic numbers. Never trust in one that was read twice.
+/// [`Writer::write_pages`](super::Writer::write_pages) and
+/// [`Reader::read_pages`](super::Reader::read_pages) copy many at a time.
 ///
 /// # Unloading
 ///
@@ -156,6 +158,18 @@ impl SharedPages {
         Ok(())
     }
 
+    /// Makes `len` bytes from `offset` on zero. Can be called in any context.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: there are not so many bytes.
+    pub fn clear(&self, offset: usize, len: usize) -> Result {
+        let at = self.find(offset, len)?;
+        // SAFETY: There are so many bytes, which nobody has a reference to.
+        unsafe { bindings::lkm_clear(at.cast(), len) };
+        Ok(())
+    }
+
     /// The four bytes at `offset` as a number that changes as a whole, in the order of bytes
     /// that the CPU has. Processes should use it in the same way. Can be called in any
     /// context.
@@ -175,7 +189,7 @@ impl SharedPages {
     }
 
     /// The address of `len` bytes from `offset` on.
-    fn find(&self, offset: usize, len: usize) -> Result<*mut u8> {
+    pub(super) fn find(&self, offset: usize, len: usize) -> Result<*mut u8> {
         match offset.checked_add(len) {
             Some(end) if end <= self.len => Ok(self.at.as_ptr().wrapping_add(offset)),
             _ => Err(EINVAL),

@@ -9,6 +9,7 @@
 //! The `kernel` crate's `IovIterSource` and `IovIterDest` copy as many bytes as they can,
 //! and each caller must compare numbers. Here a call copies all bytes, or fails.
 
+use super::SharedPages;
 use crate::{
     bindings,
     compat::Offset,
@@ -40,8 +41,8 @@ const DEST: c_uint = bindings::ITER_DEST;
 /// The bytes of a `write(2)`. They are taken in order, and each of them once.
 ///
 /// They are in the memory of the process, in one piece or, with `writev(2)`, in several.
-/// With `splice(2)` and `sendfile(2)` they are in pages of the kernel. It makes no
-/// difference here.
+/// With `splice(2)` and `sendfile(2)`, and those that a [disk](crate::block) gets, they are in
+/// pages of the kernel. It makes no difference here.
 ///
 /// Methods that take bytes may sleep. Each takes all that it is asked for, or nothing.
 pub struct Reader(IovIterSource<'static>, NotThreadSafe);
@@ -62,7 +63,7 @@ impl Reader {
     /// # Safety
     ///
     /// `iter` is a valid source. What it has pointers to stays for as long as the copy.
-    pub(super) unsafe fn of_iter(iter: *const bindings::iov_iter) -> Self {
+    pub(crate) unsafe fn of_iter(iter: *const bindings::iov_iter) -> Self {
         // SAFETY: By this function's contract. The types have the same layout, and C moves
         // and copies an `iov_iter` as it likes.
         Self(unsafe { ptr::read(iter.cast()) }, NotThreadSafe)
@@ -138,13 +139,34 @@ impl Reader {
         Ok(bytes)
     }
 
+    /// Reads `len` bytes into `pages`, to `offset` there.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: there is not so much room in `pages`;
+    /// - `EFAULT`: there are not so many bytes, or not all of them are in the process's
+    ///   memory. Some of the pages' may have changed.
+    pub fn read_pages(&mut self, pages: &SharedPages, offset: usize, len: usize) -> Result {
+        let into = pages.find(offset, len)?;
+        // SAFETY: There is so much room, for bytes that nobody has a reference to.
+        unsafe { self.read_to(into, len) }
+    }
+
     /// Writes all of `bytes`, unless it fails.
     fn read_raw(&mut self, bytes: &mut [MaybeUninit<u8>]) -> Result {
-        let len = bytes.len();
+        // SAFETY: Nobody else has the bytes.
+        unsafe { self.read_to(bytes.as_mut_ptr().cast(), bytes.len()) }
+    }
+
+    /// # Safety
+    ///
+    /// C may write `len` bytes to `into`.
+    unsafe fn read_to(&mut self, into: *mut u8, len: usize) -> Result {
         if len > self.len() {
             return Err(EFAULT);
         }
-        let read = self.0.copy_from_iter_raw(bytes).len();
+        // SAFETY: By this function's contract. The types have the same layout.
+        let read = unsafe { bindings::_copy_from_iter(into.cast(), len, (&raw mut self.0).cast()) };
         if read < len {
             // SAFETY: So many were just taken.
             unsafe { self.0.revert(read) };
@@ -157,8 +179,8 @@ impl Reader {
 /// Where the bytes of a `read(2)` go. They are written in order.
 ///
 /// That is the memory of the process, in one piece or, with `readv(2)`, in several. With
-/// `splice(2)` and `sendfile(2)` the bytes go to pages of the kernel. It makes no difference
-/// here.
+/// `splice(2)` and `sendfile(2)`, and those of a [disk](crate::block), the bytes go to pages of
+/// the kernel. It makes no difference here.
 ///
 /// Methods that write may sleep.
 pub struct Writer(IovIterDest<'static>, NotThreadSafe);
@@ -180,7 +202,7 @@ impl Writer {
     /// # Safety
     ///
     /// `iter` is a valid destination. What it has pointers to stays for as long as the copy.
-    pub(super) unsafe fn of_iter(iter: *const bindings::iov_iter) -> Self {
+    pub(crate) unsafe fn of_iter(iter: *const bindings::iov_iter) -> Self {
         // SAFETY: As for a `Reader`.
         Self(unsafe { ptr::read(iter.cast()) }, NotThreadSafe)
     }
@@ -202,11 +224,40 @@ impl Writer {
     /// - `EFAULT`: there is not so much room, or not all of it is the process's memory. Some
     ///   of the bytes may have been written; they do not count.
     pub fn write_slice(&mut self, bytes: &[u8]) -> Result {
-        if bytes.len() > self.len() {
+        // SAFETY: There are so many bytes.
+        unsafe { self.write_from(bytes.as_ptr(), bytes.len()) }
+    }
+
+    /// Writes `len` bytes of `pages`, from `offset` there on.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: there are not so many bytes in `pages`;
+    /// - `EFAULT`: as for [`write_slice`](Self::write_slice).
+    pub fn write_pages(&mut self, pages: &SharedPages, offset: usize, len: usize) -> Result {
+        let from = pages.find(offset, len)?;
+        // SAFETY: There are so many bytes. C copies each once, whatever it is.
+        unsafe { self.write_from(from, len) }
+    }
+
+    /// Writes zeroes to what is left.
+    #[cfg(CONFIG_BLOCK)]
+    pub(crate) fn clear(&mut self) {
+        // SAFETY: The types have the same layout.
+        unsafe { bindings::iov_iter_zero(self.len(), (&raw mut self.0).cast()) };
+    }
+
+    /// # Safety
+    ///
+    /// C may read `len` bytes at `from`.
+    unsafe fn write_from(&mut self, from: *const u8, len: usize) -> Result {
+        if len > self.len() {
             return Err(EFAULT);
         }
-        let written = self.0.copy_to_iter(bytes);
-        if written < bytes.len() {
+        // SAFETY: By this function's contract. The types have the same layout.
+        let written =
+            unsafe { bindings::_copy_to_iter(from.cast(), len, (&raw mut self.0).cast()) };
+        if written < len {
             // SAFETY: So many were just written.
             unsafe { self.0.revert(written) };
             return Err(EFAULT);

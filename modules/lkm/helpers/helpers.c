@@ -5,6 +5,7 @@
  */
 
 #include "alive.c"
+#include "block.c"
 #include "chrdev.c"
 #include "completion.c"
 #include "debugfs.c"

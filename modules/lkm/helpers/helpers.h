@@ -78,6 +78,20 @@ void lkm_gpio_chip_free(struct lkm_gpio_chip *chip);
 void lkm_gpio_chip_remove(struct lkm_gpio_chip *chip);
 bool lkm_gpio_within(void);
 
+/* A disk; see block.c. The functions get @data. */
+struct lkm_disk_ops {
+	int (*read)(void *data, u64 pos, struct iov_iter *into);
+	int (*write)(void *data, u64 pos, struct iov_iter *from);
+	int (*discard)(void *data, u64 pos, u64 len);
+	int (*write_zeroes)(void *data, u64 pos, u64 len);
+};
+struct lkm_disk;
+struct lkm_disk *lkm_disk_add(const char *name, u64 size, unsigned int block,
+			      const struct lkm_disk_ops *ops, void *data);
+void lkm_disk_free(struct lkm_disk *it);
+void lkm_disk_remove(struct lkm_disk *it);
+bool lkm_disk_within(void);
+
 void lkm_cond_resched(void);
 void lkm_current_comm(char *into);
 bool lkm_debugfs_note(struct dentry *dentry);
@@ -120,6 +134,7 @@ void lkm_kthread_interrupt(struct task_struct *task);
 long lkm_kthread_sleep(long timeout, const u32 *state, u32 until);
 void *lkm_pde_data(const struct inode *inode);
 
+void lkm_clear(void *at, size_t len);
 int lkm_remap_vmalloc_range(struct vm_area_struct *vma, void *addr);
 void lkm_vfree(const void *addr);
 void *lkm_vmalloc_user(size_t size);

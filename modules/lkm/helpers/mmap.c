@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 #include <linux/mm.h>
+#include <linux/string.h>
 #include <linux/vmalloc.h>
 
 #include "helpers.h"
+
+/* C may write while others do, or read. */
+void lkm_clear(void *at, size_t len)
+{
+	memset(at, 0, len);
+}
 
 /* Maps as much of what lkm_vmalloc_user() has allocated as @vma asks for. */
 int lkm_remap_vmalloc_range(struct vm_area_struct *vma, void *addr)

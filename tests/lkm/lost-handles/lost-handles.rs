@@ -20,6 +20,10 @@ use kernel::{
     },
 };
 use lkm::{
+    block::{
+        self,
+        Disk, //
+    },
     chrdev, debugfs,
     file::{
         mode,
@@ -765,6 +769,21 @@ fn gpio_chip() -> Result<chip::Registration<Low>> {
     chip::Registration::new(c"lost-handles", 1, Low)
 }
 
+/// A disk of one block.
+struct Block;
+
+#[vtable]
+impl Disk for Block {
+    fn read(&self, _pos: u64, dst: &mut Writer) -> Result {
+        runs();
+        dst.write_slice(TEXT.0)
+    }
+}
+
+fn disk() -> Result<block::Registration<Block>> {
+    block::Registration::new(c"lost-handles", 512, Block)
+}
+
 /// A device that has pages in common with processes, and sends them signals.
 struct Shared {
     pages: SharedPages,
@@ -938,6 +957,7 @@ impl kernel::Module for LostHandles {
             b"interrupt" => lose(interrupt()?),
             b"interrupt with itself" => interrupt_with_itself(),
             b"gpio chip" => lose(gpio_chip()?),
+            b"disk" => lose(disk()?),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),

@@ -33,6 +33,7 @@ pub const EXAMPLE: Example = Example {
         a_lost_line_may_be_in_use,
         lost_interrupts_are_removed,
         lost_gpio_chips_are_removed,
+        lost_disks_are_removed,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
         lost_objects_are_gone,
@@ -496,6 +497,25 @@ fn lost_gpio_chips_are_removed(vm: &mut Vm) -> Result {
     are_stopped_when_init_fails(vm, "gpio chip", "1 GPIO controllers")?;
     assert!(!GpioChip::exists("lost-handles"));
     vm.forgive_leaks();
+    Ok(())
+}
+
+fn lost_disks_are_removed(vm: &mut Vm) -> Result {
+    const DISK: &str = "/dev/lost-handles";
+    for way in WAYS {
+        let mut module = load(vm, "disk", way)?;
+        let mut disk = File::open(DISK)?;
+        let mut text = [0; 5];
+        disk.read_exact(&mut text)?;
+        assert_eq!(&text, b"here\n");
+        assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK), "{way}");
+        drop(disk);
+        module.unload()?;
+        assert!(!Path::new(DISK).exists(), "{way}");
+        vm.log().expect("lost_handles: not dropped: 1 disks; ")?;
+    }
+    are_stopped_when_init_fails(vm, "disk", "1 disks")?;
+    assert!(!Path::new(DISK).exists());
     Ok(())
 }
 

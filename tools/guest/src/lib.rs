@@ -12,6 +12,7 @@ mod checks;
 mod command;
 mod control;
 mod demo;
+pub mod disk;
 mod echo_server;
 mod eventually;
 mod example;
