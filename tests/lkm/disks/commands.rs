@@ -75,7 +75,6 @@ pub(crate) const OTHER_RIVAL: usize = 11;
 pub(crate) const MAKER: usize = 12;
 /// ... or that need much memory for each method.
 pub(crate) const GREEDY: usize = 13;
-pub(crate) const KINDS: usize = 14;
 
 /// How many bytes most of them have.
 pub(crate) const SIZE: usize = 1 << 20;

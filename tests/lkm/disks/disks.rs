@@ -68,6 +68,9 @@ lkm::params! {
     fail: bool { default: false, mode: 0, description: "Whether init fails then" },
 }
 
+/// The kinds of disks; the last of them is this.
+const KINDS: usize = GREEDY + 1;
+
 // A disk of size 0 has nowhere else to count.
 static READS: Atomic<u32> = Atomic::new(0);
 static WRITES: Atomic<u32> = Atomic::new(0);
