@@ -46,6 +46,9 @@ pub const EXAMPLE: Example = Example {
     ..Example::EMPTY
 };
 
+/// How often a disk comes and goes. The kernel waits several times for all CPUs then.
+const ROUNDS: u32 = 30;
+
 /// The node of a disk of that kind.
 fn node(kind: usize) -> String {
     format!("/dev/disks-{kind}")
@@ -665,7 +668,7 @@ fn each_method() -> [fn(&Disk) -> Result; 3] {
 /// Which goes on, and is waited for by somebody else.
 fn a_method_may_drop_its_disk(vm: &mut Vm) -> Result {
     let mut methods = each_method().into_iter().cycle();
-    vm.rounds(|vm| {
+    vm.many_rounds(ROUNDS, |vm| {
         let (module, control) = load_with(vm, SELFISH)?;
         let disk = Disk::open_direct(node(SELFISH))?;
         control.call(ARM, 0)?;
@@ -682,7 +685,7 @@ fn a_method_may_drop_its_disk(vm: &mut Vm) -> Result {
 }
 
 fn a_method_may_drop_another_disk(vm: &mut Vm) -> Result {
-    vm.rounds(|vm| {
+    vm.many_rounds(ROUNDS, |vm| {
         let (module, control) = load_with(vm, ALL)?;
         let other = Disk::open(node(ALL))?;
         other.write_all_at(&[1; 4096], 0)?;
@@ -703,7 +706,7 @@ fn a_method_may_drop_another_disk(vm: &mut Vm) -> Result {
 }
 
 fn two_disks_may_drop_each_other(vm: &mut Vm) -> Result {
-    vm.rounds(|vm| {
+    vm.many_rounds(ROUNDS, |vm| {
         let (module, control) = load(vm)?;
         control.call(MAKE, RIVAL)?;
         control.call(MAKE, OTHER_RIVAL)?;
@@ -728,7 +731,7 @@ fn two_disks_may_drop_each_other(vm: &mut Vm) -> Result {
 }
 
 fn handles_are_dropped_in_softirqs(vm: &mut Vm) -> Result {
-    vm.rounds(|vm| {
+    vm.many_rounds(ROUNDS, |vm| {
         let (module, control) = load_with(vm, ALL)?;
         let disk = Disk::open(node(ALL))?;
         disk.write_all_at(&[1; 4096], 0)?;
@@ -792,7 +795,7 @@ fn opened_while_it_comes_and_goes(vm: &mut Vm) -> Result {
 
 /// Nobody has the disk open: not the kernel either, which looks for partitions.
 fn a_failing_init_ends(vm: &mut Vm) -> Result {
-    vm.rounds(|vm| {
+    vm.many_rounds(ROUNDS, |vm| {
         assert_eq!(vm.load_fails("disks", "early fail")?, Errno::NODEV);
         Ok(())
     })?;
