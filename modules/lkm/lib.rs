@@ -50,6 +50,7 @@
 //!   [`debugfs`] and [`sysfs`]. All but the last take their operations from
 //!   [`file`](mod@file). [`seq_file`] writes a file in `/proc` item by item, and
 //!   [`message`] passes messages from writers to readers.
+//! - Objects that user space makes: [`configfs`].
 //! - Code that runs later, or in a thread of its own: [`workqueue`],
 //!   [`tasklet`], [`timer`], [`kthread`], and [`kasync`] for `async` functions.
 //! - Watching: [`kprobe`] the functions of the kernel, [`tracepoint`] the module itself.
@@ -156,6 +157,8 @@ pub mod block;
 mod calls;
 pub mod chrdev;
 mod compat;
+#[cfg(CONFIG_CONFIGFS_FS)]
+pub mod configfs;
 pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]
 pub mod debugfs;

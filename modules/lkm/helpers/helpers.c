@@ -8,6 +8,7 @@
 #include "block.c"
 #include "chrdev.c"
 #include "completion.c"
+#include "configfs.c"
 #include "debugfs.c"
 #include "entry.c"
 #include "gpio.c"

@@ -57,6 +57,25 @@ void lkm_reaper_end(void);
 bool lkm_irqs_are_off(void);
 void lkm_reaper_start(void);
 
+/* A directory in configfs; see configfs.c. The functions get @data. */
+struct lkm_config_item;
+struct lkm_config_ops {
+	struct lkm_config_item *(*make)(void *data, const char *name);
+	void (*drop)(void *data);
+	ssize_t (*show)(void *data, unsigned int file, char *page);
+	ssize_t (*store)(void *data, unsigned int file, const char *text,
+			 size_t len);
+};
+int lkm_config_add(struct lkm_config_item *it);
+void lkm_config_file(struct lkm_config_item *it, const char *name,
+		     umode_t mode, bool shown, bool stored);
+void lkm_config_free(struct lkm_config_item *it);
+struct lkm_config_item *lkm_config_new(const char *name, size_t files,
+				       const struct lkm_config_ops *ops,
+				       void *data);
+void lkm_config_remove(struct lkm_config_item *it);
+bool lkm_config_within(void);
+
 /* A GPIO controller; see gpio_chip.c. The functions get @data. */
 struct lkm_gpio_ops {
 	int (*direction_input)(void *data, unsigned int line);
@@ -135,10 +154,15 @@ long lkm_kthread_sleep(long timeout, const u32 *state, u32 until);
 void *lkm_pde_data(const struct inode *inode);
 
 void lkm_clear(void *at, size_t len);
+void lkm_put_page(struct page *page);
 int lkm_remap_vmalloc_range(struct vm_area_struct *vma, void *addr);
 void lkm_vfree(const void *addr);
+struct page *lkm_vmalloc_page(const void *addr);
 void *lkm_vmalloc_user(size_t size);
 bool lkm_vma_is_shared(const struct vm_area_struct *vma);
+int lkm_vma_on_demand(struct vm_area_struct *vma, unsigned long pages,
+		      struct page *(*fault)(struct file *file,
+					    unsigned long index));
 
 unsigned long lkm_read_lock_irqsave(rwlock_t *lock);
 void lkm_read_unlock_irqrestore(rwlock_t *lock, unsigned long flags);

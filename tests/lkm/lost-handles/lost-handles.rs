@@ -24,7 +24,12 @@ use lkm::{
         self,
         Disk, //
     },
-    chrdev, debugfs,
+    chrdev,
+    configfs::{
+        self,
+        Item, //
+    },
+    debugfs,
     file::{
         mode,
         Band,
@@ -784,6 +789,31 @@ fn disk() -> Result<block::Registration<Block>> {
     block::Registration::new(c"lost-handles", 512, Block)
 }
 
+/// A directory in configfs with a file.
+struct Config;
+
+static CONFIG_ATTRIBUTES: [sysfs::Attribute<Config>; 1] = [sysfs::Attribute::read_only(
+    c"text",
+    mode!(0o444),
+    |_config, page| {
+        runs();
+        writeln!(page, "here")
+    },
+)];
+
+#[vtable]
+impl Item for Config {
+    type Child = ();
+
+    fn attributes() -> &'static [sysfs::Attribute<Self>] {
+        &CONFIG_ATTRIBUTES
+    }
+}
+
+fn config() -> Result<configfs::Subsystem<Config>> {
+    configfs::Subsystem::new(c"lost-handles", Config)
+}
+
 /// A device that has pages in common with processes, and sends them signals.
 struct Shared {
     pages: SharedPages,
@@ -958,6 +988,7 @@ impl kernel::Module for LostHandles {
             b"interrupt with itself" => interrupt_with_itself(),
             b"gpio chip" => lose(gpio_chip()?),
             b"disk" => lose(disk()?),
+            b"config" => lose(config()?),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),

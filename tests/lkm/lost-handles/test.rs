@@ -351,7 +351,7 @@ fn a_task_may_drop_an_executor(vm: &mut Vm) -> Result {
 }
 
 /// A kind, how it is called, and a file that there is of it.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 11] = [
     ("proc file", "1 files in /proc", "/proc/lost-handles"),
     (
         "proc dir",
@@ -372,6 +372,11 @@ const FILES: [(&str, &str, &str); 10] = [
         "debugfs dir",
         "2 directories in debugfs",
         "/sys/kernel/debug/lost-handles/more/text",
+    ),
+    (
+        "config",
+        "1 subsystems in configfs",
+        "/sys/kernel/config/lost-handles/text",
     ),
     ("chrdev", "1 character devices", "/dev/lost-handles1"),
     ("misc", "1 miscellaneous devices", "/dev/lost-handles"),
@@ -409,7 +414,8 @@ fn an_open_file_keeps_the_module(vm: &mut Vm) -> Result {
     for (kind, _, path) in FILES {
         let mut module = load(vm, kind, "forgotten")?;
         let mut file = File::open(path)?;
-        let keeps = !["proc file", "proc dir", "sysfs dir", "class"].contains(&kind);
+        let loses = ["proc file", "proc dir", "sysfs dir", "class", "config"];
+        let keeps = !loses.contains(&kind);
         match keeps {
             true => {
                 assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK), "{kind}");

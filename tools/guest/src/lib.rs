@@ -10,6 +10,7 @@
 pub mod arch;
 mod checks;
 mod command;
+pub mod configfs;
 mod control;
 mod demo;
 pub mod disk;
