@@ -34,7 +34,6 @@ pub use fasync::{
 };
 pub use mmap::{
     Mappable,
-    MappedPage,
     SharedPages, //
 };
 pub use mode::Mode;

@@ -436,11 +436,12 @@ static CALLERS: [Atomic<usize>; 16] = [const { Atomic::new(0) }; 16];
 /// How many there are for whom there is no place.
 static MORE_CALLERS: Atomic<i32> = Atomic::new(0);
 
-/// The current task is in a function of a device, as long as this lives.
-struct Inside(Option<&'static Atomic<usize>>);
+/// The current task is in a function of a device, as long as this lives. Commands of generic
+/// netlink families are in the same table: see [`genl`](mod@crate::genl).
+pub(crate) struct Inside(Option<&'static Atomic<usize>>);
 
 impl Inside {
-    fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let task = current_task();
         let free = |place: &&Atomic<usize>| place.cmpxchg(0, task, Full).is_ok();
         let place = CALLERS.iter().find(free);
@@ -451,7 +452,7 @@ impl Inside {
     }
 
     /// Whether the current task may be in one.
-    fn may_have_current() -> bool {
+    pub(crate) fn may_have_current() -> bool {
         let task = current_task();
         let is_known = CALLERS.iter().any(|place| place.load(Relaxed) == task);
         is_known || MORE_CALLERS.load(Relaxed) > 0

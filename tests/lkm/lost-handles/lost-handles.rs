@@ -24,12 +24,7 @@ use lkm::{
         self,
         Disk, //
     },
-    chrdev,
-    configfs::{
-        self,
-        Item, //
-    },
-    debugfs,
+    chrdev, debugfs,
     file::{
         mode,
         Band,
@@ -40,6 +35,12 @@ use lkm::{
         Operations,
         SharedPages,
         Writer, //
+    },
+    genl::{
+        self,
+        Attribute,
+        Command,
+        Family, //
     },
     gpio::{
         chip::{
@@ -789,29 +790,43 @@ fn disk() -> Result<block::Registration<Block>> {
     block::Registration::new(c"lost-handles", 512, Block)
 }
 
-/// A directory in configfs with a file.
-struct Config;
+/// A family that answers with nothing.
+struct Silent;
 
-static CONFIG_ATTRIBUTES: [sysfs::Attribute<Config>; 1] = [sysfs::Attribute::read_only(
-    c"text",
-    mode!(0o444),
-    |_config, page| {
+impl genl::Handler for Silent {
+    const COMMANDS: &'static [Command] = &[Command::new(1)];
+    const ATTRIBUTES: &'static [Attribute] = &[];
+    const GROUPS: &'static [&'static core::ffi::CStr] = &[c"news"];
+
+    fn handle(&self, _request: &genl::Request) -> Result {
         runs();
-        writeln!(page, "here")
-    },
-)];
-
-#[vtable]
-impl Item for Config {
-    type Child = ();
-
-    fn attributes() -> &'static [sysfs::Attribute<Self>] {
-        &CONFIG_ATTRIBUTES
+        Ok(())
     }
 }
 
-fn config() -> Result<configfs::Subsystem<Config>> {
-    configfs::Subsystem::new(c"lost-handles", Config)
+fn family() -> Result<Family<Silent>> {
+    Family::register(c"lost-handles", Silent)
+}
+
+/// A family that is newer than the thread that uses it. So it goes first.
+fn family_in_use() -> Result {
+    let shared = Arc::pin_init(new_mutex!(None::<Arc<Family<Silent>>>), GFP_KERNEL)?;
+    let owned = shared.clone();
+    let thread = KThread::spawn(c"lost-handles", move |this| {
+        // Whether it is asked to stop or not.
+        loop {
+            let family = owned.lock().clone();
+            if let Some(Err(error)) = family.map(|family| family.multicast(0, 1, |_| Ok(()))) {
+                say("multicast", Err(error));
+                return Ok(());
+            }
+            this.sleep(Delta::from_millis(1));
+        }
+    })?;
+    core::mem::forget(thread);
+    let family = Arc::new(family()?, GFP_KERNEL)?;
+    *shared.lock() = Some(family);
+    Ok(())
 }
 
 /// A device that has pages in common with processes, and sends them signals.
@@ -988,7 +1003,8 @@ impl kernel::Module for LostHandles {
             b"interrupt with itself" => interrupt_with_itself(),
             b"gpio chip" => lose(gpio_chip()?),
             b"disk" => lose(disk()?),
-            b"config" => lose(config()?),
+            b"genl family" => lose(family()?),
+            b"genl family in use" => family_in_use(),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),

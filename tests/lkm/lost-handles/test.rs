@@ -2,7 +2,12 @@
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::{mapping::Mapping, prelude::*, sigio::*};
+use crate::{
+    mapping::Mapping,
+    netlink::{Netlink, Request},
+    prelude::*,
+    sigio::*,
+};
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
@@ -34,6 +39,8 @@ pub const EXAMPLE: Example = Example {
         lost_interrupts_are_removed,
         lost_gpio_chips_are_removed,
         lost_disks_are_removed,
+        lost_families_are_unregistered,
+        a_lost_family_may_be_in_use,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
         lost_objects_are_gone,
@@ -351,7 +358,7 @@ fn a_task_may_drop_an_executor(vm: &mut Vm) -> Result {
 }
 
 /// A kind, how it is called, and a file that there is of it.
-const FILES: [(&str, &str, &str); 11] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("proc file", "1 files in /proc", "/proc/lost-handles"),
     (
         "proc dir",
@@ -372,11 +379,6 @@ const FILES: [(&str, &str, &str); 11] = [
         "debugfs dir",
         "2 directories in debugfs",
         "/sys/kernel/debug/lost-handles/more/text",
-    ),
-    (
-        "config",
-        "1 subsystems in configfs",
-        "/sys/kernel/config/lost-handles/text",
     ),
     ("chrdev", "1 character devices", "/dev/lost-handles1"),
     ("misc", "1 miscellaneous devices", "/dev/lost-handles"),
@@ -414,8 +416,7 @@ fn an_open_file_keeps_the_module(vm: &mut Vm) -> Result {
     for (kind, _, path) in FILES {
         let mut module = load(vm, kind, "forgotten")?;
         let mut file = File::open(path)?;
-        let loses = ["proc file", "proc dir", "sysfs dir", "class", "config"];
-        let keeps = !loses.contains(&kind);
+        let keeps = !["proc file", "proc dir", "sysfs dir", "class"].contains(&kind);
         match keeps {
             true => {
                 assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK), "{kind}");
@@ -522,6 +523,44 @@ fn lost_disks_are_removed(vm: &mut Vm) -> Result {
     }
     are_stopped_when_init_fails(vm, "disk", "1 disks")?;
     assert!(!Path::new(DISK).exists());
+    Ok(())
+}
+
+/// Sockets that have joined a group do not keep the module.
+fn lost_families_are_unregistered(vm: &mut Vm) -> Result {
+    for way in WAYS {
+        let module = load(vm, "genl family", way)?;
+        let socket = Netlink::open()?;
+        let family = socket.family("lost-handles")?;
+        socket.join(family.groups[0].1)?;
+        let request = Request::new(family.id, 1);
+        socket.call(&request)?;
+        module.unload()?;
+        assert_eq!(socket.call(&request).unwrap_err().errno, Errno::NOENT);
+        vm.log()
+            .expect("lost_handles: not dropped: 1 generic netlink families; ")?;
+    }
+    are_stopped(vm, "genl family", "1 generic netlink families")?;
+    are_stopped_when_init_fails(vm, "genl family", "1 generic netlink families")?;
+    let refusal = Netlink::open()?.family("lost-handles").unwrap_err();
+    assert_eq!(refusal.errno, Errno::NOENT);
+    Ok(())
+}
+
+/// Whoever sends to its group when it has gone gets an error.
+fn a_lost_family_may_be_in_use(vm: &mut Vm) -> Result {
+    for _ in 0..3 {
+        let module = load(vm, "genl family in use", "")?;
+        let socket = Netlink::open()?;
+        let family = socket.family("lost-handles")?;
+        socket.join(family.groups[0].1)?;
+        socket.next()?;
+        module.unload()?;
+        vm.log().expect("lost-handles: multicast: errno 19")?; // ENODEV
+    }
+    let errno = vm.load_fails("lost-handles", "kind=\"genl family in use\" fail")?;
+    assert_eq!(errno, Errno::NODEV);
+    vm.forgive_leaks();
     Ok(())
 }
 

@@ -13,10 +13,3 @@ pub(crate) const SIZE: u32 = command(0);
 pub(crate) const ADD: u32 = command(1);
 /// Tries to make so many pages.
 pub(crate) const MAKE: u32 = command(2);
-/// How often somebody was given a page of that device, when he touched it.
-pub(crate) const FAULTS: u32 = command(3);
-/// Who touches a page waits for it as long as this is not 0.
-pub(crate) const HOLD: u32 = command(4);
-
-/// So many pages more than there are can be mapped, where they are given on demand.
-pub(crate) const TOO_MANY: usize = 2;

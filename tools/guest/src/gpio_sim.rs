@@ -17,11 +17,13 @@ use rustix::io::Errno;
 
 use crate::{
     Vm,
-    configfs::configfs,
     eventually::eventually,
     files::read_write,
     syscalls::{Argument, ioctl},
 };
+
+/// Where configfs is.
+const CONFIGFS: &str = "/sys/kernel/config";
 
 /// Simulated chips, in configfs.
 const CHIPS: &str = "/sys/kernel/config/gpio-sim";
@@ -119,7 +121,9 @@ impl GpioLine {
 ///
 /// When this kernel does not simulate chips.
 pub fn gpio_sim(vm: &mut Vm) -> Result<()> {
-    configfs(vm)?;
+    if !Path::new(CHIPS).exists() {
+        vm.sh(&format!("mount -t configfs configfs {CONFIGFS}"))?;
+    }
     ensure!(
         Path::new(CHIPS).exists(),
         "this kernel lacks CONFIG_GPIO_SIM"

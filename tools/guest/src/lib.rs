@@ -10,7 +10,6 @@
 pub mod arch;
 mod checks;
 mod command;
-pub mod configfs;
 mod control;
 mod demo;
 pub mod disk;
@@ -29,6 +28,7 @@ mod log;
 pub mod mapping;
 mod modinfo;
 mod module;
+pub mod netlink;
 mod orders;
 pub mod polling;
 pub mod prelude;
