@@ -54,10 +54,10 @@
 //!   [`tasklet`], [`timer`], [`kthread`], and [`kasync`] for `async` functions.
 //! - Watching: [`kprobe`] the functions of the kernel, [`tracepoint`] the module itself.
 //! - Locks and waits: [`sync`].
-//! - Memory and network: [`memory`], [`slab`], [`net`] for sockets, and [`genl`] for commands
-//!   that come over one.
+//! - Memory and network: [`memory`], [`slab`], [`net`].
 //! - Disks: [`block`].
-//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, and [`input`] for input devices.
+//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, [`i2c`] for devices on such a bus,
+//!   and [`input`] for input devices.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
 //!   and the keyboard's LEDs.
 //! - The module itself: [`params`](mod@params), [`init`](mod@init) for what only
@@ -154,6 +154,8 @@ macro_rules! impl_flag_set {
 mod alive;
 #[cfg(CONFIG_BLOCK)]
 pub mod block;
+#[cfg(any(CONFIG_I2C, CONFIG_INPUT))]
+mod callers;
 mod calls;
 pub mod chrdev;
 mod compat;
@@ -163,11 +165,10 @@ pub mod debugfs;
 mod entry;
 mod errno;
 pub mod file;
-// It needs `input` for a table of tasks only.
-#[cfg(all(CONFIG_INPUT, CONFIG_NET))]
-pub mod genl;
 #[cfg(CONFIG_GPIOLIB)]
 pub mod gpio;
+#[cfg(CONFIG_I2C)]
+pub mod i2c;
 pub mod init;
 #[cfg(CONFIG_INPUT)]
 pub mod input;

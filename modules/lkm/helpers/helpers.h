@@ -92,49 +92,34 @@ void lkm_disk_free(struct lkm_disk *it);
 void lkm_disk_remove(struct lkm_disk *it);
 bool lkm_disk_within(void);
 
-/* A generic netlink family; see genl.c. @handle gets @data. */
-enum lkm_genl_limit {
-	LKM_GENL_MOST_ATTRIBUTES = 31,
+/* Drivers of I2C devices, which are @client, and adapters; see i2c.c. */
+struct lkm_i2c_driver_ops {
+	/* Sets @bound, which the other one gets. @id is the index of its name. */
+	int (*probe)(void *data, void *client, unsigned int id, void **bound);
+	void (*remove)(void *bound);
 };
-enum lkm_genl_kind {
-	LKM_GENL_U32,
-	LKM_GENL_STRING,
-	LKM_GENL_BYTES,
+struct lkm_i2c_driver;
+struct lkm_i2c_driver *lkm_i2c_driver_add(const char *name,
+					  const char *const *names,
+					  unsigned int count,
+					  const struct lkm_i2c_driver_ops *ops,
+					  void *data);
+void lkm_i2c_driver_remove(struct lkm_i2c_driver *it);
+struct lkm_i2c_adapter_ops {
+	/* The number in a register, of 8 or 16 bits, or an error. */
+	int (*read)(void *data, u16 address, u8 command, bool word);
+	/* 0, or an error. */
+	int (*write)(void *data, u16 address, u8 command, bool word, u16 value);
 };
-struct lkm_genl;
-struct lkm_genl_message;
-struct lkm_genl_request;
-struct lkm_genl *lkm_genl_new(const char *name, unsigned int version,
-			      unsigned int commands, unsigned int groups,
-			      int (*handle)(void *data,
-					    struct lkm_genl_request *request),
-			      void *data);
-void lkm_genl_set_attribute(struct lkm_genl *it, u8 number,
-			    enum lkm_genl_kind kind, u16 most);
-void lkm_genl_set_command(struct lkm_genl *it, unsigned int index, u8 command,
-			  bool admin);
-void lkm_genl_set_group(struct lkm_genl *it, unsigned int index,
-			const char *name);
-int lkm_genl_register(struct lkm_genl *it);
-void lkm_genl_unregister(struct lkm_genl *it);
-void lkm_genl_free(struct lkm_genl *it);
-const void *lkm_genl_attribute(const struct lkm_genl_request *request,
-			       u8 number, size_t *len);
-u8 lkm_genl_command(const struct lkm_genl_request *request);
-const struct lkm_genl *lkm_genl_of(const struct lkm_genl_request *request);
-void lkm_genl_refuse(const struct lkm_genl_request *request, const char *text,
-		     int len);
-struct lkm_genl_message *lkm_genl_message_new(const struct lkm_genl *it,
-					      u8 command);
-void lkm_genl_message_free(struct lkm_genl_message *message);
-int lkm_genl_message_put(struct lkm_genl_message *message, u8 number,
-			 const void *data, size_t len);
-int lkm_genl_multicast(const struct lkm_genl *it, u8 group,
-		       struct lkm_genl_message *message);
-int lkm_genl_reply(const struct lkm_genl_request *request,
-		   struct lkm_genl_message *message);
-struct lkm_genl_message *
-lkm_genl_reply_new(const struct lkm_genl_request *request, u8 command);
+struct lkm_i2c_adapter;
+struct lkm_i2c_adapter *lkm_i2c_adapter_add(const char *name,
+					    const struct lkm_i2c_adapter_ops *ops,
+					    void *data);
+void lkm_i2c_adapter_remove(struct lkm_i2c_adapter *it);
+u16 lkm_i2c_address(const void *client);
+const char *lkm_i2c_name(const void *client);
+int lkm_i2c_read(const void *client, u8 command, bool word);
+int lkm_i2c_write(const void *client, u8 command, bool word, u16 value);
 
 void lkm_cond_resched(void);
 void lkm_current_comm(char *into);
