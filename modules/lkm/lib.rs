@@ -56,8 +56,9 @@
 //! - Locks and waits: [`sync`].
 //! - Memory and network: [`memory`], [`slab`], [`net`].
 //! - Disks: [`block`].
-//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, [`i2c`] for devices on such a bus,
-//!   and [`input`] for input devices.
+//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, and [`input`] for input devices.
+//! - Devices that are just there, and their drivers: [`platform`]. [`devicetree`] says what
+//!   there is, and [`dma`] has memory that devices use by themselves.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
 //!   and the keyboard's LEDs.
 //! - The module itself: [`params`](mod@params), [`init`](mod@init) for what only
@@ -154,21 +155,19 @@ macro_rules! impl_flag_set {
 mod alive;
 #[cfg(CONFIG_BLOCK)]
 pub mod block;
-#[cfg(any(CONFIG_I2C, CONFIG_INPUT))]
-mod callers;
 mod calls;
 pub mod chrdev;
 mod compat;
 pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]
 pub mod debugfs;
+pub mod devicetree;
+pub mod dma;
 mod entry;
 mod errno;
 pub mod file;
 #[cfg(CONFIG_GPIOLIB)]
 pub mod gpio;
-#[cfg(CONFIG_I2C)]
-pub mod i2c;
 pub mod init;
 #[cfg(CONFIG_INPUT)]
 pub mod input;
@@ -187,6 +186,7 @@ pub mod miscdevice;
 pub mod net;
 mod on_drop;
 pub mod params;
+pub mod platform;
 pub mod print;
 pub mod procfs;
 pub mod seq_file;

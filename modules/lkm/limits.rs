@@ -32,9 +32,9 @@
 //! | --- | --- |
 //! | devices, files with operations in debugfs, also signed values and blobs | *owner held*: an open file keeps the module. *We wait* when init fails |
 //! | disks | *owner held*: an open file, a mount and a swap area keep the module. *Unregister waits*: when no method runs. *We wait* when init fails |
-//! | drivers of I2C devices | *unregister waits*: when no function of theirs runs. *We wait* for transfers, when a device goes |
-//! | I2C adapters | *unregister waits*: when no method runs. *Owner held*: an open `/dev/i2c-N` keeps the module. *Unregister waits* for that, too, when init fails |
 //! | input devices | *unregister waits*: when no function of theirs runs. *We wait* for those who report |
+//! | drivers for platform devices | *unregister waits*: when no device has the driver, and no method runs |
+//! | platform devices, overlays of the device tree, memory for devices | C has nothing of the module. *Unregister waits* for drivers |
 //! | objects that other modules call | *we wait*: when no method runs. *Owner held* for the module whose symbol was imported |
 //! | files in `/proc` and sysfs, attributes of device classes, unsigned values and `bool`s in debugfs | *unregister waits*: when no operation runs. The directory of a file stays until the file is gone |
 //! | parameters | *unregister waits*: the module core does, and *we wait* for callbacks |
@@ -67,9 +67,10 @@
 //!   file in `/proc`, sysfs or debugfs, a method that drops its own object while another
 //!   module calls it, a task that drops the thread that drops its executor, or a handler of
 //!   an input device that waits for somebody who makes or drops one, or has another module
-//!   do so, or a method of a disk that waits for a disk, or for who drops one, or a function of
-//!   an I2C driver or adapter that waits for who makes or drops one. User space can keep a
-//!   GPIO controller from going, as long as a `read(2)` of its `/dev/gpiochipN` waits.
+//!   do so, or a method of a disk that waits for a disk, or for who drops one, or a method of a
+//!   driver that waits for who drops a driver or a device, or has another module do so. User
+//!   space can keep a GPIO controller from going, as long as a `read(2)` of its
+//!   `/dev/gpiochipN` waits.
 //! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
 //!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what
 //!   may sleep. A debug kernel finds it. In a probe here the promise needs handlers that do

@@ -2,10 +2,7 @@
 
 //! Test only: what C has of the module, `kind`, whose handle is lost in some `way`.
 
-use core::{
-    ffi::CStr,
-    future::Future, //
-};
+use core::future::Future;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -47,15 +44,6 @@ use lkm::{
         Gpio,
         Output, //
     },
-    i2c::{
-        self,
-        adapter::{
-            self,
-            Adapter, //
-        },
-        Client,
-        Driver, //
-    },
     input::{
         self,
         Capabilities, //
@@ -85,7 +73,12 @@ use lkm::{
         KThread,
         ThisThread, //
     },
-    miscdevice, procfs,
+    miscdevice,
+    platform::{
+        self,
+        Driver, //
+    },
+    procfs,
     sync::{
         new_irq_spinlock,
         IrqSpinLock, //
@@ -796,54 +789,44 @@ fn disk() -> Result<block::Registration<Block>> {
     block::Registration::new(c"lost-handles", 512, Block)
 }
 
-/// An I2C adapter, and a driver, that only count.
-struct Counting;
+/// A driver for a device of the module.
+struct Platform;
 
-impl Adapter for Counting {
-    fn read_byte_data(&self, _address: u16, _register: u8) -> Result<u8> {
+/// What it has for the device, also when the handle is lost.
+struct Bound;
+
+impl Drop for Bound {
+    fn drop(&mut self) {
         runs();
-        Ok(0)
+        pr_info!("a device is given back\n");
+    }
+}
+
+#[vtable]
+impl Driver for Platform {
+    type Private<'bound> = Bound;
+
+    fn probe<'bound>(
+        &'bound self,
+        _device: &'bound platform::Device,
+    ) -> impl PinInit<Bound, Error> + 'bound {
+        runs();
+        Ok::<_, Error>(Bound)
     }
 
-    fn write_byte_data(&self, _address: u16, _register: u8, _value: u8) -> Result {
+    fn suspend(_bound: Pin<&Bound>) -> Result {
         runs();
         Ok(())
     }
-
-    fn read_word_data(&self, _address: u16, _register: u8) -> Result<u16> {
-        Err(EIO)
-    }
-
-    fn write_word_data(&self, _address: u16, _register: u8, _value: u16) -> Result {
-        Err(EIO)
-    }
 }
 
-/// What there is of a device. It is dropped when that goes, whatever was lost.
-struct Counted(Client);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        runs();
-        say("the last byte", self.0.write_byte_data(0, 0));
-    }
+fn platform_driver() -> Result<platform::Registration<Platform>> {
+    platform::Registration::new(c"lost-handles", Platform)
 }
 
-impl Driver for Counting {
-    type Info = ();
-    type Device = Counted;
-    const IDS: &'static [(&'static CStr, ())] = &[(c"lost-handles", ())];
-
-    fn probe(&self, client: &Client, _info: &'static ()) -> impl PinInit<Counted, Error> {
-        client.read_byte_data(0).map(|_| Counted(client.clone()))
-    }
-}
-
-/// An adapter and a driver, in the order in which they are lost.
-fn i2c_bus() -> Result<impl Send + Sync> {
-    let bus = adapter::Registration::new(c"lost-handles", Counting)?;
-    let driver = i2c::Registration::new(c"lost-handles", Counting)?;
-    Ok((bus, driver))
+fn platform_device() -> Result<platform::OwnDevice> {
+    let properties = [(c"lost", platform::Property::Flag)];
+    platform::OwnDevice::new(c"lost-handles", &properties)
 }
 
 /// A device that has pages in common with processes, and sends them signals.
@@ -1020,7 +1003,9 @@ impl kernel::Module for LostHandles {
             b"interrupt with itself" => interrupt_with_itself(),
             b"gpio chip" => lose(gpio_chip()?),
             b"disk" => lose(disk()?),
-            b"i2c" => lose(i2c_bus()?),
+            b"platform driver" => lose(platform_driver()?),
+            b"platform device" => lose(platform_device()?),
+            b"both" => lose((platform_driver()?, platform_device()?)),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),

@@ -2,12 +2,7 @@
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::{
-    i2c::{I2cBus, driver_exists},
-    mapping::Mapping,
-    prelude::*,
-    sigio::*,
-};
+use crate::{mapping::Mapping, platform, prelude::*, sigio::*};
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
@@ -38,8 +33,8 @@ pub const EXAMPLE: Example = Example {
         a_lost_line_may_be_in_use,
         lost_interrupts_are_removed,
         lost_gpio_chips_are_removed,
-        lost_i2c_drivers_and_adapters_are_removed,
         lost_disks_are_removed,
+        lost_platform_devices_are_given_back,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
         lost_objects_are_gone,
@@ -506,29 +501,6 @@ fn lost_gpio_chips_are_removed(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// Neither they nor a device keep the module.
-fn lost_i2c_drivers_and_adapters_are_removed(vm: &mut Vm) -> Result {
-    const NAME: &str = "lost-handles";
-    for way in WAYS {
-        let module = load(vm, "i2c", way)?;
-        let bus = I2cBus::find(NAME)?;
-        bus.add(NAME, 0x50)?;
-        assert_eq!(bus.driver(0x50).as_deref(), Some(NAME), "{way}");
-        module.unload()?;
-        assert!(!driver_exists(NAME) && !I2cBus::exists(NAME), "{way}");
-        let log = vm.log();
-        log.expect("lost_handles: not dropped: 1 I2C adapters; ")?;
-        log.expect("lost_handles: not dropped: 1 I2C drivers; ")?;
-        assert_eq!(log.count("lost-handles: the last byte: errno 0")?, 1, "{way}");
-    }
-    for said in ["1 I2C adapters", "1 I2C drivers"] {
-        are_stopped(vm, "i2c", said)?;
-        are_stopped_when_init_fails(vm, "i2c", said)?;
-    }
-    assert!(!driver_exists(NAME) && !I2cBus::exists(NAME));
-    Ok(())
-}
-
 fn lost_disks_are_removed(vm: &mut Vm) -> Result {
     const DISK: &str = "/dev/lost-handles";
     for way in WAYS {
@@ -545,6 +517,28 @@ fn lost_disks_are_removed(vm: &mut Vm) -> Result {
     }
     are_stopped_when_init_fails(vm, "disk", "1 disks")?;
     assert!(!Path::new(DISK).exists());
+    Ok(())
+}
+
+/// What a driver has for a device is dropped even so, by the kernel's way to it.
+fn lost_platform_devices_are_given_back(vm: &mut Vm) -> Result {
+    const NAME: &str = "lost-handles";
+    for (kind, said) in [
+        ("platform driver", "1 platform drivers"),
+        ("platform device", "1 platform devices"),
+        ("both", "1 platform drivers"),
+        ("both", "1 platform devices"),
+    ] {
+        are_stopped(vm, kind, said)?;
+        are_stopped_when_init_fails(vm, kind, said)?;
+    }
+    for way in WAYS {
+        let module = load(vm, "both", way)?;
+        assert_eq!(platform::driver_of(NAME).as_deref(), Some(NAME));
+        module.unload()?;
+        assert_eq!(vm.log().count("a device is given back")?, 1, "{way}");
+        assert!(!platform::exists(NAME) && !platform::has_driver(NAME));
+    }
     Ok(())
 }
 
