@@ -56,9 +56,8 @@
 //! - Locks and waits: [`sync`].
 //! - Memory and network: [`memory`], [`slab`], [`net`].
 //! - Disks: [`block`].
-//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, and [`input`] for input devices.
-//! - Devices that are just there, and their drivers: [`platform`]. [`devicetree`] says what
-//!   there is, and [`dma`] has memory that devices use by themselves.
+//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, [`pci`] for drivers of PCI devices,
+//!   and [`input`] for input devices.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
 //!   and the keyboard's LEDs.
 //! - The module itself: [`params`](mod@params), [`init`](mod@init) for what only
@@ -155,14 +154,14 @@ macro_rules! impl_flag_set {
 mod alive;
 #[cfg(CONFIG_BLOCK)]
 pub mod block;
+#[cfg(any(CONFIG_INPUT, CONFIG_PCI))]
+mod callers;
 mod calls;
 pub mod chrdev;
 mod compat;
 pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]
 pub mod debugfs;
-pub mod devicetree;
-pub mod dma;
 mod entry;
 mod errno;
 pub mod file;
@@ -186,7 +185,8 @@ pub mod miscdevice;
 pub mod net;
 mod on_drop;
 pub mod params;
-pub mod platform;
+#[cfg(CONFIG_PCI)]
+pub mod pci;
 pub mod print;
 pub mod procfs;
 pub mod seq_file;

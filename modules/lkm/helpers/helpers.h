@@ -11,9 +11,7 @@
 #include <linux/interrupt.h>
 #include <linux/kthread.h>
 #include <linux/mm_types.h>
-#include <linux/mod_devicetable.h>
 #include <linux/net.h>
-#include <linux/platform_device.h>
 #include <linux/preempt.h>
 #include <linux/proc_fs.h>
 #include <linux/sched.h>
@@ -94,66 +92,6 @@ void lkm_disk_free(struct lkm_disk *it);
 void lkm_disk_remove(struct lkm_disk *it);
 bool lkm_disk_within(void);
 
-/* A driver for platform devices; see platform.c. The first function gets @data. */
-struct lkm_platform_ops {
-	/* What it puts into @private, the others get. */
-	int (*probe)(void *data, struct platform_device *device, void **private);
-	void (*remove)(void *private);
-	int (*suspend)(void *private);
-	int (*resume)(void *private);
-};
-enum lkm_platform {
-	LKM_PLATFORM_NAME_LEN = 128,	/* With the NUL. */
-};
-struct lkm_platform_driver;
-struct lkm_platform_driver *
-lkm_platform_driver_add(const char *name, const struct of_device_id *matches,
-			const struct lkm_platform_ops *ops, void *data);
-void lkm_platform_driver_remove(struct lkm_platform_driver *it);
-bool lkm_platform_within(void);
-
-/* A platform device of the module's own, and what a driver wants to know of any. */
-enum lkm_property_kind {
-	LKM_PROPERTY_FLAG,
-	LKM_PROPERTY_TEXT,
-	LKM_PROPERTY_U32,
-};
-struct lkm_property {
-	const char *name;
-	const char *text;
-	u32 number;
-	enum lkm_property_kind kind;
-};
-struct platform_device *lkm_platform_device_add(const char *name,
-						const struct lkm_property *list,
-						size_t count);
-bool lkm_platform_device_memory(struct platform_device *device,
-				unsigned int number, u64 *begin, u64 *size);
-const char *lkm_platform_device_name(const struct platform_device *device);
-const char *lkm_platform_device_node(const struct platform_device *device);
-bool lkm_property_is_there(struct platform_device *device, const char *name);
-int lkm_property_text(struct platform_device *device, const char *name,
-		      const char **text);
-int lkm_property_u32(struct platform_device *device, const char *name,
-		     u32 *number);
-
-/* Memory that a device reads and writes by itself; see dma.c. */
-void *lkm_dma_alloc(struct platform_device *device, size_t len, int direction,
-		    u64 *address);
-void lkm_dma_for_cpu(struct platform_device *device, u64 address, size_t len,
-		     int direction);
-void lkm_dma_for_device(struct platform_device *device, u64 address,
-			size_t len, int direction);
-void lkm_dma_free(struct platform_device *device, size_t len, int direction,
-		  void *at, u64 address);
-u64 lkm_dma_mask(struct platform_device *device);
-int lkm_dma_set_mask(struct platform_device *device, unsigned int bits);
-
-#ifdef CONFIG_OF_OVERLAY
-int lkm_overlay_apply(const void *begin, const void *end);
-void lkm_overlay_remove(int id);
-#endif
-
 void lkm_cond_resched(void);
 void lkm_current_comm(char *into);
 bool lkm_debugfs_note(struct dentry *dentry);
@@ -172,6 +110,7 @@ void lkm_irq_free_all(unsigned int irq);
 void *lkm_irq_get(unsigned int irq);
 void lkm_irq_free(void *of, unsigned int irq, void *cookie);
 void lkm_irq_hard_begin(void);
+bool lkm_irq_is_thread(void);
 void lkm_irq_put(void *of);
 void lkm_irq_sync(void *of, unsigned int irq);
 
@@ -195,6 +134,36 @@ void lkm_kprobe_stop(struct lkm_kprobe *it);
 void lkm_kthread_interrupt(struct task_struct *task);
 long lkm_kthread_sleep(long timeout, const u32 *state, u32 until);
 void *lkm_pde_data(const struct inode *inode);
+
+/* A PCI driver, and a device that it is bound to; see pci.c. The functions get @data. */
+struct lkm_pci_driver;
+struct lkm_pci_device;
+struct lkm_pci_id {
+	u32 vendor;
+	u32 device;
+};
+struct lkm_pci_ops {
+	/* What it puts into @bound, remove() gets. */
+	int (*probe)(void *data, struct lkm_pci_device *device, void **bound);
+	void (*remove)(void *data, void *bound);
+};
+struct lkm_pci_driver *lkm_pci_driver_add(const char *name,
+					  const struct lkm_pci_id *ids,
+					  size_t count, u64 dma_mask,
+					  const struct lkm_pci_ops *ops,
+					  void *data);
+void lkm_pci_driver_remove(struct lkm_pci_driver *it);
+void *lkm_pci_dma_alloc(struct lkm_pci_device *it, size_t len, u64 *address);
+void lkm_pci_dma_free(struct lkm_pci_device *it, size_t len, void *at,
+		      u64 address);
+int lkm_pci_irq_get(struct lkm_pci_device *it, bool msi);
+void lkm_pci_irq_put(struct lkm_pci_device *it);
+int lkm_pci_map(struct lkm_pci_device *it, unsigned int bar, void **at,
+		size_t *len);
+void lkm_pci_place(const struct lkm_pci_device *it, u32 *domain, u32 *place);
+void lkm_pci_set_master(struct lkm_pci_device *it);
+void lkm_pci_silence(struct lkm_pci_device *it);
+void lkm_pci_unmap(struct lkm_pci_device *it, unsigned int bar, void *at);
 
 void lkm_clear(void *at, size_t len);
 int lkm_remap_vmalloc_range(struct vm_area_struct *vma, void *addr);

@@ -74,9 +74,11 @@ use lkm::{
         ThisThread, //
     },
     miscdevice,
-    platform::{
+    pci::{
         self,
-        Driver, //
+        Bar,
+        Coherent,
+        Device, //
     },
     procfs,
     sync::{
@@ -789,44 +791,45 @@ fn disk() -> Result<block::Registration<Block>> {
     block::Registration::new(c"lost-handles", 512, Block)
 }
 
-/// A driver for a device of the module.
-struct Platform;
+/// A driver of QEMU's `edu`, and what it has of a device.
+struct Edu;
 
-/// What it has for the device, also when the handle is lost.
-struct Bound;
+struct OfEdu {
+    bar: Bar,
+    _memory: Coherent,
+    _irq: Irq<Pressed>,
+}
 
-impl Drop for Bound {
-    fn drop(&mut self) {
+impl pci::Driver for Edu {
+    type Data = OfEdu;
+
+    const IDS: &'static [pci::Id] = &[pci::Id::new(0x1234, 0x11e8)];
+
+    const DMA_BITS: u32 = 28;
+
+    fn probe(&self, device: &Device) -> Result<OfEdu> {
         runs();
-        pr_info!("a device is given back\n");
+        let bar = device.bar(0)?;
+        let memory = device.coherent(1)?;
+        let irq = Irq::new(device.msi()?, Trigger::Unchanged, c"lost-handles", Pressed)?;
+        device.set_master()?;
+        // The device interrupts, and is not told that this was heard.
+        bar.write32(0x60, 1)?;
+        Ok(OfEdu {
+            bar,
+            _memory: memory,
+            _irq: irq,
+        })
+    }
+
+    fn remove(&self, data: OfEdu) {
+        runs();
+        say("acknowledge", data.bar.write32(0x64, 1));
     }
 }
 
-#[vtable]
-impl Driver for Platform {
-    type Private<'bound> = Bound;
-
-    fn probe<'bound>(
-        &'bound self,
-        _device: &'bound platform::Device,
-    ) -> impl PinInit<Bound, Error> + 'bound {
-        runs();
-        Ok::<_, Error>(Bound)
-    }
-
-    fn suspend(_bound: Pin<&Bound>) -> Result {
-        runs();
-        Ok(())
-    }
-}
-
-fn platform_driver() -> Result<platform::Registration<Platform>> {
-    platform::Registration::new(c"lost-handles", Platform)
-}
-
-fn platform_device() -> Result<platform::OwnDevice> {
-    let properties = [(c"lost", platform::Property::Flag)];
-    platform::OwnDevice::new(c"lost-handles", &properties)
+fn pci_driver() -> Result<pci::Registration<Edu>> {
+    pci::Registration::new(c"lost-handles", Edu)
 }
 
 /// A device that has pages in common with processes, and sends them signals.
@@ -1003,9 +1006,7 @@ impl kernel::Module for LostHandles {
             b"interrupt with itself" => interrupt_with_itself(),
             b"gpio chip" => lose(gpio_chip()?),
             b"disk" => lose(disk()?),
-            b"platform driver" => lose(platform_driver()?),
-            b"platform device" => lose(platform_device()?),
-            b"both" => lose((platform_driver()?, platform_device()?)),
+            b"pci driver" => lose(pci_driver()?),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),

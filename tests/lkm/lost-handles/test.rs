@@ -2,7 +2,12 @@
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::{mapping::Mapping, platform, prelude::*, sigio::*};
+use crate::{
+    mapping::Mapping,
+    pci::{EDU, PciDevice},
+    prelude::*,
+    sigio::*,
+};
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
@@ -34,7 +39,7 @@ pub const EXAMPLE: Example = Example {
         lost_interrupts_are_removed,
         lost_gpio_chips_are_removed,
         lost_disks_are_removed,
-        lost_platform_devices_are_given_back,
+        lost_drivers_leave_their_devices,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
         lost_objects_are_gone,
@@ -520,26 +525,34 @@ fn lost_disks_are_removed(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// What a driver has for a device is dropped even so, by the kernel's way to it.
-fn lost_platform_devices_are_given_back(vm: &mut Vm) -> Result {
+/// What the driver has of the device goes with it, and is not lost.
+fn lost_drivers_leave_their_devices(vm: &mut Vm) -> Result {
     const NAME: &str = "lost-handles";
-    for (kind, said) in [
-        ("platform driver", "1 platform drivers"),
-        ("platform device", "1 platform devices"),
-        ("both", "1 platform drivers"),
-        ("both", "1 platform devices"),
-    ] {
-        are_stopped(vm, kind, said)?;
-        are_stopped_when_init_fails(vm, kind, said)?;
-    }
+    let device = PciDevice::first(EDU)?;
+    let is_free = || -> Result {
+        assert_eq!(device.driver(), None);
+        assert!(!device.is_master()?);
+        assert!(!fs::read_to_string("/proc/iomem")?.contains(NAME));
+        assert_eq!(interrupts(NAME)?, None);
+        Ok(())
+    };
     for way in WAYS {
-        let module = load(vm, "both", way)?;
-        assert_eq!(platform::driver_of(NAME).as_deref(), Some(NAME));
+        let module = load(vm, "pci driver", way)?;
+        assert_eq!(device.driver().as_deref(), Some(NAME), "{way}");
+        assert!(interrupts(NAME)?.is_some());
+        // It still does what it is for.
+        device.unbind(NAME)?;
+        is_free()?;
+        device.bind(NAME)?;
         module.unload()?;
-        assert_eq!(vm.log().count("a device is given back")?, 1, "{way}");
-        assert!(!platform::exists(NAME) && !platform::has_driver(NAME));
+        is_free()?;
+        assert_eq!(vm.log().count("lost-handles: acknowledge: errno 0")?, 2);
+        vm.log()
+            .expect("lost_handles: not dropped: 1 PCI drivers; ")?;
     }
-    Ok(())
+    are_stopped(vm, "pci driver", "1 PCI drivers")?;
+    are_stopped_when_init_fails(vm, "pci driver", "1 PCI drivers")?;
+    is_free()
 }
 
 fn so_does_a_mapping_or_a_wish_for_signals(vm: &mut Vm) -> Result {

@@ -29,7 +29,7 @@ pub mod mapping;
 mod modinfo;
 mod module;
 mod orders;
-pub mod platform;
+pub mod pci;
 pub mod polling;
 pub mod prelude;
 mod report;

@@ -123,13 +123,12 @@ impl Vm {
         }
     }
 
-    /// Says that this test leaks memory, and means to: the debug kernel looks for that. If
-    /// `setup` says so, it holds for all tests and checks.
+    /// Says that this test leaks memory, and means to: the debug kernel looks for that.
     pub fn forgive_leaks(&mut self) {
         self.may_leak = true;
     }
 
-    /// Whether that was said since the last call of this function.
+    /// Whether the last test has said so.
     pub(crate) fn take_may_leak(&mut self) -> bool {
         mem::take(&mut self.may_leak)
     }
