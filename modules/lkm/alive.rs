@@ -14,11 +14,10 @@
 //! The module ends when its exit function has returned, or its init function with an
 //! error. Then, before the module core takes anything of the module away, it gets to
 //! [`finish`]. What is still on the list is stopped there, the newest first, as what
-//! depends on something is newer than it. What goes with something else, such as the
-//! registers of a device with its driver, is stopped when that is. From then on the module
-//! is closed: a thing can no longer be made, and what makes its own successor ends. When no
-//! code of the module runs any more, lost handles are lost for good: what C has allocated is
-//! freed, but nothing is dropped, and the memory stays.
+//! depends on something is newer than it. From then on the module is closed: a thing can
+//! no longer be made, and what makes its own successor ends. When no code of the module
+//! runs any more, lost handles are lost for good: what C has allocated is freed, but
+//! nothing is dropped, and the memory stays.
 //!
 //! # States
 //!
@@ -29,8 +28,6 @@
 //!                                     |                    `--or by the end--> freed
 //!                                     `--drop meanwhile--> freed when it is stopped
 //! ```
-//!
-//! While it is freed it is Freeing, unless it was Stopped.
 //!
 //! The states change under one lock. The thing is stopped without it. A drop never
 //! waits for the end of the module: that may be waiting for the one who drops.
@@ -123,8 +120,6 @@ enum State {
     Stopping,
     /// It was stopped, and waits for its handle's drop.
     Stopped,
-    /// It was stopped, and what it owns is being dropped.
-    Freeing,
 }
 
 /// What is the same for all things of a type.
@@ -150,8 +145,6 @@ struct Node {
     newer: Cell<*const Node>,
     older: Cell<*const Node>,
     kind: &'static Kind,
-    /// What it goes with, or null. It is only compared.
-    owner: *const c_void,
     state: Cell<State>,
     /// Its handle was dropped while it was being stopped, or later by one who could not
     /// free it.
@@ -286,23 +279,9 @@ impl<T: Stop> Alive<T> {
         value: impl PinInit<T, Error>,
         register: impl FnOnce(Pin<&mut T>) -> Result,
     ) -> Result<Self> {
-        Self::new_of(ptr::null(), value, register)
-    }
-
-    /// As [`new`](Self::new), for a thing that goes with something else, whose address is
-    /// `owner`: [`stop_all_of`] stops it. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`new`](Self::new).
-    pub(crate) fn new_of(
-        owner: *const c_void,
-        value: impl PinInit<T, Error>,
-        register: impl FnOnce(Pin<&mut T>) -> Result,
-    ) -> Result<Self> {
         let slot = KBox::pin_init::<Error>(
             try_pin_init!(Slot {
-                node: Node::new(Slot::<T>::KIND, owner),
+                node: Node::new(Slot::<T>::KIND),
                 value <- value,
                 _pin: PhantomPinned,
             }? Error),
@@ -399,12 +378,11 @@ impl<T: Stop> Drop for Alive<T> {
 }
 
 impl Node {
-    fn new(kind: &'static Kind, owner: *const c_void) -> Self {
+    fn new(kind: &'static Kind) -> Self {
         Self {
             newer: Cell::new(ptr::null()),
             older: Cell::new(ptr::null()),
             kind,
-            owner,
             state: Cell::new(State::New),
             abandoned: Cell::new(false),
             waiter: Cell::new(ptr::null()),
@@ -704,12 +682,6 @@ unsafe fn free(node: NonNull<Node>) {
     unsafe {
         let it = node.as_ref();
         (it.kind.give_back)(node);
-        // Who drops what it owns may wait for all that goes with its owner.
-        locked(|_| {
-            if it.state.get() != State::Stopped {
-                it.state.set(State::Freeing);
-            }
-        });
         // On the list it stands for what it owns.
         (it.kind.drop)(node);
         locked(|list| list.remove(it));
@@ -741,7 +713,7 @@ fn wait_for_files() {
     }
 }
 
-/// What to do next to stop things.
+/// What to do next at the end of the module.
 enum Next {
     Say,
     Stop(NonNull<Node>),
@@ -759,11 +731,8 @@ fn stop_all() {
     loop {
         let next = locked(|list| {
             // SAFETY: The lock is held.
-            let nodes = move || list.nodes().map(|node| (node, unsafe { node.as_ref() }));
-            let is_left = |it: &Node| it.state.get() != State::Stopped;
-            // What goes with something is stopped with that, not before.
-            let first = nodes().find(|(_, it)| it.owner.is_null() && is_left(it));
-            match first.or_else(|| nodes().find(|(_, it)| is_left(it))) {
+            let mut nodes = list.nodes().map(|node| (node, unsafe { node.as_ref() }));
+            match nodes.find(|(_, it)| it.state.get() != State::Stopped) {
                 None => Next::Nothing,
                 // What is newer than it was dropped, and owns nothing any more.
                 Some((_, it)) if it.state.get() == State::Alive && !said => Next::Say,
@@ -789,34 +758,6 @@ fn stop_all() {
             Next::Stop(node) => unsafe { stop_claimed(node) },
             Next::Wait => tick(),
             Next::Nothing => break,
-        }
-    }
-}
-
-/// Stops all things that go with `owner`, which is not null, the newest first. Nobody makes one
-/// meanwhile, or later. Their handles stay. May sleep.
-#[cfg(CONFIG_PCI)]
-pub(crate) fn stop_all_of(owner: *const c_void) {
-    loop {
-        let next = locked(|list| {
-            // SAFETY: The lock is held.
-            let mut nodes = list.nodes().map(|node| (node, unsafe { node.as_ref() }));
-            let is_over = |it: &Node| matches!(it.state.get(), State::Stopped | State::Freeing);
-            match nodes.find(|(_, it)| it.owner == owner && !is_over(it)) {
-                None => Next::Nothing,
-                Some((node, it)) if matches!(it.state.get(), State::Alive | State::Orphan) => {
-                    claim(it);
-                    Next::Stop(node)
-                }
-                // What is older may be what it owns.
-                Some(_) => Next::Wait,
-            }
-        });
-        match next {
-            // SAFETY: It was claimed.
-            Next::Stop(node) => unsafe { stop_claimed(node) },
-            Next::Wait => tick(),
-            Next::Nothing | Next::Say => break,
         }
     }
 }
@@ -898,7 +839,7 @@ fn say_lost() {
         let next = locked(|list| {
             // SAFETY: The lock is held.
             let nodes = list.nodes().map(|node| unsafe { node.as_ref() });
-            let lost = nodes.filter(|it| it.owner.is_null() && it.state.get() == State::Alive);
+            let lost = nodes.filter(|it| it.state.get() == State::Alive);
             lost.map(|it| it.kind.name)
                 .filter(|name| *name > said)
                 .fold(None, |first, name| match first {

@@ -56,8 +56,8 @@
 //! - Locks and waits: [`sync`].
 //! - Memory and network: [`memory`], [`slab`], [`net`].
 //! - Disks: [`block`].
-//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, [`pci`] for drivers of PCI devices,
-//!   and [`input`] for input devices.
+//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, [`input`] for input devices, and
+//!   [`usb`] for USB devices.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
 //!   and the keyboard's LEDs.
 //! - The module itself: [`params`](mod@params), [`init`](mod@init) for what only
@@ -154,8 +154,6 @@ macro_rules! impl_flag_set {
 mod alive;
 #[cfg(CONFIG_BLOCK)]
 pub mod block;
-#[cfg(any(CONFIG_INPUT, CONFIG_PCI))]
-mod callers;
 mod calls;
 pub mod chrdev;
 mod compat;
@@ -185,8 +183,6 @@ pub mod miscdevice;
 pub mod net;
 mod on_drop;
 pub mod params;
-#[cfg(CONFIG_PCI)]
-pub mod pci;
 pub mod print;
 pub mod procfs;
 pub mod seq_file;
@@ -201,6 +197,8 @@ pub mod timer;
 pub mod tracepoint;
 #[cfg(CONFIG_TTY)]
 pub mod tty;
+#[cfg(CONFIG_USB)]
+pub mod usb;
 #[cfg(CONFIG_VT)]
 pub mod vt;
 pub mod workqueue;

@@ -46,8 +46,7 @@
 //! | wait queues that processes poll | *we wait*: when the last has gone. One that is lost stays in memory |
 //! | sockets that tasks wait for | *unregister waits*: its callback is taken out |
 //! | interrupts | *unregister waits*: when the handler runs nowhere |
-//! | PCI drivers | *unregister waits*: when no method runs, and no device has the driver |
-//! | registers, interrupts and memory of a PCI device | C has the driver's name. *We wait* for those who use them when the driver has the device no more |
+//! | USB drivers | *unregister waits*: when no method runs. *We wait* for those who transfer |
 //! | GPIO lines | C has nothing of the module. *We wait* for those who use a lost one |
 //! | GPIO controllers | *owner held*: a requested line keeps the module. *Unregister waits*: when no method runs. *We wait* when init fails |
 //!
@@ -67,10 +66,9 @@
 //!   file in `/proc`, sysfs or debugfs, a method that drops its own object while another
 //!   module calls it, a task that drops the thread that drops its executor, or a handler of
 //!   an input device that waits for somebody who makes or drops one, or has another module
-//!   do so, or a method of a disk that waits for a disk, or for who drops one, or a method of a
-//!   PCI driver, or the handler of its device's interrupt, that waits for who takes the device
-//!   away. User space can keep a GPIO controller from going, as long as a `read(2)` of its
-//!   `/dev/gpiochipN` waits.
+//!   do so, or a method of a disk that waits for a disk, or for who drops one, or a method of
+//!   a USB driver that waits for who makes or drops one. User space can keep a GPIO controller
+//!   from going, as long as a `read(2)` of its `/dev/gpiochipN` waits.
 //! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
 //!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what
 //!   may sleep. A debug kernel finds it. In a probe here the promise needs handlers that do
@@ -79,12 +77,6 @@
 //! - **Allocate or free memory in a probe.** What was interrupted may be doing just that:
 //!   here the promise needs handlers that do not. A probe on a function that the kernel
 //!   itself needs to get to a probe, as KASAN's are, stops the machine.
-//! - **Tell a device where to write.** A PCI device that may access memory writes to any
-//!   address that it is told, also of memory that was freed meanwhile. Here the promise needs
-//!   drivers that tell it of [`Coherent`](crate::pci::Coherent) memory only, and wait until it
-//!   has done before they drop that, and before they let it access memory
-//!   ([`set_master`](crate::pci::Device::set_master)): it may still be at what somebody has told
-//!   it earlier. When the driver has the device no more, it writes nowhere.
 //! - **Use up memory, threads or numbers.** That is an error to who asks for more,
 //!   which may be somebody else.
 //! - **Overflow the stack**: by recursion, or by variables of many KiB. The build

@@ -14,6 +14,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 
 #include "helpers.h"
 
@@ -78,7 +79,7 @@ static int line_chip_end(unsigned int place, int result)
 
 /*
  * Whether the caller may run in what gpiochip_remove() waits for: a function of
- * a chip, or the thread of an interrupt's handler.
+ * a chip, or the thread of an interrupt's handler. The kernel calls those irq/...
  */
 bool lkm_gpio_within(void)
 {
@@ -86,7 +87,8 @@ bool lkm_gpio_within(void)
 	unsigned long flags;
 	bool within;
 
-	within = lkm_irq_is_thread();
+	within = (current->flags & PF_KTHREAD) &&
+		 !strncmp(current->comm, "irq/", 4);
 	raw_spin_lock_irqsave(&line_callers_lock, flags);
 	within |= line_more_callers > 0;
 	for (place = 0; place < ARRAY_SIZE(line_callers); place++)

@@ -92,6 +92,54 @@ void lkm_disk_free(struct lkm_disk *it);
 void lkm_disk_remove(struct lkm_disk *it);
 bool lkm_disk_within(void);
 
+/* A USB driver, and an interface that it is bound to; see usb.c. The functions get @data. */
+struct lkm_usb_id {
+	unsigned short vendor;
+	unsigned short product;
+	unsigned char class;
+	unsigned char subclass;
+	unsigned char protocol;
+	bool of_device;		/* The vendor and the product count. */
+	bool of_interface;	/* The other three do. */
+};
+struct lkm_usb_endpoint {
+	unsigned char address;
+	unsigned char kind;
+	unsigned short size;
+};
+struct lkm_usb_about {
+	char name[48];
+	unsigned short vendor;
+	unsigned short product;
+	unsigned char number;
+	unsigned char class;
+	unsigned char subclass;
+	unsigned char protocol;
+	unsigned char count;
+	struct lkm_usb_endpoint endpoints[30];
+};
+struct lkm_usb;
+struct lkm_usb_ops {
+	void *(*probe)(void *data, struct lkm_usb *it);
+	void (*disconnect)(void *data, void *bound);
+};
+struct lkm_usb_driver;
+struct lkm_usb_driver *lkm_usb_driver_add(const char *name,
+					  const struct lkm_usb_id *ids,
+					  size_t count,
+					  const struct lkm_usb_ops *ops,
+					  void *data);
+void lkm_usb_driver_free(struct lkm_usb_driver *driver);
+void lkm_usb_driver_remove(struct lkm_usb_driver *driver);
+void lkm_usb_close(struct lkm_usb *it);
+int lkm_usb_control(struct lkm_usb *it, u8 kind, u8 number, u16 value,
+		    u16 index, void *bytes, u16 len, long timeout);
+void lkm_usb_describe(struct lkm_usb *it, struct lkm_usb_about *about);
+void lkm_usb_free(struct lkm_usb *it);
+int lkm_usb_transfer(struct lkm_usb *it, u8 address, void *bytes, size_t len,
+		     long timeout);
+bool lkm_usb_within(void);
+
 void lkm_cond_resched(void);
 void lkm_current_comm(char *into);
 bool lkm_debugfs_note(struct dentry *dentry);
@@ -110,7 +158,6 @@ void lkm_irq_free_all(unsigned int irq);
 void *lkm_irq_get(unsigned int irq);
 void lkm_irq_free(void *of, unsigned int irq, void *cookie);
 void lkm_irq_hard_begin(void);
-bool lkm_irq_is_thread(void);
 void lkm_irq_put(void *of);
 void lkm_irq_sync(void *of, unsigned int irq);
 
@@ -134,36 +181,6 @@ void lkm_kprobe_stop(struct lkm_kprobe *it);
 void lkm_kthread_interrupt(struct task_struct *task);
 long lkm_kthread_sleep(long timeout, const u32 *state, u32 until);
 void *lkm_pde_data(const struct inode *inode);
-
-/* A PCI driver, and a device that it is bound to; see pci.c. The functions get @data. */
-struct lkm_pci_driver;
-struct lkm_pci_device;
-struct lkm_pci_id {
-	u32 vendor;
-	u32 device;
-};
-struct lkm_pci_ops {
-	/* What it puts into @bound, remove() gets. */
-	int (*probe)(void *data, struct lkm_pci_device *device, void **bound);
-	void (*remove)(void *data, void *bound);
-};
-struct lkm_pci_driver *lkm_pci_driver_add(const char *name,
-					  const struct lkm_pci_id *ids,
-					  size_t count, u64 dma_mask,
-					  const struct lkm_pci_ops *ops,
-					  void *data);
-void lkm_pci_driver_remove(struct lkm_pci_driver *it);
-void *lkm_pci_dma_alloc(struct lkm_pci_device *it, size_t len, u64 *address);
-void lkm_pci_dma_free(struct lkm_pci_device *it, size_t len, void *at,
-		      u64 address);
-int lkm_pci_irq_get(struct lkm_pci_device *it, bool msi);
-void lkm_pci_irq_put(struct lkm_pci_device *it);
-int lkm_pci_map(struct lkm_pci_device *it, unsigned int bar, void **at,
-		size_t *len);
-void lkm_pci_place(const struct lkm_pci_device *it, u32 *domain, u32 *place);
-void lkm_pci_set_master(struct lkm_pci_device *it);
-void lkm_pci_silence(struct lkm_pci_device *it);
-void lkm_pci_unmap(struct lkm_pci_device *it, unsigned int bar, void *at);
 
 void lkm_clear(void *at, size_t len);
 int lkm_remap_vmalloc_range(struct vm_area_struct *vma, void *addr);

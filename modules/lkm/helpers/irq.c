@@ -10,7 +10,6 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
-#include <linux/string.h>
 #include <linux/wait.h>
 
 #include "helpers.h"
@@ -258,11 +257,4 @@ void lkm_irq_sync(void *of, unsigned int irq)
 void lkm_irq_hard_begin(void)
 {
 	lockdep_hardirq_threaded();
-}
-
-/* Whether the caller is the thread of an interrupt's handler. The kernel calls those irq/... */
-bool lkm_irq_is_thread(void)
-{
-	return (current->flags & PF_KTHREAD) &&
-	       !strncmp(current->comm, "irq/", 4);
 }

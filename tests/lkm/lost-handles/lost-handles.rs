@@ -73,14 +73,7 @@ use lkm::{
         KThread,
         ThisThread, //
     },
-    miscdevice,
-    pci::{
-        self,
-        Bar,
-        Coherent,
-        Device, //
-    },
-    procfs,
+    miscdevice, procfs,
     sync::{
         new_irq_spinlock,
         IrqSpinLock, //
@@ -95,6 +88,12 @@ use lkm::{
         new_timer,
         Restart,
         Timer, //
+    },
+    usb::{
+        self,
+        Driver,
+        Id,
+        Interface, //
     },
     workqueue::{
         new_work,
@@ -791,45 +790,20 @@ fn disk() -> Result<block::Registration<Block>> {
     block::Registration::new(c"lost-handles", 512, Block)
 }
 
-/// A driver of QEMU's `edu`, and what it has of a device.
-struct Edu;
+/// A driver for what is not there.
+struct Nobody;
 
-struct OfEdu {
-    bar: Bar,
-    _memory: Coherent,
-    _irq: Irq<Pressed>,
-}
+impl Driver for Nobody {
+    type Device = ();
 
-impl pci::Driver for Edu {
-    type Data = OfEdu;
-
-    const IDS: &'static [pci::Id] = &[pci::Id::new(0x1234, 0x11e8)];
-
-    const DMA_BITS: u32 = 28;
-
-    fn probe(&self, device: &Device) -> Result<OfEdu> {
+    fn probe(&self, _interface: &Arc<Interface>) -> impl PinInit<(), Error> {
         runs();
-        let bar = device.bar(0)?;
-        let memory = device.coherent(1)?;
-        let irq = Irq::new(device.msi()?, Trigger::Unchanged, c"lost-handles", Pressed)?;
-        device.set_master()?;
-        // The device interrupts, and is not told that this was heard.
-        bar.write32(0x60, 1)?;
-        Ok(OfEdu {
-            bar,
-            _memory: memory,
-            _irq: irq,
-        })
-    }
-
-    fn remove(&self, data: OfEdu) {
-        runs();
-        say("acknowledge", data.bar.write32(0x64, 1));
+        Ok::<(), Error>(())
     }
 }
 
-fn pci_driver() -> Result<pci::Registration<Edu>> {
-    pci::Registration::new(c"lost-handles", Edu)
+fn usb_driver() -> Result<usb::Registration<Nobody>> {
+    usb::Registration::new(c"lost-handles", &[Id::device(0xffff, 0xffff)], Nobody)
 }
 
 /// A device that has pages in common with processes, and sends them signals.
@@ -1006,7 +980,7 @@ impl kernel::Module for LostHandles {
             b"interrupt with itself" => interrupt_with_itself(),
             b"gpio chip" => lose(gpio_chip()?),
             b"disk" => lose(disk()?),
-            b"pci driver" => lose(pci_driver()?),
+            b"usb driver" => lose(usb_driver()?),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),

@@ -2,12 +2,7 @@
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::{
-    mapping::Mapping,
-    pci::{EDU, PciDevice},
-    prelude::*,
-    sigio::*,
-};
+use crate::{mapping::Mapping, prelude::*, sigio::*};
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
@@ -39,7 +34,7 @@ pub const EXAMPLE: Example = Example {
         lost_interrupts_are_removed,
         lost_gpio_chips_are_removed,
         lost_disks_are_removed,
-        lost_drivers_leave_their_devices,
+        lost_usb_drivers_are_removed,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
         lost_objects_are_gone,
@@ -525,34 +520,17 @@ fn lost_disks_are_removed(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// What the driver has of the device goes with it, and is not lost.
-fn lost_drivers_leave_their_devices(vm: &mut Vm) -> Result {
-    const NAME: &str = "lost-handles";
-    let device = PciDevice::first(EDU)?;
-    let is_free = || -> Result {
-        assert_eq!(device.driver(), None);
-        assert!(!device.is_master()?);
-        assert!(!fs::read_to_string("/proc/iomem")?.contains(NAME));
-        assert_eq!(interrupts(NAME)?, None);
-        Ok(())
-    };
-    for way in WAYS {
-        let module = load(vm, "pci driver", way)?;
-        assert_eq!(device.driver().as_deref(), Some(NAME), "{way}");
-        assert!(interrupts(NAME)?.is_some());
-        // It still does what it is for.
-        device.unbind(NAME)?;
-        is_free()?;
-        device.bind(NAME)?;
-        module.unload()?;
-        is_free()?;
-        assert_eq!(vm.log().count("lost-handles: acknowledge: errno 0")?, 2);
-        vm.log()
-            .expect("lost_handles: not dropped: 1 PCI drivers; ")?;
-    }
-    are_stopped(vm, "pci driver", "1 PCI drivers")?;
-    are_stopped_when_init_fails(vm, "pci driver", "1 PCI drivers")?;
-    is_free()
+fn lost_usb_drivers_are_removed(vm: &mut Vm) -> Result {
+    let driver = Path::new("/sys/bus/usb/drivers/lost-handles");
+    let module = load(vm, "usb driver", "forgotten")?;
+    // Those that come are asked.
+    fs::write(driver.join("new_id"), "ffff 0000")?;
+    module.unload()?;
+    assert!(!driver.exists());
+    are_stopped(vm, "usb driver", "1 USB drivers")?;
+    are_stopped_when_init_fails(vm, "usb driver", "1 USB drivers")?;
+    assert!(!driver.exists());
+    Ok(())
 }
 
 fn so_does_a_mapping_or_a_wish_for_signals(vm: &mut Vm) -> Result {

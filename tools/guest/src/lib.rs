@@ -29,7 +29,6 @@ pub mod mapping;
 mod modinfo;
 mod module;
 mod orders;
-pub mod pci;
 pub mod polling;
 pub mod prelude;
 mod report;
@@ -44,6 +43,7 @@ pub mod terminal;
 mod text_file;
 mod threads;
 mod trouble;
+mod usb;
 mod vm;
 mod waiter;
 
