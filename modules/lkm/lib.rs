@@ -55,9 +55,8 @@
 //! - Watching: [`kprobe`] the functions of the kernel, [`tracepoint`] the module itself.
 //! - Locks and waits: [`sync`].
 //! - Memory and network: [`memory`], [`slab`], [`net`].
-//! - Disks: [`block`].
-//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, [`input`] for input devices, and
-//!   [`usb`] for USB devices.
+//! - Disks: [`block`]. Net devices: [`netdev`].
+//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, and [`input`] for input devices.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
 //!   and the keyboard's LEDs.
 //! - The module itself: [`params`](mod@params), [`init`](mod@init) for what only
@@ -168,6 +167,8 @@ pub mod gpio;
 pub mod init;
 #[cfg(CONFIG_INPUT)]
 pub mod input;
+#[cfg(any(CONFIG_INPUT, CONFIG_NET))]
+mod inside;
 pub mod interface;
 pub mod interop;
 pub mod irq;
@@ -181,6 +182,8 @@ pub mod message;
 pub mod miscdevice;
 #[cfg(CONFIG_INET)]
 pub mod net;
+#[cfg(CONFIG_NET)]
+pub mod netdev;
 mod on_drop;
 pub mod params;
 pub mod print;
@@ -197,8 +200,6 @@ pub mod timer;
 pub mod tracepoint;
 #[cfg(CONFIG_TTY)]
 pub mod tty;
-#[cfg(CONFIG_USB)]
-pub mod usb;
 #[cfg(CONFIG_VT)]
 pub mod vt;
 pub mod workqueue;

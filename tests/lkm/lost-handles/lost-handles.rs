@@ -73,7 +73,14 @@ use lkm::{
         KThread,
         ThisThread, //
     },
-    miscdevice, procfs,
+    miscdevice,
+    netdev::{
+        Driver,
+        Frame,
+        Netdev,
+        Port, //
+    },
+    procfs,
     sync::{
         new_irq_spinlock,
         IrqSpinLock, //
@@ -88,12 +95,6 @@ use lkm::{
         new_timer,
         Restart,
         Timer, //
-    },
-    usb::{
-        self,
-        Driver,
-        Id,
-        Interface, //
     },
     workqueue::{
         new_work,
@@ -790,22 +791,6 @@ fn disk() -> Result<block::Registration<Block>> {
     block::Registration::new(c"lost-handles", 512, Block)
 }
 
-/// A driver for what is not there.
-struct Nobody;
-
-impl Driver for Nobody {
-    type Device = ();
-
-    fn probe(&self, _interface: &Arc<Interface>) -> impl PinInit<(), Error> {
-        runs();
-        Ok::<(), Error>(())
-    }
-}
-
-fn usb_driver() -> Result<usb::Registration<Nobody>> {
-    usb::Registration::new(c"lost-handles", &[Id::device(0xffff, 0xffff)], Nobody)
-}
-
 /// A device that has pages in common with processes, and sends them signals.
 struct Shared {
     pages: SharedPages,
@@ -862,6 +847,20 @@ fn input_device() -> Result<input::Device> {
     let mut can = Capabilities::new();
     can.key(30);
     input::Builder::new("lost-handles", &can).register(())
+}
+
+/// What takes all frames.
+struct Sink;
+
+impl Driver for Sink {
+    fn transmit(&self, _port: &Port, _frame: Frame) -> Result {
+        runs();
+        Ok(())
+    }
+}
+
+fn net_device() -> Result<Netdev<Sink>> {
+    Netdev::new(c"lost-handles", Sink)
 }
 
 lkm::interface! {
@@ -980,10 +979,10 @@ impl kernel::Module for LostHandles {
             b"interrupt with itself" => interrupt_with_itself(),
             b"gpio chip" => lose(gpio_chip()?),
             b"disk" => lose(disk()?),
-            b"usb driver" => lose(usb_driver()?),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),
+            b"net device" => lose(net_device()?),
             b"object" => lose(object()?),
             b"exported" => lose(exported()?),
             b"executor" => lose(tasks()?),

@@ -2,7 +2,12 @@
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::{mapping::Mapping, prelude::*, sigio::*};
+use crate::{
+    mapping::Mapping,
+    netdev::{NetDevice, PacketSocket},
+    prelude::*,
+    sigio::*,
+};
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
@@ -34,9 +39,9 @@ pub const EXAMPLE: Example = Example {
         lost_interrupts_are_removed,
         lost_gpio_chips_are_removed,
         lost_disks_are_removed,
-        lost_usb_drivers_are_removed,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
+        lost_net_devices_are_unregistered,
         lost_objects_are_gone,
     ],
     setup: Some(gpio_sim),
@@ -520,19 +525,6 @@ fn lost_disks_are_removed(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-fn lost_usb_drivers_are_removed(vm: &mut Vm) -> Result {
-    let driver = Path::new("/sys/bus/usb/drivers/lost-handles");
-    let module = load(vm, "usb driver", "forgotten")?;
-    // Those that come are asked.
-    fs::write(driver.join("new_id"), "ffff 0000")?;
-    module.unload()?;
-    assert!(!driver.exists());
-    are_stopped(vm, "usb driver", "1 USB drivers")?;
-    are_stopped_when_init_fails(vm, "usb driver", "1 USB drivers")?;
-    assert!(!driver.exists());
-    Ok(())
-}
-
 fn so_does_a_mapping_or_a_wish_for_signals(vm: &mut Vm) -> Result {
     let inbox = Inbox::new(&[SIGIO])?;
     for way in WAYS {
@@ -564,6 +556,27 @@ fn lost_input_devices_are_unregistered(vm: &mut Vm) -> Result {
     are_stopped(vm, "input", "1 input devices")?;
     are_stopped_when_init_fails(vm, "input", "1 input devices")?;
     assert!(!devices()?.contains("lost-handles"));
+    Ok(())
+}
+
+/// While they are up, and in use.
+fn lost_net_devices_are_unregistered(vm: &mut Vm) -> Result {
+    const DEVICE: &str = "lost-handles";
+    for way in WAYS {
+        let module = load(vm, "net device", way)?;
+        let device = NetDevice::open(DEVICE)?;
+        device.set_up(true)?;
+        let socket = PacketSocket::of(device.index()?)?;
+        socket.send(&[0; 60])?;
+        module.unload()?;
+        assert!(!NetDevice::exists(DEVICE), "{way}");
+        assert_eq!(socket.send(&[0; 60]), Err(Errno::NXIO), "{way}");
+        vm.log()
+            .expect("lost_handles: not dropped: 1 net devices; ")?;
+    }
+    are_stopped(vm, "net device", "1 net devices")?;
+    are_stopped_when_init_fails(vm, "net device", "1 net devices")?;
+    assert!(!NetDevice::exists(DEVICE));
     Ok(())
 }
 

@@ -28,6 +28,7 @@ mod log;
 pub mod mapping;
 mod modinfo;
 mod module;
+pub mod netdev;
 mod orders;
 pub mod polling;
 pub mod prelude;
@@ -43,7 +44,6 @@ pub mod terminal;
 mod text_file;
 mod threads;
 mod trouble;
-mod usb;
 mod vm;
 mod waiter;
 

@@ -50,7 +50,6 @@ pub use crate::{
     text_file::TextFile,
     text_file_tests,
     threads::{on_threads, while_others},
-    usb::{USB_CARD_READER, USB_KEYBOARD, UsbController, UsbDevice},
 };
 
 /// What a test returns; `Result<T>` for helpers that return something.
