@@ -35,6 +35,7 @@
 use crate::{
     bindings,
     compat::CStrExt,
+    context::Context,
     entry,
     errno::error,
     params,
@@ -369,7 +370,8 @@ impl<T: Stop> Deref for Alive<T> {
 impl<T: Stop> Drop for Alive<T> {
     fn drop(&mut self) {
         // SAFETY: This only reads.
-        let elsewhere = unsafe { bindings::lkm_must_not_sleep() } || self.is_within();
+        let irqs_are_off = unsafe { bindings::lkm_irqs_are_off() };
+        let elsewhere = Context::current() != Context::Process || irqs_are_off || self.is_within();
         // SAFETY: By the type invariants. The handle is not used any more.
         unsafe { leave_node(self.0.cast(), elsewhere) };
     }

@@ -57,15 +57,21 @@ use kernel::{
 /// [`BLOCK_SIZE`](Self::BLOCK_SIZE), and lie within the disk.
 ///
 /// All methods can run at the same time, on different CPUs, and also for the same blocks. They
-/// can run before [`Registration::new`] has returned. What they return as an error is what the
-/// process gets, as far as the block layer has it: others are `EIO`.
+/// can run before [`Registration::new`] has returned.
+///
+/// A process that has opened the disk with `O_DIRECT` gets the error that a method returns, if
+/// the block layer has that: others are `EIO`. All others get `EIO`.
 ///
 /// # Context
 ///
 /// In the task that reads or writes, or in one of the kernel that writes back what is in
-/// memory. They may sleep. But they must not wait for another disk: what is read or written
-/// there waits until this method has returned. Nor for a lock that somebody holds who drops a
-/// disk. To allocate memory never waits for this disk here, even with `GFP_KERNEL`.
+/// memory. They may sleep. To allocate memory never waits for this disk here, even with
+/// `GFP_KERNEL`. But the methods must not wait
+///
+/// - for another disk: what is read or written there waits until this method has returned;
+/// - for a lock that somebody holds who drops a disk, allocates memory, or copies to or from a
+///   process: each of these can be what calls the method;
+/// - for a thread or a work item that does so.
 #[vtable]
 pub trait Disk: Send + Sync + 'static {
     /// How many bytes are read and written at a time, or a multiple of that: a power of two,
@@ -85,14 +91,14 @@ pub trait Disk: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any. Some of the bytes may have been stored. A process that has not opened the file
-    /// with `O_DIRECT` has got its answer long ago; it sees the error in `fsync(2)`.
+    /// Any. Some of the bytes may have been stored. A process that has not opened the disk
+    /// with `O_DIRECT` has got its answer long ago; it gets `EIO` from `fsync(2)`.
     fn write(&self, _pos: u64, _src: &mut Reader) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Nobody needs what is there any more: it can be read as anything. Without this method
-    /// nobody is told.
+    /// Nobody needs what is there any more: it can be read as anything. Without this method,
+    /// or on a read-only disk, that cannot be said.
     ///
     /// # Errors
     ///
@@ -111,7 +117,8 @@ pub trait Disk: Send + Sync + 'static {
     }
 }
 
-/// A disk: `/dev/NAME`. It dereferences to what does the work.
+/// A disk: `/dev/NAME`, unless something else has that name. It dereferences to what does the
+/// work.
 ///
 /// It has no major number of its own: the kernel gives it one of those for disks of all
 /// kinds. Partitions are looked for when somebody opens it first.
@@ -123,8 +130,9 @@ pub trait Disk: Send + Sync + 'static {
 /// only, and waits until no method runs. *We wait* when init fails, until no file of the
 /// disk is open.
 ///
-/// A disk can be dropped while it is in use. Files that are open, and file systems, get
-/// errors from then on. A method may drop disks, too, which then go a little later.
+/// A disk can be dropped while it is in use. To files that are open it has no blocks any more:
+/// they read nothing, and cannot write. File systems get errors. A method may drop disks, too,
+/// which then go a little later.
 ///
 /// # Examples
 ///
@@ -298,12 +306,12 @@ impl<T: Disk> Inner<T> {
         } else {
             None
         },
-        discard: if T::HAS_DISCARD {
+        discard: if T::HAS_WRITE && T::HAS_DISCARD {
             Some(Self::discard)
         } else {
             None
         },
-        write_zeroes: if T::HAS_WRITE_ZEROES {
+        write_zeroes: if T::HAS_WRITE && T::HAS_WRITE_ZEROES {
             Some(Self::write_zeroes)
         } else {
             None

@@ -68,18 +68,3 @@ pub(crate) fn to_seq_reader(error: Error) -> c_int {
         _ => to_user(error),
     }
 }
-
-/// As [`to_user`], for what user space may have asked for by netlink: nobody calls again, and
-/// for `EINTR` there is no answer at all. That is `EAGAIN`.
-#[cfg(CONFIG_NET)]
-#[cold]
-pub(crate) fn to_netlink(error: Error) -> c_int {
-    match error.to_errno().unsigned_abs() {
-        bindings::EINTR
-        | bindings::ERESTARTSYS
-        | bindings::ERESTARTNOINTR
-        | bindings::ERESTARTNOHAND
-        | bindings::ERESTART_RESTARTBLOCK => EAGAIN.to_errno(),
-        _ => to_user(error),
-    }
-}

@@ -19,7 +19,6 @@ use crate::{
         self,
         error, //
     },
-    inside,
     interface::{
         Crossing,
         Shape, //
@@ -39,6 +38,7 @@ use kernel::{
     prelude::*,
     sync::atomic::{
         Atomic,
+        Full,
         Relaxed, //
     },
     task::Task,
@@ -292,8 +292,8 @@ impl<'a> Builder<'a> {
     /// - `EINVAL`: a number that no key or LED has, a text of more than 127 bytes or with a NUL
     ///   in it, or no name;
     /// - `EINTR`: a signal came while this waited for its turn;
-    /// - `EDEADLK`: the caller is a [`Handler`], or opens or stops a net device, or more than
-    ///   16 tasks do, and nobody knows who;
+    /// - `EDEADLK`: the caller is a [`Handler`], or more than 16 tasks are in handlers, and
+    ///   nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `handler`.
@@ -304,8 +304,7 @@ impl<'a> Builder<'a> {
         if self.can.bad || self.name.is_empty() {
             return Err(EINVAL);
         }
-        // What net devices do with their lock held comes after what input devices do.
-        if inside::INPUT.may_have_current() || inside::RTNL.may_have_current() {
+        if Inside::may_have_current() {
             return Err(error(bindings::EDEADLK));
         }
         let mut keymap = KVec::new();
@@ -429,6 +428,47 @@ fn current_task() -> usize {
     Task::current_raw().addr()
 }
 
+/// The tasks that are in a function of a device of this module, as often as they are. C has
+/// locks then that registering and unregistering take, also of any other device: it opens and
+/// closes devices while it has the one lock that there is for all of them.
+static CALLERS: [Atomic<usize>; 16] = [const { Atomic::new(0) }; 16];
+
+/// How many there are for whom there is no place.
+static MORE_CALLERS: Atomic<i32> = Atomic::new(0);
+
+/// The current task is in a function of a device, as long as this lives.
+struct Inside(Option<&'static Atomic<usize>>);
+
+impl Inside {
+    fn begin() -> Self {
+        let task = current_task();
+        let free = |place: &&Atomic<usize>| place.cmpxchg(0, task, Full).is_ok();
+        let place = CALLERS.iter().find(free);
+        if place.is_none() {
+            MORE_CALLERS.fetch_add(1, Relaxed);
+        }
+        Self(place)
+    }
+
+    /// Whether the current task may be in one.
+    fn may_have_current() -> bool {
+        let task = current_task();
+        let is_known = CALLERS.iter().any(|place| place.load(Relaxed) == task);
+        is_known || MORE_CALLERS.load(Relaxed) > 0
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        match self.0 {
+            Some(place) => place.store(0, Relaxed),
+            None => {
+                MORE_CALLERS.fetch_add(-1, Relaxed);
+            }
+        }
+    }
+}
+
 /// An input device. [`Builder`] makes it. It dereferences to what reports for it.
 ///
 /// User space finds it in `/sys/class/input`, and reads its reports from
@@ -496,7 +536,7 @@ unsafe impl<T: Handler> Stop for Inner<T> {
 
     /// What C has locked for a function of a device is what unregistering this takes.
     fn is_within(&self) -> bool {
-        inside::INPUT.may_have_current() || inside::RTNL.may_have_current()
+        Inside::may_have_current()
     }
 
     fn give_back(&self) {
@@ -584,7 +624,7 @@ impl<T: Handler> Inner<T> {
     unsafe extern "C" fn open(dev: *mut bindings::input_dev) -> c_int {
         // SAFETY: By this function's contract: unregistering the device waits for this.
         let this = unsafe { Self::of(dev) };
-        let inside = inside::INPUT.begin();
+        let inside = Inside::begin();
         let result = this.handler.open();
         drop(inside);
         match result {
@@ -599,7 +639,7 @@ impl<T: Handler> Inner<T> {
     unsafe extern "C" fn close(dev: *mut bindings::input_dev) {
         // SAFETY: As in `open`.
         let this = unsafe { Self::of(dev) };
-        let _inside = inside::INPUT.begin();
+        let _inside = Inside::begin();
         this.handler.close();
     }
 
@@ -615,7 +655,7 @@ impl<T: Handler> Inner<T> {
     ) -> c_int {
         // SAFETY: As in `open`.
         let this = unsafe { Self::of(dev) };
-        let _inside = inside::INPUT.begin();
+        let _inside = Inside::begin();
         this.reporter.told.store(current_task(), Relaxed);
         this.handler.event(Event {
             kind: kind as u16,

@@ -55,7 +55,7 @@
 //! - Watching: [`kprobe`] the functions of the kernel, [`tracepoint`] the module itself.
 //! - Locks and waits: [`sync`].
 //! - Memory and network: [`memory`], [`slab`], [`net`].
-//! - Disks: [`block`]. Net devices: [`netdev`].
+//! - Disks: [`block`].
 //! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, and [`input`] for input devices.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
 //!   and the keyboard's LEDs.
@@ -167,8 +167,6 @@ pub mod gpio;
 pub mod init;
 #[cfg(CONFIG_INPUT)]
 pub mod input;
-#[cfg(any(CONFIG_INPUT, CONFIG_NET))]
-mod inside;
 pub mod interface;
 pub mod interop;
 pub mod irq;
@@ -182,8 +180,6 @@ pub mod message;
 pub mod miscdevice;
 #[cfg(CONFIG_INET)]
 pub mod net;
-#[cfg(CONFIG_NET)]
-pub mod netdev;
 mod on_drop;
 pub mod params;
 pub mod print;

@@ -33,7 +33,6 @@
 //! | devices, files with operations in debugfs, also signed values and blobs | *owner held*: an open file keeps the module. *We wait* when init fails |
 //! | disks | *owner held*: an open file, a mount and a swap area keep the module. *Unregister waits*: when no method runs. *We wait* when init fails |
 //! | input devices | *unregister waits*: when no function of theirs runs. *We wait* for those who report |
-//! | net devices | *unregister waits*: when no function of theirs runs, and nobody has a reference. *We wait* for those who read the counters |
 //! | objects that other modules call | *we wait*: when no method runs. *Owner held* for the module whose symbol was imported |
 //! | files in `/proc` and sysfs, attributes of device classes, unsigned values and `bool`s in debugfs | *unregister waits*: when no operation runs. The directory of a file stays until the file is gone |
 //! | parameters | *unregister waits*: the module core does, and *we wait* for callbacks |
@@ -66,16 +65,13 @@
 //!   file in `/proc`, sysfs or debugfs, a method that drops its own object while another
 //!   module calls it, a task that drops the thread that drops its executor, or a handler of
 //!   an input device that waits for somebody who makes or drops one, or has another module
-//!   do so, or a method of a disk that waits for a disk, or for who drops one. Nor is one that
-//!   opens or stops a net device, and waits for who makes or drops one, or an input device:
-//!   until it returns nobody changes anything of the network. User space can keep a GPIO
-//!   controller from going, as long as a `read(2)` of its `/dev/gpiochipN` waits.
+//!   do so, or a method of a disk that waits for a disk, for who drops one, or for who allocates memory. User space can keep a GPIO controller from going, as long as a `read(2)` of its
+//!   `/dev/gpiochipN` waits.
 //! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
-//!   handler, on a `BH` queue, in a probe, where a net device sends or polls, with a spinlock
-//!   held. The documentation says what may sleep. A debug kernel finds it. In a probe here the
-//!   promise needs handlers that do not: the kernel thinks that the probe's CPU is still in
-//!   it. Who forgets the guard of a lock holds the lock for ever, with what goes with it:
-//!   interrupts may stay off.
+//!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what
+//!   may sleep. A debug kernel finds it. In a probe here the promise needs handlers that do
+//!   not: the kernel thinks that the probe's CPU is still in it. Who forgets the guard of a
+//!   lock holds the lock for ever, with what goes with it: interrupts may stay off.
 //! - **Allocate or free memory in a probe.** What was interrupted may be doing just that:
 //!   here the promise needs handlers that do not. A probe on a function that the kernel
 //!   itself needs to get to a probe, as KASAN's are, stops the machine.

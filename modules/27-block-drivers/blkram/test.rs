@@ -195,7 +195,7 @@ fn many_read_and_write_at_once(vm: &mut Vm) -> Result {
         let mut bytes = Buffer::new(256 << 10);
         for step in 0..steps {
             let mut random = [0; 16];
-            fill(&mut random, u64::from(thread) << 32 | u64::from(step));
+            fill(&mut random, (u64::from(thread) << 32) | u64::from(step));
             let number = |at: usize| u32::from_ne_bytes(random[at..at + 4].try_into().unwrap());
             // Mostly few blocks, sometimes many.
             let blocks = match number(0) % 8 {
@@ -233,9 +233,7 @@ fn what_is_not_needed_is_zero(vm: &mut Vm) -> Result {
     fill(&mut model, 3);
     disk.write_all_at(&model, 0)?;
     disk.forget_pages()?;
-    let clear: [fn(&Disk, std::ops::Range<u64>) -> Result<(), Errno>; 2] =
-        [Disk::discard, Disk::zero_out];
-    for (n, clear) in clear.into_iter().enumerate() {
+    for (n, clear) in [Disk::discard, Disk::zero_out].into_iter().enumerate() {
         for range in [0..512, 4096..8192, 10_240..99_840] {
             let range = range.start + n as u64 * 512..range.end + n as u64 * 512;
             clear(&disk, range.clone())?;
@@ -332,7 +330,7 @@ fn has_partitions(vm: &mut Vm) -> Result {
         fill(&mut bytes, first.into());
         let place = u64::from(blocks - 1) * 512;
         disk.write_all_at(&bytes, place)?;
-        assert_eq!(disk.read_at(&mut [], place + 512)?, 0);
+        assert_eq!(disk.read_at(&mut Buffer::new(512), place + 512)?, 0);
         assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
         drop(disk);
         let mut seen = Buffer::new(512);

@@ -7,6 +7,7 @@
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/highmem.h>
+#include <linux/kobject.h>
 #include <linux/limits.h>
 #include <linux/module.h>
 #include <linux/numa.h>
@@ -166,7 +167,8 @@ static struct gendisk *disk_alloc(const struct lkm_disk *it)
 	struct queue_limits limits = {
 		.features = BLK_FEAT_SYNCHRONOUS | BLK_FEAT_IO_STAT,
 		.logical_block_size = it->block,
-		.max_hw_sectors = UINT_MAX,
+		/* Bytes are counted in 32 bits. */
+		.max_hw_sectors = UINT_MAX >> SECTOR_SHIFT,
 		.max_segments = USHRT_MAX,
 		.max_segment_size = UINT_MAX,
 	};
@@ -216,6 +218,13 @@ struct lkm_disk *lkm_disk_add(const char *name, u64 size, unsigned int block,
 	 * call ends: too late for an init function that fails. So who opens it first looks.
 	 */
 	set_bit(GD_SUPPRESS_PART_SCAN, &gendisk->state);
+#ifdef CONFIG_DEBUG_KOBJECT_RELEASE
+	/*
+	 * C puts this kobject, and then frees the disk that it is a part of. The option has a
+	 * timer in there at that time. Nothing is lost if it is never released.
+	 */
+	kobject_get(&gendisk->queue_kobj);
+#endif
 	result = device_add_disk(NULL, gendisk, NULL);
 	if (result) {
 		put_disk(gendisk);

@@ -20,7 +20,6 @@
 #include "memory.c"
 #include "mmap.c"
 #include "net.c"
-#include "netdev.c"
 #include "preempt.c"
 #include "proc_fs.c"
 #include "rwlock.c"

@@ -54,7 +54,7 @@ void lkm_alive_unlock(unsigned long flags);
 /* In alive.rs. */
 void lkm_reap(struct work_struct *work);
 void lkm_reaper_end(void);
-bool lkm_must_not_sleep(void);
+bool lkm_irqs_are_off(void);
 void lkm_reaper_start(void);
 
 /* A GPIO controller; see gpio_chip.c. The functions get @data. */
@@ -91,46 +91,6 @@ struct lkm_disk *lkm_disk_add(const char *name, u64 size, unsigned int block,
 void lkm_disk_free(struct lkm_disk *it);
 void lkm_disk_remove(struct lkm_disk *it);
 bool lkm_disk_within(void);
-
-/* A net device; see netdev.c. The functions get @data. */
-struct lkm_frame;
-struct lkm_netdev;
-struct lkm_rx;
-struct lkm_netdev_ops {
-	int (*open)(const void *data);
-	void (*stop)(const void *data);
-	/* @frame is gone then. False: it was not sent. */
-	bool (*transmit)(const void *data, struct lkm_frame *frame);
-	void (*poll)(const void *data, struct lkm_rx *rx);
-};
-struct lkm_netdev_stats {
-	u64 rx_packets;
-	u64 rx_bytes;
-	u64 rx_dropped;
-	u64 tx_packets;
-	u64 tx_bytes;
-	u64 tx_dropped;
-};
-bool lkm_frame_copy(const struct lkm_frame *frame, size_t at, void *into,
-		    size_t len);
-void lkm_frame_free(struct lkm_frame *frame);
-struct lkm_frame *lkm_frame_new(const void *bytes, size_t len);
-unsigned int lkm_frame_size(const struct lkm_frame *frame);
-void lkm_netdev_free(struct lkm_netdev *it);
-void lkm_netdev_get_stats(const struct lkm_netdev *it,
-			  struct lkm_netdev_stats *into);
-void lkm_netdev_name(const struct lkm_netdev *it, char *into);
-struct lkm_netdev *lkm_netdev_new(const char *name, bool arp,
-				  unsigned int max_mtu,
-				  const struct lkm_netdev_ops *ops,
-				  const void *data);
-int lkm_netdev_register(struct lkm_netdev *it);
-void lkm_netdev_schedule(struct lkm_netdev *it);
-void lkm_netdev_stop(struct lkm_netdev *it);
-void lkm_netdev_stop_queue(struct lkm_netdev *it);
-void lkm_netdev_wake_queue(struct lkm_netdev *it);
-bool lkm_rx_receive(struct lkm_rx *rx, struct lkm_frame *frame);
-unsigned int lkm_rx_room(const struct lkm_rx *rx);
 
 void lkm_cond_resched(void);
 void lkm_current_comm(char *into);

@@ -28,8 +28,12 @@ pub(crate) const WRONG: u32 = command(9);
 
 /// The byte at this position of what the disks store.
 pub(crate) const STORED: u32 = command(10);
-/// Reads and writes fail with this error number; 0 for none.
+/// Methods fail with this error number, ...
 pub(crate) const FAIL: u32 = command(11);
+/// ... those for a position from here on ...
+pub(crate) const FAIL_FROM: u32 = command(19);
+/// ... to there.
+pub(crate) const FAIL_TO: u32 = command(20);
 /// Methods wait as long as this is not 0.
 pub(crate) const HOLD: u32 = command(12);
 
@@ -71,7 +75,6 @@ pub(crate) const OTHER_RIVAL: usize = 11;
 pub(crate) const MAKER: usize = 12;
 /// ... or that need much memory for each method.
 pub(crate) const GREEDY: usize = 13;
-pub(crate) const KINDS: usize = 14;
 
 /// How many bytes most of them have.
 pub(crate) const SIZE: usize = 1 << 20;

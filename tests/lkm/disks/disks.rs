@@ -68,6 +68,9 @@ lkm::params! {
     fail: bool { default: false, mode: 0, description: "Whether init fails then" },
 }
 
+/// The kinds of disks; the last of them is this.
+const KINDS: usize = GREEDY + 1;
+
 // A disk of size 0 has nowhere else to count.
 static READS: Atomic<u32> = Atomic::new(0);
 static WRITES: Atomic<u32> = Atomic::new(0);
@@ -77,6 +80,7 @@ static RUNNING: Atomic<u32> = Atomic::new(0);
 static LIVING: Atomic<u32> = Atomic::new(0);
 static ERRORS: Atomic<u32> = Atomic::new(0);
 static FAILING: Atomic<u32> = Atomic::new(0);
+static FAIL_RANGE: [Atomic<u64>; 2] = [Atomic::new(0), Atomic::new(u64::MAX)];
 static HOLDING: Atomic<u32> = Atomic::new(0);
 static MADE: Atomic<u32> = Atomic::new(0);
 static ARMED: Atomic<u32> = Atomic::new(0);
@@ -92,15 +96,17 @@ fn must(is_so: bool) {
 struct Run;
 
 impl Run {
-    fn begin(count: &Atomic<u32>) -> Result<Self> {
+    fn begin(count: &Atomic<u32>, pos: u64) -> Result<Self> {
         count.fetch_add(1, Relaxed);
         RUNNING.fetch_add(1, Relaxed);
         let run = Self;
         while HOLDING.load(Relaxed) != 0 {
             fsleep(Delta::from_millis(1));
         }
+        let [from, to] = &FAIL_RANGE;
         match FAILING.load(Relaxed) {
             0 => Ok(run),
+            _ if !(from.load(Relaxed)..to.load(Relaxed)).contains(&pos) => Ok(run),
             errno => Err(Error::from_errno(-(errno as i32))),
         }
     }
@@ -136,13 +142,13 @@ struct Store {
 
 impl Store {
     fn read(&self, pos: u64, dst: &mut Writer) -> Result {
-        let _run = Run::begin(&READS)?;
+        let _run = Run::begin(&READS, pos)?;
         let len = dst.len();
         dst.write_pages(&self.pages, pos as usize, len)
     }
 
     fn write(&self, pos: u64, src: &mut Reader) -> Result {
-        let _run = Run::begin(&WRITES)?;
+        let _run = Run::begin(&WRITES, pos)?;
         let len = src.len();
         src.read_pages(&self.pages, pos as usize, len)
     }
@@ -162,7 +168,7 @@ fn note<const N: usize>(range: &Range<u64>) {
     LAST[1].store((range.end - range.start) / N as u64, Relaxed);
 }
 
-struct All<const N: usize>(Shared);
+struct All<const N: usize>(Shared, Living);
 
 #[vtable]
 impl<const N: usize> Disk for All<N> {
@@ -170,6 +176,7 @@ impl<const N: usize> Disk for All<N> {
 
     fn read(&self, pos: u64, dst: &mut Writer) -> Result {
         must(pos % N as u64 == 0 && dst.len() % N == 0 && !dst.is_empty());
+        let _living = &self.1;
         self.0.read(pos, dst)
     }
 
@@ -179,13 +186,13 @@ impl<const N: usize> Disk for All<N> {
     }
 
     fn discard(&self, range: Range<u64>) -> Result {
-        let _run = Run::begin(&DISCARDS)?;
+        let _run = Run::begin(&DISCARDS, range.start)?;
         note::<N>(&range);
         self.0.clear(range)
     }
 
     fn write_zeroes(&self, range: Range<u64>) -> Result {
-        let _run = Run::begin(&ZEROES)?;
+        let _run = Run::begin(&ZEROES, range.start)?;
         note::<N>(&range);
         self.0.clear(range)
     }
@@ -209,8 +216,8 @@ struct Empty;
 
 #[vtable]
 impl Disk for Empty {
-    fn read(&self, _pos: u64, _dst: &mut Writer) -> Result {
-        let _run = Run::begin(&READS)?;
+    fn read(&self, pos: u64, _dst: &mut Writer) -> Result {
+        let _run = Run::begin(&READS, pos)?;
         Ok(())
     }
 }
@@ -219,8 +226,8 @@ struct Half(Living);
 
 #[vtable]
 impl Disk for Half {
-    fn read(&self, _pos: u64, dst: &mut Writer) -> Result {
-        let _run = Run::begin(&READS)?;
+    fn read(&self, pos: u64, dst: &mut Writer) -> Result {
+        let _run = Run::begin(&READS, pos)?;
         let _living = &self.0;
         for _ in 0..dst.len() / 2 {
             dst.write_slice(&[HALF_BYTE])?;
@@ -234,7 +241,7 @@ struct Sparse(Living);
 #[vtable]
 impl Disk for Sparse {
     fn read(&self, pos: u64, dst: &mut Writer) -> Result {
-        let _run = Run::begin(&READS)?;
+        let _run = Run::begin(&READS, pos)?;
         let _living = &self.0;
         let mut at = pos;
         while !dst.is_empty() {
@@ -246,7 +253,7 @@ impl Disk for Sparse {
     }
 
     fn write(&self, pos: u64, src: &mut Reader) -> Result {
-        let _run = Run::begin(&WRITES)?;
+        let _run = Run::begin(&WRITES, pos)?;
         let mut at = pos;
         while !src.is_empty() {
             must(src.read::<u64>()? == at);
@@ -256,7 +263,7 @@ impl Disk for Sparse {
     }
 
     fn discard(&self, range: Range<u64>) -> Result {
-        let _run = Run::begin(&DISCARDS)?;
+        let _run = Run::begin(&DISCARDS, range.start)?;
         note::<512>(&range);
         Ok(())
     }
@@ -328,8 +335,8 @@ impl Disk for Dropping {
         self.shared.write(pos, src)
     }
 
-    fn discard(&self, _range: Range<u64>) -> Result {
-        let _run = Run::begin(&DISCARDS)?;
+    fn discard(&self, range: Range<u64>) -> Result {
+        let _run = Run::begin(&DISCARDS, range.start)?;
         self.take();
         Ok(())
     }
@@ -445,9 +452,9 @@ impl Control {
         };
         let size = SIZE as u64;
         match kind {
-            ALL => register(kind, size, All::<512>(shared())),
-            BLOCKS_1024 => register(kind, size, All::<1024>(shared())),
-            BLOCKS_4096 => register(kind, size, All::<4096>(shared())),
+            ALL => register(kind, size, All::<512>(shared(), Living::new())),
+            BLOCKS_1024 => register(kind, size, All::<1024>(shared(), Living::new())),
+            BLOCKS_4096 => register(kind, size, All::<4096>(shared(), Living::new())),
             PLAIN => register(kind, size, Plain(shared())),
             EMPTY => register(kind, size, Empty),
             HALF => register(kind, size, Half(Living::new())),
@@ -513,6 +520,9 @@ impl Operations for Control {
                 return Ok(byte[0].into());
             }
             FAIL => FAILING.store(number as u32, Relaxed),
+            FAIL_FROM | FAIL_TO => {
+                FAIL_RANGE[(cmd - FAIL_FROM) as usize].store(number as u64, Relaxed);
+            }
             ARM => ARMED.store(1, Relaxed),
             HOLD => HOLDING.store(number as u32, Relaxed),
             TRY_NAME => self.try_name(number)?,
@@ -551,7 +561,7 @@ fn make_early(store: &Shared) -> Result<Option<KBox<dyn Handle>>> {
     if !early.get() {
         return Ok(None);
     }
-    let handle = register(ALL, SIZE as u64, All::<512>(store.clone()))?;
+    let handle = register(ALL, SIZE as u64, All::<512>(store.clone(), Living::new()))?;
     while wait.get() {
         fsleep(Delta::from_millis(1));
     }

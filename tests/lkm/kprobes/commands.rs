@@ -46,13 +46,10 @@ pub(crate) const PLAIN: u32 = command(17);
 pub(crate) const SYSCALLS: u32 = command(18);
 /// The handlers are to take so many microseconds.
 pub(crate) const DELAY: u32 = command(19);
-/// Adds a probe on the function with this index in `OF_MODULES`, which says when it is hit.
-/// And drops it.
+/// Adds a probe on what runs first when a module is unloaded, which says when it is hit: when
+/// hello-1 is for 0, and this one for 1. And drops it.
 pub(crate) const ADD_OF_MODULE: u32 = command(20);
 pub(crate) const DROP_OF_MODULE: u32 = command(21);
-
-/// What runs first when a module is unloaded: another one, and the test's own.
-pub(crate) const OF_MODULES: [&CStr; 2] = [c"hello_1:cleanup_module", c"kprobes:cleanup_module"];
 
 /// Functions that cannot have a probe.
 pub(crate) const SYMBOLS: [&CStr; 7] = [

@@ -49,6 +49,9 @@ module! {
     license: "GPL",
 }
 
+/// What runs first when a module is unloaded: another one, and this.
+const OF_MODULES: [&CStr; 2] = [c"hello_1:cleanup_module", c"kprobes:cleanup_module"];
+
 /// The function of getsid(2).
 const GETSID: &CStr = c"__x64_sys_getsid";
 

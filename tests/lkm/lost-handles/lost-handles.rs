@@ -73,14 +73,7 @@ use lkm::{
         KThread,
         ThisThread, //
     },
-    miscdevice,
-    netdev::{
-        Driver,
-        Frame,
-        Netdev,
-        Port, //
-    },
-    procfs,
+    miscdevice, procfs,
     sync::{
         new_irq_spinlock,
         IrqSpinLock, //
@@ -849,20 +842,6 @@ fn input_device() -> Result<input::Device> {
     input::Builder::new("lost-handles", &can).register(())
 }
 
-/// What takes all frames.
-struct Sink;
-
-impl Driver for Sink {
-    fn transmit(&self, _port: &Port, _frame: Frame) -> Result {
-        runs();
-        Ok(())
-    }
-}
-
-fn net_device() -> Result<Netdev<Sink>> {
-    Netdev::new(c"lost-handles", Sink)
-}
-
 lkm::interface! {
     /// What another module could call.
     trait Callee {
@@ -982,7 +961,6 @@ impl kernel::Module for LostHandles {
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),
-            b"net device" => lose(net_device()?),
             b"object" => lose(object()?),
             b"exported" => lose(exported()?),
             b"executor" => lose(tasks()?),

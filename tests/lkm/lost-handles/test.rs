@@ -2,12 +2,7 @@
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::{
-    mapping::Mapping,
-    netdev::{NetDevice, PacketSocket},
-    prelude::*,
-    sigio::*,
-};
+use crate::{mapping::Mapping, prelude::*, sigio::*};
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
@@ -41,7 +36,6 @@ pub const EXAMPLE: Example = Example {
         lost_disks_are_removed,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
-        lost_net_devices_are_unregistered,
         lost_objects_are_gone,
     ],
     setup: Some(gpio_sim),
@@ -556,27 +550,6 @@ fn lost_input_devices_are_unregistered(vm: &mut Vm) -> Result {
     are_stopped(vm, "input", "1 input devices")?;
     are_stopped_when_init_fails(vm, "input", "1 input devices")?;
     assert!(!devices()?.contains("lost-handles"));
-    Ok(())
-}
-
-/// While they are up, and in use.
-fn lost_net_devices_are_unregistered(vm: &mut Vm) -> Result {
-    const DEVICE: &str = "lost-handles";
-    for way in WAYS {
-        let module = load(vm, "net device", way)?;
-        let device = NetDevice::open(DEVICE)?;
-        device.set_up(true)?;
-        let socket = PacketSocket::of(device.index()?)?;
-        socket.send(&[0; 60])?;
-        module.unload()?;
-        assert!(!NetDevice::exists(DEVICE), "{way}");
-        assert_eq!(socket.send(&[0; 60]), Err(Errno::NXIO), "{way}");
-        vm.log()
-            .expect("lost_handles: not dropped: 1 net devices; ")?;
-    }
-    are_stopped(vm, "net device", "1 net devices")?;
-    are_stopped_when_init_fails(vm, "net device", "1 net devices")?;
-    assert!(!NetDevice::exists(DEVICE));
     Ok(())
 }
 

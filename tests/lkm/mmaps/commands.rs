@@ -13,3 +13,9 @@ pub(crate) const SIZE: u32 = command(0);
 pub(crate) const ADD: u32 = command(1);
 /// Tries to make so many pages.
 pub(crate) const MAKE: u32 = command(2);
+/// Copies bytes from the process to the pages, and back. The argument has an offset and a length,
+/// and then the bytes.
+pub(crate) const COPY_IN: u32 = command(3);
+pub(crate) const COPY_OUT: u32 = command(4);
+/// Makes bytes zero: the argument has an offset and a length.
+pub(crate) const CLEAR: u32 = command(5);

@@ -77,6 +77,7 @@ impl Operations for Memory {
             SIZE => Ok(self.pages.size() as u32),
             ADD => Ok(self.pages.atomic_u32(arg.number())?.fetch_add(1, Relaxed)),
             MAKE => Ok(SharedPages::new(arg.number())?.size() as u32),
+            COPY_IN | COPY_OUT | CLEAR => self.copy(cmd, arg),
             _ => Err(ENOTTY),
         }
     }
@@ -86,6 +87,30 @@ impl Operations for Memory {
             true => self.pages.writable(),
             false => self.pages.read_only(),
         })
+    }
+}
+
+impl Memory {
+    fn copy(&self, cmd: u32, arg: Argument) -> Result<u32> {
+        const HEADER: usize = 16;
+        let mut header = arg.reader(HEADER);
+        let (offset, len) = (header.read::<usize>()?, header.read::<usize>()?);
+        let all = HEADER.saturating_add(len);
+        match cmd {
+            COPY_IN => {
+                let mut bytes = arg.reader(all);
+                bytes.skip(HEADER)?;
+                bytes.read_pages(&self.pages, offset, len)?;
+            }
+            COPY_OUT => {
+                let mut bytes = arg.writer(all);
+                bytes.write(&offset)?;
+                bytes.write(&len)?;
+                bytes.write_pages(&self.pages, offset, len)?;
+            }
+            _ => self.pages.clear(offset, len)?,
+        }
+        Ok(0)
     }
 }
 

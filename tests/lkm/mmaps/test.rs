@@ -26,6 +26,7 @@ pub const EXAMPLE: Example = Example {
         an_opening_can_have_pages_of_its_own,
         what_cannot_be_mapped_is_refused,
         what_cannot_be_is_refused,
+        many_bytes_are_copied_at_a_time,
         many_map_at_once,
         pages_are_freed,
         nothing_is_left,
@@ -325,6 +326,59 @@ fn what_cannot_be_is_refused(vm: &mut Vm) -> Result {
     drop(memory);
     module.unload()?;
     assert_eq!(vm.load_fails("mmaps", "pages=0")?, Errno::INVAL);
+    Ok(())
+}
+
+/// What a command for many bytes takes: an offset, a length, and the bytes.
+fn many(offset: usize, len: usize, bytes: &[u8]) -> Vec<u8> {
+    let header = [offset, len].map(usize::to_ne_bytes);
+    [header.as_flattened(), bytes].concat()
+}
+
+fn many_bytes_are_copied_at_a_time(vm: &mut Vm) -> Result {
+    const HEADER: usize = 16;
+    let _module = vm.load("mmaps")?;
+    let memory = Control::open(MEMORY)?;
+    let copy = |command, argument: &mut Vec<u8>| {
+        ioctl(&*memory, command, Argument::Buffer(argument)).map(drop)
+    };
+    let mapping = Mapping::of(&*memory, 0, SIZE_OF_ALL)?;
+    for (offset, len) in [
+        (0, 1),
+        (PAGE - 1, 2),
+        (5, 2 * PAGE),
+        (0, SIZE_OF_ALL),
+        (SIZE_OF_ALL, 0),
+    ] {
+        let bytes: Vec<_> = (0..len).map(|n| (n % 251 + 1) as u8).collect();
+        copy(COPY_IN, &mut many(offset, len, &bytes))?;
+        assert!((0..len).all(|n| mapping.read(offset + n) == bytes[n]));
+        let mut seen = many(offset, len, &vec![0; len]);
+        copy(COPY_OUT, &mut seen)?;
+        assert!(seen[HEADER..] == bytes, "{offset} {len}");
+        copy(CLEAR, &mut many(offset, len, &[]))?;
+        assert!((0..len).all(|n| mapping.read(offset + n) == 0));
+    }
+    for (offset, len) in [
+        (SIZE_OF_ALL, 1),
+        (SIZE_OF_ALL - 3, 4),
+        (SIZE_OF_ALL + 1, 0),
+        (0, SIZE_OF_ALL + 1),
+        (usize::MAX, 1),
+        (1, usize::MAX),
+    ] {
+        for command in [COPY_IN, COPY_OUT, CLEAR] {
+            let room = len.min(2 * SIZE_OF_ALL);
+            let result = copy(command, &mut many(offset, len, &vec![0; room]));
+            assert_eq!(result, Err(Errno::INVAL), "{command:#x} {offset:x} {len:x}");
+        }
+    }
+    // Not all of it is the process's memory.
+    let edge = Edge::of(&many(0, 100, &[7; 50]));
+    for command in [COPY_IN, COPY_OUT] {
+        let result = ioctl(&*memory, command, edge.argument());
+        assert_eq!(result, Err(Errno::FAULT), "{command:#x}");
+    }
     Ok(())
 }
 

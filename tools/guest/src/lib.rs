@@ -28,7 +28,6 @@ mod log;
 pub mod mapping;
 mod modinfo;
 mod module;
-pub mod netdev;
 mod orders;
 pub mod polling;
 pub mod prelude;

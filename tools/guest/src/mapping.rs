@@ -4,7 +4,7 @@
 
 use std::{
     ffi::c_void,
-    os::fd::AsFd,
+    os::fd::{AsFd, AsRawFd},
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
 };
@@ -18,6 +18,8 @@ use rustix::{
     },
     process::{Pid, WaitOptions, WaitStatus, waitpid},
 };
+
+use crate::syscalls::result;
 
 /// Memory that is a part of a file. It is unmapped when this is dropped.
 pub struct Mapping {
@@ -87,6 +89,17 @@ impl Mapping {
     #[must_use]
     pub fn address(&self) -> usize {
         self.at.addr()
+    }
+
+    /// Reads `file` at `pos` into it, as much as it has room for.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    pub fn read_from(&self, file: impl AsFd, pos: i64) -> Result<usize, Errno> {
+        let file = file.as_fd().as_raw_fd();
+        // SAFETY: the kernel writes to the mapping only, which nobody has a reference to.
+        result(unsafe { libc::pread(file, self.at.cast(), self.len, pos) })
     }
 
     /// Asks for another access.

@@ -264,7 +264,6 @@ pub fn errno(error: &anyhow::Error) -> Option<Errno> {
     })
 }
 
-/// What a system call has returned: an error number is in `errno`.
 pub(crate) fn result(returned: isize) -> Result<usize, Errno> {
     usize::try_from(returned).map_err(|_| {
         let error = std::io::Error::last_os_error();

@@ -9,10 +9,9 @@ use crate::Line;
 const QUOTED: (usize, usize) = (100, 200);
 
 /// Signs of trouble in the kernel log.
-const TROUBLE: [&str; 32] = [
+const TROUBLE: [&str; 29] = [
     "BUG:",
     "DEBUG_LOCKS_WARN_ON",
-    "Dead loop on virtual device",
     "INFO: possible",
     "INFO: trying to register non-static key",
     "KASAN:",
@@ -23,10 +22,8 @@ const TROUBLE: [&str; 32] = [
     "Oops:",
     "UBSAN:",
     "WARNING:",
-    "asks to queue packet",
     "cannot create duplicate filename",
     "double free",
-    "exceeding its budget",
     "general protection",
     "inconsistent lock state",
     "kernel stack overflow",
@@ -47,13 +44,12 @@ const TROUBLE: [&str; 32] = [
 /// What the kernel logs when something took long by its clock, which goes on while
 /// the host lets a VM stand still. It is the cause when a test hangs; a test that
 /// passes was only slow.
-const SLOWNESS: [&str; 6] = [
+const SLOWNESS: [&str; 5] = [
     "BUG: soft lockup",
     "BUG: workqueue lockup",
     "INFO: rcu",
     "INFO: task",
     "self-detected stall",
-    "unregister_netdevice: waiting for",
 ];
 
 /// What a complaint of SLUB's begins with, unlike all others without a colon:
