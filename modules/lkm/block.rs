@@ -45,6 +45,7 @@ use core::{
 use kernel::{
     error::{
         from_err_ptr,
+        from_result,
         VTABLE_DEFAULT_ERROR, //
     },
     page::PAGE_SIZE,
@@ -293,11 +294,6 @@ impl<T: Disk> Deref for Registration<T> {
     }
 }
 
-/// What C gets for a result.
-fn errno(result: Result) -> c_int {
-    result.map_or_else(|error| error.to_errno(), |()| 0)
-}
-
 impl<T: Disk> Inner<T> {
     const OPS: &'static bindings::lkm_disk_ops = &bindings::lkm_disk_ops {
         read: Some(Self::read),
@@ -331,7 +327,7 @@ impl<T: Disk> Inner<T> {
             // The pages may have what somebody else has left there.
             writer.clear();
         }
-        errno(result)
+        from_result(|| result.map(|()| 0))
     }
 
     /// # Safety
@@ -344,7 +340,7 @@ impl<T: Disk> Inner<T> {
     ) -> c_int {
         // SAFETY: By this function's contract, and as above.
         let (disk, mut reader) = unsafe { (&*data.cast::<T>(), Reader::of_iter(from)) };
-        errno(disk.write(pos, &mut reader))
+        from_result(|| disk.write(pos, &mut reader).map(|()| 0))
     }
 
     /// # Safety
@@ -352,7 +348,8 @@ impl<T: Disk> Inner<T> {
     /// `data` is the `T` of a disk that was not removed.
     unsafe extern "C" fn discard(data: *mut c_void, pos: u64, len: u64) -> c_int {
         // SAFETY: By this function's contract.
-        errno(unsafe { &*data.cast::<T>() }.discard(pos..pos + len))
+        let disk = unsafe { &*data.cast::<T>() };
+        from_result(|| disk.discard(pos..pos + len).map(|()| 0))
     }
 
     /// # Safety
@@ -360,6 +357,7 @@ impl<T: Disk> Inner<T> {
     /// As that of [`discard`](Self::discard).
     unsafe extern "C" fn write_zeroes(data: *mut c_void, pos: u64, len: u64) -> c_int {
         // SAFETY: By this function's contract.
-        errno(unsafe { &*data.cast::<T>() }.write_zeroes(pos..pos + len))
+        let disk = unsafe { &*data.cast::<T>() };
+        from_result(|| disk.write_zeroes(pos..pos + len).map(|()| 0))
     }
 }

@@ -152,8 +152,8 @@ impl<T: Handler> Kprobe<T> {
     /// on one function.
     ///
     /// A module may go while a probe is on its function. The probe does nothing any more then.
-    /// It is always a breakpoint: the kernel loses a jump whose module goes too early, and
-    /// refuses other probes there.
+    /// A probe on a module's function is always a breakpoint, and never becomes a jump: the
+    /// kernel forgets to remove a jump whose module goes, and refuses other probes there.
     ///
     /// # Errors
     ///

@@ -65,8 +65,9 @@
 //!   file in `/proc`, sysfs or debugfs, a method that drops its own object while another
 //!   module calls it, a task that drops the thread that drops its executor, or a handler of
 //!   an input device that waits for somebody who makes or drops one, or has another module
-//!   do so, or a method of a disk that waits for a disk, for who drops one, or for who allocates memory. User space can keep a GPIO controller from going, as long as a `read(2)` of its
-//!   `/dev/gpiochipN` waits.
+//!   do so. So does a method of a disk that waits for a disk, for who drops one, or for who
+//!   allocates memory. User space can keep a GPIO controller from going, as long as a
+//!   `read(2)` of its `/dev/gpiochipN` waits.
 //! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
 //!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what
 //!   may sleep. A debug kernel finds it. In a probe here the promise needs handlers that do

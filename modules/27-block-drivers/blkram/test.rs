@@ -3,7 +3,7 @@
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::{
-    disk::{Buffer, Disk, fill},
+    disk::{Buffer, Disk, fill, partition_table},
     mapping::Mapping,
     prelude::*,
 };
@@ -302,18 +302,6 @@ fn has_a_file_system(vm: &mut Vm) -> Result {
     assert_eq!(error, Some(Errno::ROFS));
     umount(vm)?;
     module.unload()
-}
-
-/// A table of partitions, as fdisk would write it: one of them, with `blocks` from `first` on.
-fn partition_table(first: u32, blocks: u32) -> Vec<u8> {
-    const ENTRY: usize = 446;
-    const LINUX: u8 = 0x83;
-    let mut table = vec![0; 512];
-    table[ENTRY + 4] = LINUX;
-    table[ENTRY + 8..][..4].copy_from_slice(&first.to_le_bytes());
-    table[ENTRY + 12..][..4].copy_from_slice(&blocks.to_le_bytes());
-    table[510..].copy_from_slice(&[0x55, 0xaa]);
-    table
 }
 
 fn has_partitions(vm: &mut Vm) -> Result {

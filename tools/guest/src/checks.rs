@@ -35,7 +35,8 @@ fn reloads() -> u32 {
 }
 
 /// Nodes with numbers that differ from load to load: the kernel frees a number only when
-/// it frees the device, which can be late. The checks leave them to the example's own tests.
+/// it frees the device, which can be late. And what the kernel has for all disks as long as
+/// there is one. The checks leave them to the example's own tests.
 const NUMBERED: [&str; 4] = [
     "/dev/gpiochip",
     "/sys/devices/virtual/bdi/",

@@ -200,3 +200,16 @@ pub fn fill(bytes: &mut [u8], seed: u64) {
         chunk.copy_from_slice(&word[..chunk.len()]);
     }
 }
+
+/// A table of partitions, as fdisk would write it: one of them, with `blocks` from `first` on.
+#[must_use]
+pub fn partition_table(first: u32, blocks: u32) -> Vec<u8> {
+    const ENTRY: usize = 446;
+    const LINUX: u8 = 0x83;
+    let mut table = vec![0; 512];
+    table[ENTRY + 4] = LINUX;
+    table[ENTRY + 8..][..4].copy_from_slice(&first.to_le_bytes());
+    table[ENTRY + 12..][..4].copy_from_slice(&blocks.to_le_bytes());
+    table[510..].copy_from_slice(&[0x55, 0xaa]);
+    table
+}
