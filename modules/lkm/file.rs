@@ -34,6 +34,7 @@ pub use fasync::{
 };
 pub use mmap::{
     Mappable,
+    MappedPage,
     SharedPages, //
 };
 pub use mode::Mode;

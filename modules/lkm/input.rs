@@ -14,6 +14,10 @@ use crate::{
         Stop, //
     },
     bindings,
+    callers::{
+        current_task,
+        Callers, //
+    },
     calls::Calls,
     errno::{
         self,
@@ -38,10 +42,8 @@ use kernel::{
     prelude::*,
     sync::atomic::{
         Atomic,
-        Full,
         Relaxed, //
     },
-    task::Task,
 };
 
 /// The highest number that there is for a key or a button.
@@ -304,7 +306,7 @@ impl<'a> Builder<'a> {
         if self.can.bad || self.name.is_empty() {
             return Err(EINVAL);
         }
-        if Inside::may_have_current() {
+        if CALLERS.may_have_current() {
             return Err(error(bindings::EDEADLK));
         }
         let mut keymap = KVec::new();
@@ -424,50 +426,10 @@ impl Reporter {
     }
 }
 
-fn current_task() -> usize {
-    Task::current_raw().addr()
-}
-
-/// The tasks that are in a function of a device of this module, as often as they are. C has
-/// locks then that registering and unregistering take, also of any other device: it opens and
-/// closes devices while it has the one lock that there is for all of them.
-static CALLERS: [Atomic<usize>; 16] = [const { Atomic::new(0) }; 16];
-
-/// How many there are for whom there is no place.
-static MORE_CALLERS: Atomic<i32> = Atomic::new(0);
-
-/// The current task is in a function of a device, as long as this lives.
-struct Inside(Option<&'static Atomic<usize>>);
-
-impl Inside {
-    fn begin() -> Self {
-        let task = current_task();
-        let free = |place: &&Atomic<usize>| place.cmpxchg(0, task, Full).is_ok();
-        let place = CALLERS.iter().find(free);
-        if place.is_none() {
-            MORE_CALLERS.fetch_add(1, Relaxed);
-        }
-        Self(place)
-    }
-
-    /// Whether the current task may be in one.
-    fn may_have_current() -> bool {
-        let task = current_task();
-        let is_known = CALLERS.iter().any(|place| place.load(Relaxed) == task);
-        is_known || MORE_CALLERS.load(Relaxed) > 0
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        match self.0 {
-            Some(place) => place.store(0, Relaxed),
-            None => {
-                MORE_CALLERS.fetch_add(-1, Relaxed);
-            }
-        }
-    }
-}
+/// The tasks that are in a function of a device of this module. C has locks then that
+/// registering and unregistering take, also of any other device: it opens and closes devices
+/// while it has the one lock that there is for all of them.
+static CALLERS: Callers = Callers::new();
 
 /// An input device. [`Builder`] makes it. It dereferences to what reports for it.
 ///
@@ -536,7 +498,7 @@ unsafe impl<T: Handler> Stop for Inner<T> {
 
     /// What C has locked for a function of a device is what unregistering this takes.
     fn is_within(&self) -> bool {
-        Inside::may_have_current()
+        CALLERS.may_have_current()
     }
 
     fn give_back(&self) {
@@ -624,7 +586,7 @@ impl<T: Handler> Inner<T> {
     unsafe extern "C" fn open(dev: *mut bindings::input_dev) -> c_int {
         // SAFETY: By this function's contract: unregistering the device waits for this.
         let this = unsafe { Self::of(dev) };
-        let inside = Inside::begin();
+        let inside = CALLERS.begin();
         let result = this.handler.open();
         drop(inside);
         match result {
@@ -639,7 +601,7 @@ impl<T: Handler> Inner<T> {
     unsafe extern "C" fn close(dev: *mut bindings::input_dev) {
         // SAFETY: As in `open`.
         let this = unsafe { Self::of(dev) };
-        let _inside = Inside::begin();
+        let _inside = CALLERS.begin();
         this.handler.close();
     }
 
@@ -655,7 +617,7 @@ impl<T: Handler> Inner<T> {
     ) -> c_int {
         // SAFETY: As in `open`.
         let this = unsafe { Self::of(dev) };
-        let _inside = Inside::begin();
+        let _inside = CALLERS.begin();
         this.reporter.told.store(current_task(), Relaxed);
         this.handler.event(Event {
             kind: kind as u16,

@@ -50,13 +50,16 @@
 //!   [`debugfs`] and [`sysfs`]. All but the last take their operations from
 //!   [`file`](mod@file). [`seq_file`] writes a file in `/proc` item by item, and
 //!   [`message`] passes messages from writers to readers.
+//! - Objects that user space makes: [`configfs`].
 //! - Code that runs later, or in a thread of its own: [`workqueue`],
 //!   [`tasklet`], [`timer`], [`kthread`], and [`kasync`] for `async` functions.
 //! - Watching: [`kprobe`] the functions of the kernel, [`tracepoint`] the module itself.
 //! - Locks and waits: [`sync`].
-//! - Memory and network: [`memory`], [`slab`], [`net`].
+//! - Memory and network: [`memory`], [`slab`], [`net`] for sockets, and [`genl`] for commands
+//!   that come over one.
 //! - Disks: [`block`].
-//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, and [`input`] for input devices.
+//! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, [`i2c`] for devices on such a bus,
+//!   and [`input`] for input devices.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
 //!   and the keyboard's LEDs.
 //! - The module itself: [`params`](mod@params), [`init`](mod@init) for what only
@@ -153,17 +156,25 @@ macro_rules! impl_flag_set {
 mod alive;
 #[cfg(CONFIG_BLOCK)]
 pub mod block;
+#[cfg(any(CONFIG_I2C, CONFIG_INPUT))]
+mod callers;
 mod calls;
 pub mod chrdev;
 mod compat;
+#[cfg(CONFIG_CONFIGFS_FS)]
+pub mod configfs;
 pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]
 pub mod debugfs;
 mod entry;
 mod errno;
 pub mod file;
+#[cfg(CONFIG_NET)]
+pub mod genl;
 #[cfg(CONFIG_GPIOLIB)]
 pub mod gpio;
+#[cfg(CONFIG_I2C)]
+pub mod i2c;
 pub mod init;
 #[cfg(CONFIG_INPUT)]
 pub mod input;

@@ -31,7 +31,11 @@
 //! | what C has | when it is taken back |
 //! | --- | --- |
 //! | devices, files with operations in debugfs, also signed values and blobs | *owner held*: an open file keeps the module. *We wait* when init fails |
+//! | subsystems in configfs | *owner held*: a directory that a process has made keeps the module. *Unregister waits*: when no function of an item runs. *We wait* for directories when init fails |
 //! | disks | *owner held*: an open file, a mount and a swap area keep the module. *Unregister waits*: when no method runs. *We wait* when init fails |
+//! | generic netlink families | *unregister waits*: when no command runs, of any family. *We wait* for those who send to a group |
+//! | drivers of I2C devices | *unregister waits*: when no function of theirs runs. *We wait* for transfers, when a device goes |
+//! | I2C adapters | *unregister waits*: when no method runs. *Owner held*: an open `/dev/i2c-N` keeps the module. *Unregister waits* for that, too, when init fails |
 //! | input devices | *unregister waits*: when no function of theirs runs. *We wait* for those who report |
 //! | objects that other modules call | *we wait*: when no method runs. *Owner held* for the module whose symbol was imported |
 //! | files in `/proc` and sysfs, attributes of device classes, unsigned values and `bool`s in debugfs | *unregister waits*: when no operation runs. The directory of a file stays until the file is gone |
@@ -42,7 +46,7 @@
 //! | probes | *unregister waits*: when no handler of it runs |
 //! | trace events | *unregister waits*: the tracing core does, after the module's end |
 //! | files that want signals | *owner held*: C takes each off its list before it is released |
-//! | pages that processes map | *owner held*: a mapping keeps its file open. C counts who uses a page |
+//! | pages that processes map, and who is asked for them | *owner held*: a mapping keeps its file open. C counts who uses a page |
 //! | wait queues that processes poll | *we wait*: when the last has gone. One that is lost stays in memory |
 //! | sockets that tasks wait for | *unregister waits*: its callback is taken out |
 //! | interrupts | *unregister waits*: when the handler runs nowhere |
@@ -66,8 +70,12 @@
 //!   module calls it, a task that drops the thread that drops its executor, or a handler of
 //!   an input device that waits for somebody who makes or drops one, or has another module
 //!   do so. So does a method of a disk that waits for a disk, for who drops one, or for who
-//!   allocates memory. User space can keep a GPIO controller from going, as long as a
-//!   `read(2)` of its `/dev/gpiochipN` waits.
+//!   allocates memory, a function of an item in configfs that waits for who makes or
+//!   removes a directory, a function of an I2C driver or adapter that waits for who makes or
+//!   drops one, and a command of generic netlink that waits for who makes or drops a family
+//!   (all generic netlink of the machine may wait with it). User space can keep a GPIO
+//!   controller from going, as long as a `read(2)` of its `/dev/gpiochipN` waits, and a
+//!   subsystem in configfs, as long as it does not remove its directories.
 //! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
 //!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what
 //!   may sleep. A debug kernel finds it. In a probe here the promise needs handlers that do
@@ -102,5 +110,8 @@
 //!   described here.
 //! - A GPIO chip of another module, or of the kernel, that goes while this module is requesting
 //!   an interrupt of it. In C neither waits for the other.
+//! - Another subsystem in configfs that takes symbolic links to directories, as that of USB
+//!   gadgets does: while `symlink(2)` makes one there, `rmdir(2)` can remove its target, and the
+//!   kernel uses what is gone. That is so in C, too.
 //! - C code of the module, and what its header promises.
 //! - `rmmod -f`, live patches and debuggers ask nobody.

@@ -94,7 +94,8 @@ impl Common {
 
 /// A file in a [`Dir`]: its name, its mode, and the functions that show and store
 /// the directory's data. Or one of a device class: then its functions get the
-/// [`chrdev::Class`](crate::chrdev::Class) itself.
+/// [`chrdev::Class`](crate::chrdev::Class) itself. Or one of an item in
+/// [configfs](crate::configfs), which says what is different there.
 ///
 /// Attributes are constants, and a `static` array holds those of a directory. The
 /// name must be a file name. The mode must be one that C's
@@ -203,7 +204,7 @@ impl<T> Attribute<T> {
     }
 
     /// Shows the attribute in `page`. Returns the C function's return value.
-    fn show(&self, data: &T, page: &mut Page<'_>) -> isize {
+    pub(crate) fn show(&self, data: &T, page: &mut Page<'_>) -> isize {
         let result = self.show.map_or(Err(EIO), |show| show(data, page));
         // Text that does not fit is an error even if `show` returns none.
         match page.len().and_then(|len| result.map(|()| len)) {
@@ -213,12 +214,35 @@ impl<T> Attribute<T> {
     }
 
     /// Stores `text` in the attribute. Returns the C function's return value.
-    fn store(&self, data: &T, text: &[u8]) -> isize {
+    pub(crate) fn store(&self, data: &T, text: &[u8]) -> isize {
         let result = self.store.map_or(Err(EIO), |store| store(data, text));
         result.map_or_else(
             |error| errno::to_user(error) as isize,
             |()| text.len() as isize,
         )
+    }
+}
+
+#[cfg(CONFIG_CONFIGFS_FS)]
+impl<T> Attribute<T> {
+    /// Its name.
+    pub(crate) fn name(&self) -> &'static CStr {
+        self.common.name
+    }
+
+    /// Its mode.
+    pub(crate) fn mode(&self) -> Mode {
+        self.common.mode
+    }
+
+    /// Whether it can be read.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.show.is_some()
+    }
+
+    /// Whether it can be written.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.store.is_some()
     }
 }
 
@@ -366,7 +390,12 @@ pub struct Page<'a> {
     end: usize,
 }
 
-impl Page<'_> {
+impl<'a> Page<'a> {
+    pub(crate) fn new(page: &'a mut [u8; PAGE_SIZE]) -> Self {
+        // INVARIANT: There is no text yet.
+        Self { page, end: 0 }
+    }
+
     /// Appends `text`. `write!` calls this.
     ///
     /// Can be called in any context.
@@ -903,7 +932,7 @@ impl<T: Send + Sync + 'static> File<T> {
         };
         // SAFETY: By this function's contract.
         let page = unsafe { &mut *page.cast() };
-        attribute.show(data, &mut Page { page, end: 0 })
+        attribute.show(data, &mut Page::new(page))
     }
 
     /// # Safety
@@ -929,7 +958,7 @@ impl<T: Send + Sync + 'static> File<T> {
 }
 
 /// Fails with `EEXIST` when two of `attributes` have the same name.
-fn check_names<T>(attributes: &[Attribute<T>]) -> Result {
+pub(crate) fn check_names<T>(attributes: &[Attribute<T>]) -> Result {
     for (n, attribute) in attributes.iter().enumerate() {
         let name = attribute.common.name;
         if attributes[..n].iter().any(|a| a.common.name == name) {
@@ -1007,7 +1036,7 @@ impl<T: Send + Sync + 'static> ClassFile<T> {
         let file = unsafe { &*attr.cast::<Self>() };
         // SAFETY: By this function's contract.
         let page = unsafe { &mut *page.cast() };
-        file.attribute.show(&file.data, &mut Page { page, end: 0 })
+        file.attribute.show(&file.data, &mut Page::new(page))
     }
 
     /// # Safety

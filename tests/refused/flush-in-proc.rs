@@ -25,4 +25,4 @@ impl Operations for Flushed {
 
 pub fn misuse() -> Result<KBox<Entry<Flushed>>> {
     KBox::init(Entry::new(c"flushed", mode!(0o600), Flushed), GFP_KERNEL)
-} //~ files in /proc and debugfs have no `flush`, `fsync`, `fasync` and `mmap`
+} //~ files in /proc and debugfs have no `flush`, `fsync`, `fasync`, `mmap` and `fault`

@@ -297,8 +297,8 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
 
     /// Does not build for operations that C has only for devices.
     pub(crate) const ANYWHERE: () = assert!(
-        !T::HAS_FLUSH && !T::HAS_FSYNC && !T::HAS_FASYNC && !T::HAS_MMAP,
-        "files in /proc and debugfs have no `flush`, `fsync`, `fasync` and `mmap`"
+        !T::HAS_FLUSH && !T::HAS_FSYNC && !T::HAS_FASYNC && !T::HAS_MMAP && !T::HAS_FAULT,
+        "files in /proc and debugfs have no `flush`, `fsync`, `fasync`, `mmap` and `fault`"
     );
 
     /// The functions that only some files have.

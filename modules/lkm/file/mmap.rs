@@ -19,7 +19,13 @@ use crate::{
     errno,
     memory, //
 };
-use core::ptr::NonNull;
+use core::{
+    mem::ManuallyDrop,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
 use kernel::{
     error::to_result,
     mm::virt::VmaNew,
@@ -33,7 +39,8 @@ use kernel::{
 ///
 /// [`Operations::mmap`] returns them as [`writable`](Self::writable) or
 /// [`read_only`](Self::read_only). Offset 0 of the file is the first byte of the pages, and
-/// any part of them can be mapped, whole pages at a time.
+/// any part of them can be mapped, whole pages at a time. A process has them from then on, all
+/// of them. [`Mappable::on_demand`] is the other way: a [`page`](Self::page) for who touches it.
 ///
 /// A mapping must be `MAP_SHARED`: what is written on one side is what the other side
 /// reads, at once. It does not grow by `mremap(2)`. A child has it after `fork(2)`. Where a
@@ -46,7 +53,7 @@ use kernel::{
 ///
 /// # Unloading
 ///
-/// Nothing is registered: C gets no function and no pointer of the module. It counts who uses
+/// Nothing is registered: C has no pointer to these. It counts who uses
 /// a page, and frees the page when the last has gone, be that these or a mapping. A mapping
 /// also keeps its file open: *owner held*. So `rmmod` is refused with `EWOULDBLOCK` as long
 /// as there is one, also if the descriptor was closed.
@@ -200,7 +207,7 @@ impl SharedPages {
     /// called in any context.
     pub fn writable(&self) -> Mappable<'_> {
         Mappable {
-            pages: self,
+            what: What::All(self),
             writable: true,
         }
     }
@@ -208,10 +215,23 @@ impl SharedPages {
     /// The pages, for a process that may only read them: `mmap(2)` fails with `EACCES` if
     /// it wants to write. Can be called in any context.
     pub fn read_only(&self) -> Mappable<'_> {
-        Mappable {
-            pages: self,
-            writable: false,
-        }
+        self.writable().read_only()
+    }
+
+    /// One of the pages, for [`Operations::fault`]. The first has `index` 0. Can be called in
+    /// any context.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: there is no such page;
+    /// - `ENOMEM`: it is used a billion times already.
+    pub fn page(&self, index: usize) -> Result<MappedPage> {
+        let offset = index.checked_mul(PAGE_SIZE).ok_or(EINVAL)?;
+        let at = self.find(offset, PAGE_SIZE)?;
+        // SAFETY: There is a page, which these have a reference to.
+        let page = unsafe { bindings::lkm_vmalloc_page(at.cast()) };
+        // INVARIANT: That was a reference of its own.
+        Ok(MappedPage(NonNull::new(page).ok_or(ENOMEM)?))
     }
 }
 
@@ -223,21 +243,108 @@ impl Drop for SharedPages {
     }
 }
 
+/// A page that a process gets: the result of [`Operations::fault`].
+///
+/// It stays as long as somebody has it, be that this, a process, or the [`SharedPages`] that it
+/// is one of. They may go first. Dropping it can be done in any context but NMI.
+///
+/// # Invariants
+///
+/// It owns a reference to a page of some `SharedPages`.
+pub struct MappedPage(NonNull<bindings::page>);
+
+// SAFETY: A page belongs to no thread.
+unsafe impl Send for MappedPage {}
+
+// SAFETY: A shared reference does not give access to anything.
+unsafe impl Sync for MappedPage {}
+
+impl Drop for MappedPage {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::lkm_put_page(self.0.as_ptr()) };
+    }
+}
+
 /// What a process may map: the result of [`Operations::mmap`].
 pub struct Mappable<'a> {
-    pages: &'a SharedPages,
+    what: What<'a>,
     writable: bool,
 }
 
+/// What pages there are.
+enum What<'a> {
+    /// The process gets these, at once.
+    All(&'a SharedPages),
+    /// There are so many. It gets one when it touches it.
+    OnDemand(usize),
+}
+
 impl Mappable<'_> {
-    /// Maps the part that `area` asks for.
+    /// So many pages, which are asked for one by one: [`Operations::fault`] gives a process
+    /// the page that it touches. It may write to them if its descriptor may. Can be called in
+    /// any context.
+    ///
+    /// What [`SharedPages`] say of a mapping holds here, too, but for this: a child after
+    /// `fork(2)` has no pages yet, and who has thrown one away is given it again.
+    ///
+    /// `mmap(2)` fails with `ENODEV` if the file has no such operation.
+    ///
+    /// # Examples
+    ///
+    /// A device with so many pages that nobody has them all:
+    ///
+    /// ```
+    /// # use kernel::prelude::*;
+    /// use lkm::file::{Mappable, MappedPage, Opened, Operations, SharedPages};
+    ///
+    /// struct Squares;
+    ///
+    /// #[vtable]
+    /// impl Operations for Squares {
+    ///     type Private = ();
+    ///
+    ///     fn mmap<'a>(&'a self, _file: &'a Opened<Self>) -> Result<Mappable<'a>> {
+    ///         Ok(Mappable::on_demand(1 << 30).read_only())
+    ///     }
+    ///
+    ///     fn fault(&self, _file: &Opened<Self>, index: usize) -> Result<MappedPage> {
+    ///         let number = SharedPages::new(1)?;
+    ///         number.write_slice(0, &(index * index).to_ne_bytes())?;
+    ///         number.page(0)
+    ///     }
+    /// }
+    /// ```
+    pub fn on_demand(count: usize) -> Self {
+        Self {
+            what: What::OnDemand(count),
+            writable: true,
+        }
+    }
+
+    /// The same, for a process that may only read: `mmap(2)` fails with `EACCES` if it wants
+    /// to write. Can be called in any context.
+    pub fn read_only(self) -> Self {
+        Self {
+            writable: false,
+            ..self
+        }
+    }
+
+    /// Maps the part that `area` asks for. `fault` is called for pages on demand.
     ///
     /// # Errors
     ///
     /// - `EINVAL`: the mapping is private, or longer than what there is from its offset on;
     /// - `EACCES`: it is to be written to, and may not;
+    /// - `ENODEV`: there is no function to ask for pages;
     /// - `ENOMEM`.
-    fn map(&self, area: &VmaNew) -> Result {
+    ///
+    /// # Safety
+    ///
+    /// `fault` may be called for the file of the area, as long as that is open. The file has a
+    /// reference to the module.
+    unsafe fn map(&self, area: &VmaNew, fault: Option<FaultFn>) -> Result {
         // C says what the flags are: the `kernel` crate's `MAYSHARE` is another one in 7.2.6.
         // SAFETY: The area is being set up.
         if !unsafe { bindings::lkm_vma_is_shared(area.as_ptr()) } {
@@ -246,19 +353,34 @@ impl Mappable<'_> {
         if !self.writable {
             area.try_clear_maywrite().map_err(|_| EACCES)?;
         }
-        // SAFETY: The area is being set up. C checks that the pages are enough for it, takes a
-        // reference to each, and has the area not grow.
-        // Unload rule, owner held: the area keeps the file open, and calls nothing else.
-        to_result(unsafe {
-            bindings::lkm_remap_vmalloc_range(area.as_ptr(), self.pages.at.as_ptr().cast())
+        to_result(match self.what {
+            // SAFETY: The area is being set up. C checks that the pages are enough for it, takes
+            // a reference to each, and has the area not grow.
+            // Unload rule, owner held: the area keeps the file open, and calls nothing else.
+            What::All(pages) => unsafe {
+                bindings::lkm_remap_vmalloc_range(area.as_ptr(), pages.at.as_ptr().cast())
+            },
+            // SAFETY: The area is being set up. C checks its part, and has it not grow.
+            // Unload rule, owner held: each area that can call the function keeps the file
+            // open, also those that are copied from it or cut out of it.
+            What::OnDemand(count) => unsafe {
+                let fault = fault.ok_or(ENODEV)?;
+                bindings::lkm_vma_on_demand(area.as_ptr(), count, Some(fault))
+            },
         })
     }
 }
 
 type MmapFn = unsafe extern "C" fn(*mut bindings::file, *mut bindings::vm_area_struct) -> c_int;
+type FaultFn = unsafe extern "C" fn(*mut bindings::file, c_ulong) -> *mut bindings::page;
 
 impl<T: Operations, P: Place<T>> Callbacks<T, P> {
     pub(super) const MMAP: Option<MmapFn> = if T::HAS_MMAP { Some(Self::mmap) } else { None };
+    const FAULT: Option<FaultFn> = if T::HAS_FAULT {
+        Some(Self::fault)
+    } else {
+        None
+    };
 
     unsafe extern "C" fn mmap(
         file: *mut bindings::file,
@@ -268,9 +390,25 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         let (data, file) = unsafe { Self::opened(file) };
         // SAFETY: C calls this to have the area set up.
         let area = unsafe { VmaNew::from_raw(area) };
-        match data.mmap(file).and_then(|mappable| mappable.map(area)) {
+        // SAFETY: The function is the one for this file. Files that can be mapped are those of
+        // devices, which have the module.
+        let map = |mappable: Mappable<'_>| unsafe { mappable.map(area, Self::FAULT) };
+        match data.mmap(file).and_then(map) {
             Ok(()) => 0,
             Err(error) => errno::to_user(error),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `open` opened the file, and an area that is mapped keeps it open.
+    unsafe extern "C" fn fault(file: *mut bindings::file, index: c_ulong) -> *mut bindings::page {
+        // SAFETY: By this function's contract.
+        let (data, file) = unsafe { Self::opened(file) };
+        match data.fault(file, index) {
+            // C gets the reference.
+            Ok(page) => ManuallyDrop::new(page).0.as_ptr(),
+            Err(_) => ptr::null_mut(),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     FasyncQueue,
     File,
     Mappable,
+    MappedPage,
     Offset,
     PollTable,
     Reader,
@@ -211,6 +212,28 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// `mmap(2)` fails with the error returned, and with `ENODEV` for a file without this
     /// operation.
     fn mmap<'a>(&'a self, _file: &'a Opened<Self>) -> Result<Mappable<'a>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called when a process touches a page that it does not have, of a mapping that is
+    /// [on demand](super::Mappable::on_demand). Returns the page. For devices only, as
+    /// [`flush`](Self::flush).
+    ///
+    /// Pages are counted from offset 0 of the file on: `index` is less than the number that
+    /// the mapping was made of. Two processes, or two threads of one, can touch the same page
+    /// at the same time: then two calls run. They share what they write if both calls return
+    /// the same page.
+    ///
+    /// The process need not be the one that has opened the file, nor the one whose memory it
+    /// is. The map of that memory is locked, as for [`mmap`](Self::mmap), and what must not be
+    /// done there must not be done here. While this waits, no signal ends the process, and who
+    /// looks at it may wait, too.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the error is, the process gets `SIGBUS`. If it is a system call that touches
+    /// the page, that fails with `EFAULT`.
+    fn fault(&self, _file: &Opened<Self>, _index: usize) -> Result<MappedPage> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

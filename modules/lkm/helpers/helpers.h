@@ -57,6 +57,25 @@ void lkm_reaper_end(void);
 bool lkm_irqs_are_off(void);
 void lkm_reaper_start(void);
 
+/* A directory in configfs; see configfs.c. The functions get @data. */
+struct lkm_config_item;
+struct lkm_config_ops {
+	struct lkm_config_item *(*make)(void *data, const char *name);
+	void (*drop)(void *data);
+	ssize_t (*show)(void *data, unsigned int file, char *page);
+	ssize_t (*store)(void *data, unsigned int file, const char *text,
+			 size_t len);
+};
+int lkm_config_add(struct lkm_config_item *it);
+void lkm_config_file(struct lkm_config_item *it, const char *name,
+		     umode_t mode, bool shown, bool stored);
+void lkm_config_free(struct lkm_config_item *it);
+struct lkm_config_item *lkm_config_new(const char *name, size_t files,
+				       const struct lkm_config_ops *ops,
+				       void *data);
+void lkm_config_remove(struct lkm_config_item *it);
+bool lkm_config_within(void);
+
 /* A GPIO controller; see gpio_chip.c. The functions get @data. */
 struct lkm_gpio_ops {
 	int (*direction_input)(void *data, unsigned int line);
@@ -91,6 +110,79 @@ struct lkm_disk *lkm_disk_add(const char *name, u64 size, unsigned int block,
 void lkm_disk_free(struct lkm_disk *it);
 void lkm_disk_remove(struct lkm_disk *it);
 bool lkm_disk_within(void);
+
+/* A generic netlink family; see genl.c. @handle gets @data. */
+enum lkm_genl_limit {
+	LKM_GENL_MOST_ATTRIBUTES = 31,
+};
+enum lkm_genl_kind {
+	LKM_GENL_U32,
+	LKM_GENL_STRING,
+	LKM_GENL_BYTES,
+};
+struct lkm_genl;
+struct lkm_genl_message;
+struct lkm_genl_request;
+struct lkm_genl *lkm_genl_new(const char *name, unsigned int version,
+			      unsigned int commands, unsigned int groups,
+			      int (*handle)(void *data,
+					    struct lkm_genl_request *request),
+			      void *data);
+void lkm_genl_set_attribute(struct lkm_genl *it, u8 number,
+			    enum lkm_genl_kind kind, u16 most);
+void lkm_genl_set_command(struct lkm_genl *it, unsigned int index, u8 command,
+			  bool admin);
+void lkm_genl_set_group(struct lkm_genl *it, unsigned int index,
+			const char *name);
+int lkm_genl_register(struct lkm_genl *it);
+void lkm_genl_unregister(struct lkm_genl *it);
+void lkm_genl_free(struct lkm_genl *it);
+const void *lkm_genl_attribute(const struct lkm_genl_request *request,
+			       u8 number, size_t *len);
+u8 lkm_genl_command(const struct lkm_genl_request *request);
+const struct lkm_genl *lkm_genl_of(const struct lkm_genl_request *request);
+void lkm_genl_refuse(const struct lkm_genl_request *request, const char *text,
+		     int len);
+struct lkm_genl_message *lkm_genl_message_new(const struct lkm_genl *it,
+					      u8 command);
+void lkm_genl_message_free(struct lkm_genl_message *message);
+int lkm_genl_message_put(struct lkm_genl_message *message, u8 number,
+			 const void *data, size_t len);
+int lkm_genl_multicast(const struct lkm_genl *it, u8 group,
+		       struct lkm_genl_message *message);
+int lkm_genl_reply(const struct lkm_genl_request *request,
+		   struct lkm_genl_message *message);
+struct lkm_genl_message *
+lkm_genl_reply_new(const struct lkm_genl_request *request, u8 command);
+
+/* Drivers of I2C devices, which are @client, and adapters; see i2c.c. */
+struct lkm_i2c_driver_ops {
+	/* Sets @bound, which the other one gets. @id is the index of its name. */
+	int (*probe)(void *data, void *client, unsigned int id, void **bound);
+	void (*remove)(void *bound);
+};
+struct lkm_i2c_driver;
+struct lkm_i2c_driver *lkm_i2c_driver_add(const char *name,
+					  const char *const *names,
+					  unsigned int count,
+					  const struct lkm_i2c_driver_ops *ops,
+					  void *data);
+void lkm_i2c_driver_remove(struct lkm_i2c_driver *it);
+struct lkm_i2c_adapter_ops {
+	/* The number in a register, of 8 or 16 bits, or an error. */
+	int (*read)(void *data, u16 address, u8 command, bool word);
+	/* 0, or an error. */
+	int (*write)(void *data, u16 address, u8 command, bool word, u16 value);
+};
+struct lkm_i2c_adapter;
+struct lkm_i2c_adapter *lkm_i2c_adapter_add(const char *name,
+					    const struct lkm_i2c_adapter_ops *ops,
+					    void *data);
+void lkm_i2c_adapter_remove(struct lkm_i2c_adapter *it);
+u16 lkm_i2c_address(const void *client);
+const char *lkm_i2c_name(const void *client);
+int lkm_i2c_read(const void *client, u8 command, bool word);
+int lkm_i2c_write(const void *client, u8 command, bool word, u16 value);
 
 void lkm_cond_resched(void);
 void lkm_current_comm(char *into);
@@ -135,10 +227,15 @@ long lkm_kthread_sleep(long timeout, const u32 *state, u32 until);
 void *lkm_pde_data(const struct inode *inode);
 
 void lkm_clear(void *at, size_t len);
+void lkm_put_page(struct page *page);
 int lkm_remap_vmalloc_range(struct vm_area_struct *vma, void *addr);
 void lkm_vfree(const void *addr);
+struct page *lkm_vmalloc_page(const void *addr);
 void *lkm_vmalloc_user(size_t size);
 bool lkm_vma_is_shared(const struct vm_area_struct *vma);
+int lkm_vma_on_demand(struct vm_area_struct *vma, unsigned long pages,
+		      struct page *(*fault)(struct file *file,
+					    unsigned long index));
 
 unsigned long lkm_read_lock_irqsave(rwlock_t *lock);
 void lkm_read_unlock_irqrestore(rwlock_t *lock, unsigned long flags);

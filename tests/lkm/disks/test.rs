@@ -489,7 +489,7 @@ fn bytes_that_change_meanwhile(vm: &mut Vm) -> Result {
                 1 => (0..64 << 10).for_each(|at| mapping.write(at, letters[letter])),
                 2 => {
                     other.forget_pages()?;
-                    mapping.read_from(&disk, 0)?;
+                    mapping.read_from(0, &disk, 0, 64 << 10)?;
                 }
                 _ => {
                     let mut seen = Buffer::new(64 << 10);

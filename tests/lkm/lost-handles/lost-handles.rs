@@ -2,7 +2,10 @@
 
 //! Test only: what C has of the module, `kind`, whose handle is lost in some `way`.
 
-use core::future::Future;
+use core::{
+    ffi::CStr,
+    future::Future, //
+};
 use kernel::{
     new_mutex,
     prelude::*,
@@ -24,7 +27,12 @@ use lkm::{
         self,
         Disk, //
     },
-    chrdev, debugfs,
+    chrdev,
+    configfs::{
+        self,
+        Item, //
+    },
+    debugfs,
     file::{
         mode,
         Band,
@@ -36,6 +44,12 @@ use lkm::{
         SharedPages,
         Writer, //
     },
+    genl::{
+        self,
+        Attribute,
+        Command,
+        Family, //
+    },
     gpio::{
         chip::{
             self,
@@ -43,6 +57,15 @@ use lkm::{
         },
         Gpio,
         Output, //
+    },
+    i2c::{
+        self,
+        adapter::{
+            self,
+            Adapter, //
+        },
+        Client,
+        Driver, //
     },
     input::{
         self,
@@ -784,6 +807,120 @@ fn disk() -> Result<block::Registration<Block>> {
     block::Registration::new(c"lost-handles", 512, Block)
 }
 
+/// A directory in configfs with a file.
+struct Config;
+
+static CONFIG_ATTRIBUTES: [sysfs::Attribute<Config>; 1] = [sysfs::Attribute::read_only(
+    c"text",
+    mode!(0o444),
+    |_config, page| {
+        runs();
+        writeln!(page, "here")
+    },
+)];
+
+#[vtable]
+impl Item for Config {
+    type Child = ();
+
+    fn attributes() -> &'static [sysfs::Attribute<Self>] {
+        &CONFIG_ATTRIBUTES
+    }
+}
+
+fn config() -> Result<configfs::Subsystem<Config>> {
+    configfs::Subsystem::new(c"lost-handles", Config)
+}
+
+/// A family that answers with nothing.
+struct Silent;
+
+impl genl::Handler for Silent {
+    const COMMANDS: &'static [Command] = &[Command::new(1)];
+    const ATTRIBUTES: &'static [Attribute] = &[];
+    const GROUPS: &'static [&'static core::ffi::CStr] = &[c"news"];
+
+    fn handle(&self, _request: &genl::Request) -> Result {
+        runs();
+        Ok(())
+    }
+}
+
+fn family() -> Result<Family<Silent>> {
+    Family::register(c"lost-handles", Silent)
+}
+
+/// A family that is newer than the thread that uses it. So it goes first.
+fn family_in_use() -> Result {
+    let shared = Arc::pin_init(new_mutex!(None::<Arc<Family<Silent>>>), GFP_KERNEL)?;
+    let owned = shared.clone();
+    let thread = KThread::spawn(c"lost-handles", move |this| {
+        // Whether it is asked to stop or not.
+        loop {
+            let family = owned.lock().clone();
+            if let Some(Err(error)) = family.map(|family| family.multicast(0, 1, |_| Ok(()))) {
+                say("multicast", Err(error));
+                return Ok(());
+            }
+            this.sleep(Delta::from_millis(1));
+        }
+    })?;
+    core::mem::forget(thread);
+    let family = Arc::new(family()?, GFP_KERNEL)?;
+    *shared.lock() = Some(family);
+    Ok(())
+}
+
+/// An I2C adapter, and a driver, that only count.
+struct Bus;
+
+impl Adapter for Bus {
+    fn read_byte_data(&self, _address: u16, _register: u8) -> Result<u8> {
+        runs();
+        Ok(0)
+    }
+
+    fn write_byte_data(&self, _address: u16, _register: u8, _value: u8) -> Result {
+        runs();
+        Ok(())
+    }
+
+    fn read_word_data(&self, _address: u16, _register: u8) -> Result<u16> {
+        Err(EIO)
+    }
+
+    fn write_word_data(&self, _address: u16, _register: u8, _value: u16) -> Result {
+        Err(EIO)
+    }
+}
+
+/// What there is of a device. It is dropped when that goes, whatever was lost.
+struct Counted(Client);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        runs();
+        say("the last byte", self.0.write_byte_data(0, 0));
+    }
+}
+
+impl Driver for Bus {
+    type Info = ();
+    type Device = Counted;
+    const IDS: &'static [(&'static CStr, ())] = &[(c"lost-handles", ())];
+
+    fn probe(&self, client: &Client, _info: &'static ()) -> impl PinInit<Counted, Error> {
+        client.read_byte_data(0).map(|_| Counted(client.clone()))
+    }
+}
+
+/// An adapter and a driver, in the order in which they are lost.
+fn i2c_bus() -> Result<impl Send + Sync> {
+    let bus = adapter::Registration::new(c"lost-handles", Bus)?;
+    let driver = i2c::Registration::new(c"lost-handles", Bus)?;
+    Ok((bus, driver))
+}
+
 /// A device that has pages in common with processes, and sends them signals.
 struct Shared {
     pages: SharedPages,
@@ -958,6 +1095,10 @@ impl kernel::Module for LostHandles {
             b"interrupt with itself" => interrupt_with_itself(),
             b"gpio chip" => lose(gpio_chip()?),
             b"disk" => lose(disk()?),
+            b"config" => lose(config()?),
+            b"genl family" => lose(family()?),
+            b"genl family in use" => family_in_use(),
+            b"i2c" => lose(i2c_bus()?),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),

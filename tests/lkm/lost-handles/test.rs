@@ -2,7 +2,13 @@
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::{mapping::Mapping, prelude::*, sigio::*};
+use crate::{
+    i2c::{I2cBus, driver_exists},
+    mapping::Mapping,
+    netlink::{Netlink, Request},
+    prelude::*,
+    sigio::*,
+};
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
@@ -33,7 +39,10 @@ pub const EXAMPLE: Example = Example {
         a_lost_line_may_be_in_use,
         lost_interrupts_are_removed,
         lost_gpio_chips_are_removed,
+        lost_i2c_drivers_and_adapters_are_removed,
         lost_disks_are_removed,
+        lost_families_are_unregistered,
+        a_lost_family_may_be_in_use,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
         lost_objects_are_gone,
@@ -351,7 +360,7 @@ fn a_task_may_drop_an_executor(vm: &mut Vm) -> Result {
 }
 
 /// A kind, how it is called, and a file that there is of it.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 11] = [
     ("proc file", "1 files in /proc", "/proc/lost-handles"),
     (
         "proc dir",
@@ -372,6 +381,11 @@ const FILES: [(&str, &str, &str); 10] = [
         "debugfs dir",
         "2 directories in debugfs",
         "/sys/kernel/debug/lost-handles/more/text",
+    ),
+    (
+        "config",
+        "1 subsystems in configfs",
+        "/sys/kernel/config/lost-handles/text",
     ),
     ("chrdev", "1 character devices", "/dev/lost-handles1"),
     ("misc", "1 miscellaneous devices", "/dev/lost-handles"),
@@ -409,7 +423,8 @@ fn an_open_file_keeps_the_module(vm: &mut Vm) -> Result {
     for (kind, _, path) in FILES {
         let mut module = load(vm, kind, "forgotten")?;
         let mut file = File::open(path)?;
-        let keeps = !["proc file", "proc dir", "sysfs dir", "class"].contains(&kind);
+        let loses = ["proc file", "proc dir", "sysfs dir", "class", "config"];
+        let keeps = !loses.contains(&kind);
         match keeps {
             true => {
                 assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK), "{kind}");
@@ -500,6 +515,29 @@ fn lost_gpio_chips_are_removed(vm: &mut Vm) -> Result {
     Ok(())
 }
 
+/// Neither they nor a device keep the module.
+fn lost_i2c_drivers_and_adapters_are_removed(vm: &mut Vm) -> Result {
+    const NAME: &str = "lost-handles";
+    for way in WAYS {
+        let module = load(vm, "i2c", way)?;
+        let bus = I2cBus::find(NAME)?;
+        bus.add(NAME, 0x50)?;
+        assert_eq!(bus.driver(0x50).as_deref(), Some(NAME), "{way}");
+        module.unload()?;
+        assert!(!driver_exists(NAME) && !I2cBus::exists(NAME), "{way}");
+        let log = vm.log();
+        log.expect("lost_handles: not dropped: 1 I2C adapters; ")?;
+        log.expect("lost_handles: not dropped: 1 I2C drivers; ")?;
+        assert_eq!(log.count("lost-handles: the last byte: errno 0")?, 1, "{way}");
+    }
+    for said in ["1 I2C adapters", "1 I2C drivers"] {
+        are_stopped(vm, "i2c", said)?;
+        are_stopped_when_init_fails(vm, "i2c", said)?;
+    }
+    assert!(!driver_exists(NAME) && !I2cBus::exists(NAME));
+    Ok(())
+}
+
 fn lost_disks_are_removed(vm: &mut Vm) -> Result {
     const DISK: &str = "/dev/lost-handles";
     for way in WAYS {
@@ -516,6 +554,44 @@ fn lost_disks_are_removed(vm: &mut Vm) -> Result {
     }
     are_stopped_when_init_fails(vm, "disk", "1 disks")?;
     assert!(!Path::new(DISK).exists());
+    Ok(())
+}
+
+/// Sockets that have joined a group do not keep the module.
+fn lost_families_are_unregistered(vm: &mut Vm) -> Result {
+    for way in WAYS {
+        let module = load(vm, "genl family", way)?;
+        let socket = Netlink::open()?;
+        let family = socket.family("lost-handles")?;
+        socket.join(family.groups[0].1)?;
+        let request = Request::new(family.id, 1);
+        socket.call(&request)?;
+        module.unload()?;
+        assert_eq!(socket.call(&request).unwrap_err().errno, Errno::NOENT);
+        vm.log()
+            .expect("lost_handles: not dropped: 1 generic netlink families; ")?;
+    }
+    are_stopped(vm, "genl family", "1 generic netlink families")?;
+    are_stopped_when_init_fails(vm, "genl family", "1 generic netlink families")?;
+    let refusal = Netlink::open()?.family("lost-handles").unwrap_err();
+    assert_eq!(refusal.errno, Errno::NOENT);
+    Ok(())
+}
+
+/// Whoever sends to its group when it has gone gets an error.
+fn a_lost_family_may_be_in_use(vm: &mut Vm) -> Result {
+    for _ in 0..3 {
+        let module = load(vm, "genl family in use", "")?;
+        let socket = Netlink::open()?;
+        let family = socket.family("lost-handles")?;
+        socket.join(family.groups[0].1)?;
+        socket.next()?;
+        module.unload()?;
+        vm.log().expect("lost-handles: multicast: errno 19")?; // ENODEV
+    }
+    let errno = vm.load_fails("lost-handles", "kind=\"genl family in use\" fail")?;
+    assert_eq!(errno, Errno::NODEV);
+    vm.forgive_leaks();
     Ok(())
 }
 

@@ -19,3 +19,10 @@ pub(crate) const COPY_IN: u32 = command(3);
 pub(crate) const COPY_OUT: u32 = command(4);
 /// Makes bytes zero: the argument has an offset and a length.
 pub(crate) const CLEAR: u32 = command(5);
+/// How often somebody was given a page of that device, when he touched it.
+pub(crate) const FAULTS: u32 = command(6);
+/// Who touches a page waits for it as long as this is not 0.
+pub(crate) const HOLD: u32 = command(7);
+
+/// So many pages more than there are can be mapped, where they are given on demand.
+pub(crate) const TOO_MANY: usize = 2;

@@ -2,15 +2,25 @@
 
 //! Test only: pages that processes have in their memory.
 
+use core::ffi::CStr;
 use kernel::{
+    page::PAGE_SIZE,
     prelude::*,
-    sync::atomic::Relaxed, //
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
 };
 use lkm::{
     file::{
         Argument,
         File,
         Mappable,
+        MappedPage,
         Offset,
         Opened,
         Operations,
@@ -35,19 +45,34 @@ module! {
 
 lkm::params! {
     pages: usize { default: 3, mode: 0, description: "How many pages each device has" },
+    wait: bool { default: false, mode: 0o644, description: "Whether init waits in the end" },
+    fail: bool { default: false, mode: 0, description: "Whether init fails then" },
 }
+
+/// How a process gets pages.
+#[derive(Clone, Copy)]
+enum How {
+    Writable,
+    ReadOnly,
+    OnDemand,
+    OnDemandReadOnly,
+}
+
+static HOLDING: Atomic<u32> = Atomic::new(0);
 
 /// A device whose pages are its contents. A write begins at its position.
 struct Memory {
     pages: SharedPages,
-    writable: bool,
+    how: How,
+    faults: Atomic<u32>,
 }
 
 impl Memory {
-    fn new(writable: bool) -> Result<Self> {
+    fn new(how: How) -> Result<Self> {
         Ok(Self {
             pages: SharedPages::new(pages.get())?,
-            writable,
+            how,
+            faults: Atomic::new(0),
         })
     }
 }
@@ -78,15 +103,31 @@ impl Operations for Memory {
             ADD => Ok(self.pages.atomic_u32(arg.number())?.fetch_add(1, Relaxed)),
             MAKE => Ok(SharedPages::new(arg.number())?.size() as u32),
             COPY_IN | COPY_OUT | CLEAR => self.copy(cmd, arg),
+            FAULTS => Ok(self.faults.load(Relaxed)),
+            HOLD => {
+                HOLDING.store(arg.number() as u32, Relaxed);
+                Ok(0)
+            }
             _ => Err(ENOTTY),
         }
     }
 
     fn mmap<'a>(&'a self, _file: &'a Opened<Self>) -> Result<Mappable<'a>> {
-        Ok(match self.writable {
-            true => self.pages.writable(),
-            false => self.pages.read_only(),
+        let on_demand = Mappable::on_demand(self.pages.size() / PAGE_SIZE + TOO_MANY);
+        Ok(match self.how {
+            How::Writable => self.pages.writable(),
+            How::ReadOnly => self.pages.read_only(),
+            How::OnDemand => on_demand,
+            How::OnDemandReadOnly => on_demand.read_only(),
         })
+    }
+
+    fn fault(&self, _file: &Opened<Self>, index: usize) -> Result<MappedPage> {
+        self.faults.fetch_add(1, Relaxed);
+        while HOLDING.load(Relaxed) != 0 {
+            fsleep(Delta::from_millis(1));
+        }
+        self.pages.page(index)
     }
 }
 
@@ -136,6 +177,36 @@ impl Operations for Own {
     }
 }
 
+/// A device that has a new page for who touches one, and does not keep it.
+struct Fresh;
+
+#[vtable]
+impl Operations for Fresh {
+    type Private = ();
+
+    fn mmap<'a>(&'a self, _file: &'a Opened<Self>) -> Result<Mappable<'a>> {
+        Ok(Mappable::on_demand(usize::MAX))
+    }
+
+    fn fault(&self, _file: &Opened<Self>, index: usize) -> Result<MappedPage> {
+        let fresh = SharedPages::new(1)?;
+        fresh.write_slice(0, &index.to_ne_bytes())?;
+        fresh.page(0)
+    }
+}
+
+/// A device that has nobody to ask for pages.
+struct Careless;
+
+#[vtable]
+impl Operations for Careless {
+    type Private = ();
+
+    fn mmap<'a>(&'a self, _file: &'a Opened<Self>) -> Result<Mappable<'a>> {
+        Ok(Mappable::on_demand(1))
+    }
+}
+
 /// A device that refuses.
 struct Busy;
 
@@ -159,19 +230,38 @@ impl Operations for Without {
 struct Mmaps {
     _memory: miscdevice::Registration<Memory>,
     _read_only: miscdevice::Registration<Memory>,
+    _on_demand: miscdevice::Registration<Memory>,
+    _on_demand_read_only: miscdevice::Registration<Memory>,
+    _fresh: miscdevice::Registration<Fresh>,
     _own: miscdevice::Registration<Own>,
+    _careless: miscdevice::Registration<Careless>,
     _busy: miscdevice::Registration<Busy>,
     _without: miscdevice::Registration<Without>,
 }
 
+fn memory(name: &'static CStr, how: How) -> Result<miscdevice::Registration<Memory>> {
+    miscdevice::Registration::new(name, Memory::new(how)?)
+}
+
 impl kernel::Module for Mmaps {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        Ok(Self {
-            _memory: miscdevice::Registration::new(c"mmaps", Memory::new(true)?)?,
-            _read_only: miscdevice::Registration::new(c"mmaps-read-only", Memory::new(false)?)?,
+        let it = Self {
+            _memory: memory(c"mmaps", How::Writable)?,
+            _read_only: memory(c"mmaps-read-only", How::ReadOnly)?,
+            _on_demand: memory(c"mmaps-demand", How::OnDemand)?,
+            _on_demand_read_only: memory(c"mmaps-demand-read-only", How::OnDemandReadOnly)?,
+            _fresh: miscdevice::Registration::new(c"mmaps-fresh", Fresh)?,
             _own: miscdevice::Registration::new(c"mmaps-own", Own)?,
+            _careless: miscdevice::Registration::new(c"mmaps-careless", Careless)?,
             _busy: miscdevice::Registration::new(c"mmaps-busy", Busy)?,
             _without: miscdevice::Registration::new(c"mmaps-without", Without)?,
-        })
+        };
+        while wait.get() {
+            fsleep(Delta::from_millis(1));
+        }
+        match fail.get() {
+            true => Err(ENODEV),
+            false => Ok(it),
+        }
     }
 }

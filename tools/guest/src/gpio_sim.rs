@@ -17,13 +17,11 @@ use rustix::io::Errno;
 
 use crate::{
     Vm,
+    configfs::configfs,
     eventually::eventually,
     files::read_write,
     syscalls::{Argument, ioctl},
 };
-
-/// Where configfs is.
-const CONFIGFS: &str = "/sys/kernel/config";
 
 /// Simulated chips, in configfs.
 const CHIPS: &str = "/sys/kernel/config/gpio-sim";
@@ -121,9 +119,7 @@ impl GpioLine {
 ///
 /// When this kernel does not simulate chips.
 pub fn gpio_sim(vm: &mut Vm) -> Result<()> {
-    if !Path::new(CHIPS).exists() {
-        vm.sh(&format!("mount -t configfs configfs {CONFIGFS}"))?;
-    }
+    configfs(vm)?;
     ensure!(
         Path::new(CHIPS).exists(),
         "this kernel lacks CONFIG_GPIO_SIM"

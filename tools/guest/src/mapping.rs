@@ -4,6 +4,7 @@
 
 use std::{
     ffi::c_void,
+    mem,
     os::fd::{AsFd, AsRawFd},
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
@@ -13,8 +14,8 @@ use anyhow::{Context, Result};
 use rustix::{
     io::Errno,
     mm::{
-        Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, madvise, mmap, mprotect, mremap,
-        munmap,
+        Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, madvise, mmap, mmap_anonymous,
+        mprotect, mremap, mremap_fixed, munmap,
     },
     process::{Pid, WaitOptions, WaitStatus, waitpid},
 };
@@ -62,6 +63,123 @@ impl Mapping {
         Ok(Self { at, len })
     }
 
+    /// Addresses that nothing else comes to be at, of `len` bytes that nobody may access.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    pub fn reserve(len: usize) -> Result<Self, Errno> {
+        // SAFETY: new memory, where the kernel likes.
+        let at = unsafe {
+            mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), MapFlags::PRIVATE)
+        }?;
+        Ok(Self { at, len })
+    }
+
+    /// Where `len` bytes at `offset` are.
+    fn part(&self, offset: usize, len: usize) -> *mut c_void {
+        assert!(offset <= self.len && len <= self.len - offset);
+        self.at.wrapping_byte_add(offset)
+    }
+
+    /// Maps `len` bytes of `file`, from `from` on, in place of those at `offset` here.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number. What was there may be gone.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many.
+    pub fn cover(
+        &self,
+        offset: usize,
+        file: impl AsFd,
+        from: u64,
+        len: usize,
+    ) -> Result<(), Errno> {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MapFlags::SHARED | MapFlags::FIXED;
+        // SAFETY: the memory is ours, and nobody has a reference to it.
+        unsafe { mmap(self.part(offset, len), len, access, flags, file, from) }?;
+        Ok(())
+    }
+
+    /// Takes `len` bytes at `offset` away. Nothing else comes to be there.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many.
+    pub fn cut(&self, offset: usize, len: usize) -> Result<(), Errno> {
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+        // SAFETY: the memory is ours, and nobody has a reference to it.
+        unsafe { mmap_anonymous(self.part(offset, len), len, ProtFlags::empty(), flags) }?;
+        Ok(())
+    }
+
+    /// Moves it to where `place` is.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    ///
+    /// # Panics
+    ///
+    /// When that is not as long.
+    pub fn relocate(&mut self, place: Self) -> Result<(), Errno> {
+        assert_eq!(self.len, place.len);
+        // SAFETY: all of the memory is ours, and nobody has a reference to it.
+        self.at = unsafe {
+            mremap_fixed(self.at, self.len, self.len, MremapFlags::MAYMOVE, place.at)
+        }?;
+        mem::forget(place);
+        Ok(())
+    }
+
+    /// Reads bytes of `file`, from `from` on, into `len` bytes at `offset` here: it is the kernel
+    /// that touches them.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many.
+    pub fn read_from(
+        &self,
+        offset: usize,
+        file: impl AsFd,
+        from: u64,
+        len: usize,
+    ) -> Result<usize, Errno> {
+        let file = file.as_fd().as_raw_fd();
+        // SAFETY: the memory is ours, and nobody has a reference to it.
+        result(unsafe { libc::pread(file, self.part(offset, len), len, from as libc::off_t) })
+    }
+
+    /// Has `pipe` keep the pages of `len` bytes at `offset`, until they are read from it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many.
+    pub fn give(&self, offset: usize, pipe: impl AsFd, len: usize) -> Result<usize, Errno> {
+        let part = libc::iovec {
+            iov_base: self.part(offset, len),
+            iov_len: len,
+        };
+        // SAFETY: the kernel only reads the bytes.
+        result(unsafe { libc::vmsplice(pipe.as_fd().as_raw_fd(), &raw const part, 1, 0) })
+    }
+
     /// The byte at `offset`.
     ///
     /// # Panics
@@ -89,17 +207,6 @@ impl Mapping {
     #[must_use]
     pub fn address(&self) -> usize {
         self.at.addr()
-    }
-
-    /// Reads `file` at `pos` into it, as much as it has room for.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's error number.
-    pub fn read_from(&self, file: impl AsFd, pos: i64) -> Result<usize, Errno> {
-        let file = file.as_fd().as_raw_fd();
-        // SAFETY: the kernel writes to the mapping only, which nobody has a reference to.
-        result(unsafe { libc::pread(file, self.at.cast(), self.len, pos) })
     }
 
     /// Asks for another access.
@@ -178,7 +285,34 @@ pub fn in_child(what: impl FnOnce()) -> Result<WaitStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
+    use std::{fs::File, io::Read};
+
+    use rustix::pipe::pipe;
+
+    #[test]
+    fn parts_come_and_go() {
+        const PAGE: usize = 4096;
+        let zero = File::options().read(true).write(true).open("/dev/zero");
+        let zero = zero.unwrap();
+        let mut mapping = Mapping::reserve(3 * PAGE).unwrap();
+        mapping.cover(PAGE, &zero, 0, PAGE).unwrap();
+        assert_eq!(mapping.read_from(PAGE, &zero, 0, 10), Ok(10));
+        assert_eq!(mapping.read_from(0, &zero, 0, 1), Err(Errno::FAULT));
+        mapping.write(PAGE + 1, 7);
+        let (reader, writer) = pipe().unwrap();
+        assert_eq!(mapping.give(PAGE, &writer, 2), Ok(2));
+        mapping.cut(PAGE, PAGE).unwrap();
+        let mut bytes = [1; 2];
+        File::from(reader).read_exact(&mut bytes).unwrap();
+        assert_eq!(bytes, [0, 7]);
+
+        mapping = Mapping::of(&zero, 0, PAGE).unwrap();
+        mapping.write(0, 8);
+        let place = Mapping::reserve(PAGE).unwrap();
+        let to = place.address();
+        mapping.relocate(place).unwrap();
+        assert_eq!((mapping.address(), mapping.read(0)), (to, 8));
+    }
 
     #[test]
     fn a_child_shares_what_is_mapped() {

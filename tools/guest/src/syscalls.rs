@@ -264,6 +264,11 @@ pub fn errno(error: &anyhow::Error) -> Option<Errno> {
     })
 }
 
+/// What a function of the C library has returned, or the error number that it has left.
+///
+/// # Errors
+///
+/// That one.
 pub(crate) fn result(returned: isize) -> Result<usize, Errno> {
     usize::try_from(returned).map_err(|_| {
         let error = std::io::Error::last_os_error();
