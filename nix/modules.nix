@@ -148,7 +148,7 @@ let
     filter =
       path: type:
       type == "directory"
-      || builtins.match ".*\\.(rs|h|c|awk|mk|sh|toml|py)|.*/(Kbuild|Makefile)" path != null;
+      || builtins.match ".*\\.(rs|h|c|dtso|awk|mk|sh|toml|py)|.*/(Kbuild|Makefile)" path != null;
   };
   wholeTree = "cp -r --no-preserve=mode ${sources} modules && cd modules";
 
@@ -160,8 +160,9 @@ let
     examples.onlyFor machine.architecture (examples.inChapter ../tests/lkm)
   );
 
-  # All modules for `headers`. Nothing is written beside the sources. Two examples are left
-  # out: headers lack a file that their branches are made from. `install` is done at last.
+  # All modules for `headers`. Nothing is written beside the sources. Some are left out: headers
+  # lack a file that branches are made from, and the compiler of device trees. `install` is done
+  # at last.
   forHeaders =
     name: headers: install:
     build {
@@ -186,9 +187,15 @@ let
         for name in rust_tracepoint static_key; do
           grep -x " *$name is left out: this kernel lacks rust/kernel/generated_arch_static_branch_asm.rs" ../left
         done
-        [ $(wc -l <../left) = 2 ]
+        for name in devicetree-overlay overlays; do
+          grep -x " *$name is left out: this kernel lacks scripts/dtc/dtc" ../left
+        done
+        [ $(wc -l <../left) = 4 ]
         for name in ${toString (names ++ testsOfLkm)}; do
-          case $name in rust_tracepoint | static_key) ;; *) ls ../out/$name.ko ;; esac
+          case $name in
+            rust_tracepoint | static_key | devicetree-overlay | overlays) ;;
+            *) ls ../out/$name.ko ;;
+          esac
         done
         ${install}
         touch $out

@@ -60,6 +60,8 @@
 //! - Disks: [`block`].
 //! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, [`i2c`] for devices on such a bus,
 //!   and [`input`] for input devices.
+//! - Devices that are just there, and their drivers: [`platform`]. [`devicetree`] says what
+//!   there is, and [`dma`] has memory that devices use by themselves.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
 //!   and the keyboard's LEDs.
 //! - The module itself: [`params`](mod@params), [`init`](mod@init) for what only
@@ -166,6 +168,8 @@ pub mod configfs;
 pub mod context;
 #[cfg(CONFIG_DEBUG_FS)]
 pub mod debugfs;
+pub mod devicetree;
+pub mod dma;
 mod entry;
 mod errno;
 pub mod file;
@@ -193,6 +197,7 @@ pub mod miscdevice;
 pub mod net;
 mod on_drop;
 pub mod params;
+pub mod platform;
 pub mod print;
 pub mod procfs;
 pub mod seq_file;

@@ -37,6 +37,8 @@
 //! | drivers of I2C devices | *unregister waits*: when no function of theirs runs. *We wait* for transfers, when a device goes |
 //! | I2C adapters | *unregister waits*: when no method runs. *Owner held*: an open `/dev/i2c-N` keeps the module. *Unregister waits* for that, too, when init fails |
 //! | input devices | *unregister waits*: when no function of theirs runs. *We wait* for those who report |
+//! | drivers for platform devices | *unregister waits*: when no device has the driver, and no method runs |
+//! | platform devices, overlays of the device tree, memory for devices | C has nothing of the module. *Unregister waits* for drivers |
 //! | objects that other modules call | *we wait*: when no method runs. *Owner held* for the module whose symbol was imported |
 //! | files in `/proc` and sysfs, attributes of device classes, unsigned values and `bool`s in debugfs | *unregister waits*: when no operation runs. The directory of a file stays until the file is gone |
 //! | parameters | *unregister waits*: the module core does, and *we wait* for callbacks |
@@ -69,13 +71,12 @@
 //!   file in `/proc`, sysfs or debugfs, a method that drops its own object while another
 //!   module calls it, a task that drops the thread that drops its executor, or a handler of
 //!   an input device that waits for somebody who makes or drops one, or has another module
-//!   do so. So does a method of a disk that waits for a disk, for who drops one, or for who
-//!   allocates memory, a function of an item in configfs that waits for who makes or
-//!   removes a directory, a function of an I2C driver or adapter that waits for who makes or
-//!   drops one, and a command of generic netlink that waits for who makes or drops a family
-//!   (all generic netlink of the machine may wait with it). User space can keep a GPIO
-//!   controller from going, as long as a `read(2)` of its `/dev/gpiochipN` waits, and a
-//!   subsystem in configfs, as long as it does not remove its directories.
+//!   do so. The same holds for a method of a disk, of a driver or of an I2C adapter, a function
+//!   of an item in configfs, and a command of generic netlink, with things of their kind. (All
+//!   generic netlink of the machine may wait with such a command.) Nor may a method of a disk
+//!   wait for who allocates memory. User space can keep a GPIO controller from going, as long
+//!   as a `read(2)` of its `/dev/gpiochipN` waits, and a subsystem in configfs, as long as it
+//!   does not remove its directories.
 //! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
 //!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what
 //!   may sleep. A debug kernel finds it. In a probe here the promise needs handlers that do

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-#include <linux/array_size.h>
 #include <linux/bitmap.h>
 #include <linux/err.h>
 #include <linux/gpio/driver.h>
@@ -39,41 +38,19 @@ struct line_chip {
 	unsigned long *outputs;	/* gpiolib calls for one line at a time. */
 };
 
-/*
- * The tasks that are in a function which is written in Rust, as often as they
- * are. Those for whom there is no place are counted.
- */
-static struct task_struct *line_callers[64];
-static unsigned int line_more_callers;
-static DEFINE_RAW_SPINLOCK(line_callers_lock);
+/* The tasks that are in a function which is written in Rust. */
+DEFINE_CALLERS(line_callers);
 
 static struct line_chip *line_chip_begin(struct gpio_chip *gpio,
 					 unsigned int *place)
 {
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&line_callers_lock, flags);
-	for (*place = 0; *place < ARRAY_SIZE(line_callers); ++*place)
-		if (!line_callers[*place])
-			break;
-	if (*place < ARRAY_SIZE(line_callers))
-		line_callers[*place] = current;
-	else
-		line_more_callers++;
-	raw_spin_unlock_irqrestore(&line_callers_lock, flags);
+	*place = callers_begin(&line_callers);
 	return container_of(gpio, struct line_chip, gpio);
 }
 
 static int line_chip_end(unsigned int place, int result)
 {
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&line_callers_lock, flags);
-	if (place < ARRAY_SIZE(line_callers))
-		line_callers[place] = NULL;
-	else
-		line_more_callers--;
-	raw_spin_unlock_irqrestore(&line_callers_lock, flags);
+	callers_end(&line_callers, place);
 	return result;
 }
 
@@ -83,18 +60,9 @@ static int line_chip_end(unsigned int place, int result)
  */
 bool lkm_gpio_within(void)
 {
-	unsigned int place;
-	unsigned long flags;
-	bool within;
-
-	within = (current->flags & PF_KTHREAD) &&
-		 !strncmp(current->comm, "irq/", 4);
-	raw_spin_lock_irqsave(&line_callers_lock, flags);
-	within |= line_more_callers > 0;
-	for (place = 0; place < ARRAY_SIZE(line_callers); place++)
-		within |= line_callers[place] == current;
-	raw_spin_unlock_irqrestore(&line_callers_lock, flags);
-	return within;
+	if ((current->flags & PF_KTHREAD) && !strncmp(current->comm, "irq/", 4))
+		return true;
+	return callers_may_have_current(&line_callers);
 }
 
 static int line_direction_input(struct gpio_chip *gpio, unsigned int line)

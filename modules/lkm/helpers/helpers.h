@@ -11,7 +11,9 @@
 #include <linux/interrupt.h>
 #include <linux/kthread.h>
 #include <linux/mm_types.h>
+#include <linux/mod_devicetable.h>
 #include <linux/net.h>
+#include <linux/platform_device.h>
 #include <linux/preempt.h>
 #include <linux/proc_fs.h>
 #include <linux/sched.h>
@@ -183,6 +185,66 @@ u16 lkm_i2c_address(const void *client);
 const char *lkm_i2c_name(const void *client);
 int lkm_i2c_read(const void *client, u8 command, bool word);
 int lkm_i2c_write(const void *client, u8 command, bool word, u16 value);
+
+/* A driver for platform devices; see platform.c. The first function gets @data. */
+struct lkm_platform_ops {
+	/* What it puts into @private, the others get. */
+	int (*probe)(void *data, struct platform_device *device, void **private);
+	void (*remove)(void *private);
+	int (*suspend)(void *private);
+	int (*resume)(void *private);
+};
+enum lkm_platform {
+	LKM_PLATFORM_NAME_LEN = 128,	/* With the NUL. */
+};
+struct lkm_platform_driver;
+struct lkm_platform_driver *
+lkm_platform_driver_add(const char *name, const struct of_device_id *matches,
+			const struct lkm_platform_ops *ops, void *data);
+void lkm_platform_driver_remove(struct lkm_platform_driver *it);
+bool lkm_platform_within(void);
+
+/* A platform device of the module's own, and what a driver wants to know of any. */
+enum lkm_property_kind {
+	LKM_PROPERTY_FLAG,
+	LKM_PROPERTY_TEXT,
+	LKM_PROPERTY_U32,
+};
+struct lkm_property {
+	const char *name;
+	const char *text;
+	u32 number;
+	enum lkm_property_kind kind;
+};
+struct platform_device *lkm_platform_device_add(const char *name,
+						const struct lkm_property *list,
+						size_t count);
+bool lkm_platform_device_memory(struct platform_device *device,
+				unsigned int number, u64 *begin, u64 *size);
+const char *lkm_platform_device_name(const struct platform_device *device);
+const char *lkm_platform_device_node(const struct platform_device *device);
+bool lkm_property_is_there(struct platform_device *device, const char *name);
+int lkm_property_text(struct platform_device *device, const char *name,
+		      const char **text);
+int lkm_property_u32(struct platform_device *device, const char *name,
+		     u32 *number);
+
+/* Memory that a device reads and writes by itself; see dma.c. */
+void *lkm_dma_alloc(struct platform_device *device, size_t len, int direction,
+		    u64 *address);
+void lkm_dma_for_cpu(struct platform_device *device, u64 address, size_t len,
+		     int direction);
+void lkm_dma_for_device(struct platform_device *device, u64 address,
+			size_t len, int direction);
+void lkm_dma_free(struct platform_device *device, size_t len, int direction,
+		  void *at, u64 address);
+u64 lkm_dma_mask(struct platform_device *device);
+int lkm_dma_set_mask(struct platform_device *device, unsigned int bits);
+
+#ifdef CONFIG_OF_OVERLAY
+int lkm_overlay_apply(const void *begin, const void *end);
+void lkm_overlay_remove(int id);
+#endif
 
 void lkm_cond_resched(void);
 void lkm_current_comm(char *into);

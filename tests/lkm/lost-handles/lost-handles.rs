@@ -64,8 +64,7 @@ use lkm::{
             self,
             Adapter, //
         },
-        Client,
-        Driver, //
+        Client, //
     },
     input::{
         self,
@@ -96,7 +95,12 @@ use lkm::{
         KThread,
         ThisThread, //
     },
-    miscdevice, procfs,
+    miscdevice,
+    platform::{
+        self,
+        Driver, //
+    },
+    procfs,
     sync::{
         new_irq_spinlock,
         IrqSpinLock, //
@@ -904,7 +908,7 @@ impl Drop for Counted {
     }
 }
 
-impl Driver for Bus {
+impl i2c::Driver for Bus {
     type Info = ();
     type Device = Counted;
     const IDS: &'static [(&'static CStr, ())] = &[(c"lost-handles", ())];
@@ -919,6 +923,46 @@ fn i2c_bus() -> Result<impl Send + Sync> {
     let bus = adapter::Registration::new(c"lost-handles", Bus)?;
     let driver = i2c::Registration::new(c"lost-handles", Bus)?;
     Ok((bus, driver))
+}
+
+/// A driver for a device of the module.
+struct Platform;
+
+/// What it has for the device, also when the handle is lost.
+struct Bound;
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        runs();
+        pr_info!("a device is given back\n");
+    }
+}
+
+#[vtable]
+impl Driver for Platform {
+    type Private<'bound> = Bound;
+
+    fn probe<'bound>(
+        &'bound self,
+        _device: &'bound platform::Device,
+    ) -> impl PinInit<Bound, Error> + 'bound {
+        runs();
+        Ok::<_, Error>(Bound)
+    }
+
+    fn suspend(_bound: Pin<&Bound>) -> Result {
+        runs();
+        Ok(())
+    }
+}
+
+fn platform_driver() -> Result<platform::Registration<Platform>> {
+    platform::Registration::new(c"lost-handles", Platform)
+}
+
+fn platform_device() -> Result<platform::OwnDevice> {
+    let properties = [(c"lost", platform::Property::Flag)];
+    platform::OwnDevice::new(c"lost-handles", &properties)
 }
 
 /// A device that has pages in common with processes, and sends them signals.
@@ -1099,6 +1143,9 @@ impl kernel::Module for LostHandles {
             b"genl family" => lose(family()?),
             b"genl family in use" => family_in_use(),
             b"i2c" => lose(i2c_bus()?),
+            b"platform driver" => lose(platform_driver()?),
+            b"platform device" => lose(platform_device()?),
+            b"both" => lose((platform_driver()?, platform_device()?)),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),

@@ -6,6 +6,7 @@ use crate::{
     i2c::{I2cBus, driver_exists},
     mapping::Mapping,
     netlink::{Netlink, Request},
+    platform,
     prelude::*,
     sigio::*,
 };
@@ -43,6 +44,7 @@ pub const EXAMPLE: Example = Example {
         lost_disks_are_removed,
         lost_families_are_unregistered,
         a_lost_family_may_be_in_use,
+        lost_platform_devices_are_given_back,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
         lost_objects_are_gone,
@@ -592,6 +594,28 @@ fn a_lost_family_may_be_in_use(vm: &mut Vm) -> Result {
     let errno = vm.load_fails("lost-handles", "kind=\"genl family in use\" fail")?;
     assert_eq!(errno, Errno::NODEV);
     vm.forgive_leaks();
+    Ok(())
+}
+
+/// What a driver has for a device is dropped even so, by the kernel's way to it.
+fn lost_platform_devices_are_given_back(vm: &mut Vm) -> Result {
+    const NAME: &str = "lost-handles";
+    for (kind, said) in [
+        ("platform driver", "1 platform drivers"),
+        ("platform device", "1 platform devices"),
+        ("both", "1 platform drivers"),
+        ("both", "1 platform devices"),
+    ] {
+        are_stopped(vm, kind, said)?;
+        are_stopped_when_init_fails(vm, kind, said)?;
+    }
+    for way in WAYS {
+        let module = load(vm, "both", way)?;
+        assert_eq!(platform::driver_of(NAME).as_deref(), Some(NAME));
+        module.unload()?;
+        assert_eq!(vm.log().count("a device is given back")?, 1, "{way}");
+        assert!(!platform::exists(NAME) && !platform::has_driver(NAME));
+    }
     Ok(())
 }
 

@@ -59,6 +59,8 @@ impl<'a> Harness<'a> {
             let setup = |vm: &mut Vm| setup(vm).map(|()| String::new());
             self.test(name, "setup", Leaves::Modules, setup)?;
         }
+        // What it says of leaks holds for all that follows.
+        let may_leak = self.vm.take_may_leak();
         let before = Snapshot::settled();
         let mut begun = Vec::new();
         let wanted = |test: &str| request.wants(name, test);
@@ -66,7 +68,7 @@ impl<'a> Harness<'a> {
             let mut now = Begun::now(test.name)?;
             let run = |vm: &mut Vm| (test.run)(vm).map(|()| String::new());
             self.test(name, test.name, Leaves::Nothing, run)?;
-            now.may_leak = self.vm.take_may_leak();
+            now.may_leak = self.vm.take_may_leak() || may_leak;
             begun.push(now);
         }
         let mut subject = Subject {
@@ -77,7 +79,9 @@ impl<'a> Harness<'a> {
             nodes: OnceCell::new(),
         };
         for check in checks::checks().filter(|check| wanted(check.name)) {
-            subject.begun.push(Begun::now(check.name)?);
+            let mut now = Begun::now(check.name)?;
+            now.may_leak = may_leak;
+            subject.begun.push(now);
             let run = |vm: &mut Vm| (check.run)(vm, &subject);
             self.test(name, check.name, Leaves::Nothing, run)?;
         }

@@ -32,6 +32,7 @@ mod modinfo;
 mod module;
 pub mod netlink;
 mod orders;
+pub mod platform;
 pub mod polling;
 pub mod prelude;
 mod report;

@@ -123,12 +123,13 @@ impl Vm {
         }
     }
 
-    /// Says that this test leaks memory, and means to: the debug kernel looks for that.
+    /// Says that this test leaks memory, and means to: the debug kernel looks for that. If
+    /// `setup` says so, it holds for all tests and checks.
     pub fn forgive_leaks(&mut self) {
         self.may_leak = true;
     }
 
-    /// Whether the last test has said so.
+    /// Whether that was said since the last call of this function.
     pub(crate) fn take_may_leak(&mut self) -> bool {
         mem::take(&mut self.may_leak)
     }

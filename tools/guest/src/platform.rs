@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Platform devices and their drivers as user space has them, and how it puts the machine to
+//! sleep.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::Path,
+};
+
+use anyhow::Result;
+use rustix::io::Errno;
+
+use crate::Vm;
+
+const BUS: &str = "/sys/bus/platform";
+const PM_TEST: &str = "/sys/power/pm_test";
+
+/// Whether there is such a device.
+#[must_use]
+pub fn exists(device: &str) -> bool {
+    Path::new(&format!("{BUS}/devices/{device}")).exists()
+}
+
+/// Whether there is such a driver.
+#[must_use]
+pub fn has_driver(driver: &str) -> bool {
+    Path::new(&format!("{BUS}/drivers/{driver}")).exists()
+}
+
+/// The driver that has `device`.
+#[must_use]
+pub fn driver_of(device: &str) -> Option<String> {
+    let link = fs::read_link(format!("{BUS}/devices/{device}/driver")).ok()?;
+    Some(link.file_name()?.to_string_lossy().into_owned())
+}
+
+/// Asks `driver` to take `device`.
+///
+/// # Errors
+///
+/// The kernel's error number, or the driver's.
+pub fn bind(driver: &str, device: &str) -> Result<(), Errno> {
+    write(&format!("{BUS}/drivers/{driver}/bind"), device)
+}
+
+/// Takes `device` from `driver`.
+///
+/// # Errors
+///
+/// The kernel's error number.
+pub fn unbind(driver: &str, device: &str) -> Result<(), Errno> {
+    write(&format!("{BUS}/drivers/{driver}/unbind"), device)
+}
+
+/// From now on `device` is for `driver` alone, or, if that is empty, for whom it was made for.
+///
+/// # Errors
+///
+/// The kernel's error number.
+pub fn give_to(device: &str, driver: &str) -> Result<(), Errno> {
+    let path = format!("{BUS}/devices/{device}/driver_override");
+    write(&path, &format!("{driver}\n"))
+}
+
+/// Whether [`suspend`] can do anything.
+#[must_use]
+pub fn can_suspend() -> bool {
+    Path::new(PM_TEST).exists()
+}
+
+/// Puts the machine to sleep, as far as its devices go, and wakes it up at once.
+///
+/// # Errors
+///
+/// The kernel's error number, or that of a driver.
+pub fn suspend() -> Result<(), Errno> {
+    write("/sys/module/suspend/parameters/pm_test_delay", "0")?;
+    // Without this the machine would sleep for ever: nothing wakes it.
+    write(PM_TEST, "devices")?;
+    let result = write("/sys/power/state", "freeze");
+    write(PM_TEST, "none")?;
+    result
+}
+
+/// For `setup`: the first time, the kernel makes a console for that, which stays.
+///
+/// # Errors
+///
+/// When the machine does not wake up in order.
+pub fn suspend_once(_: &mut Vm) -> Result<()> {
+    if can_suspend() {
+        suspend()?;
+    }
+    Ok(())
+}
+
+/// For `setup` of what has to do with overlays of the device tree. Where the kernel frees devices
+/// late, to find who counts on it, it removes the nodes of an overlay too early, and keeps them.
+///
+/// # Errors
+///
+/// When the kernel does not say how it was built.
+pub fn forgive_nodes(vm: &mut Vm) -> Result<()> {
+    let config = vm.sh("zcat /proc/config.gz")?;
+    if config.contains("\nCONFIG_DEBUG_KOBJECT_RELEASE=y\n") {
+        vm.forgive_leaks();
+    }
+    Ok(())
+}
+
+/// Writes `text` to a file of sysfs: once, whatever comes of it.
+fn write(path: &str, text: &str) -> Result<(), Errno> {
+    let file = OpenOptions::new().write(true).open(path);
+    let written = file.and_then(|mut file| file.write(text.as_bytes()));
+    match written {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+    }
+}
