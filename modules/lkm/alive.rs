@@ -34,6 +34,7 @@
 
 use crate::{
     bindings,
+    callers::is_in_mmap,
     compat::CStrExt,
     context::Context,
     entry,
@@ -251,7 +252,8 @@ impl<T: Stop> Slot<T> {
 ///
 /// Where the caller must not sleep, or runs in what it would wait for, a worker of
 /// the kernel does that a little later. So it does when that waits, by such drops, for
-/// the caller.
+/// the caller. In `mmap` and `fault` of a file it always is the worker that does it: these run
+/// inside of any system call that touches the process's memory, with all locks of that.
 ///
 /// # Invariants
 ///
@@ -273,6 +275,7 @@ impl<T: Stop> Alive<T> {
     /// # Errors
     ///
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
+    /// - `EDEADLK`: the caller is in `mmap` or `fault` of a file;
     /// - `ENOMEM`;
     /// - those of `value` and of `register`. Then the thing was stopped and freed.
     pub(crate) fn new(
@@ -437,6 +440,7 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
     // SAFETY: By this function's contract the slot is there. In states in which
     // somebody else frees it, it is not used after the lock was released.
     let it = unsafe { node.as_ref() };
+    let elsewhere = elsewhere || is_in_mmap();
     let state = locked(|list| {
         match it.state.get() {
             State::Alive if elsewhere || it.begin_wait(list) != Wait::Begun => {
@@ -606,8 +610,12 @@ pub(crate) struct Call(());
 impl Call {
     /// # Errors
     ///
-    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
+    /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
+    /// - `EDEADLK`: the caller is in `mmap` or `fault` of a file.
     pub(crate) fn begin() -> Result<Self> {
+        if is_in_mmap() {
+            return Err(error(bindings::EDEADLK));
+        }
         locked(|list| {
             match entry::call_at_end(finish) {
                 entry::LOADING => return Err(EPERM),

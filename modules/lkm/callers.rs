@@ -3,71 +3,80 @@
 //! Which tasks are in functions that C calls with locks held: locks that this crate takes,
 //! too, to register something or to take it back.
 
+use crate::bindings;
+use core::mem::transmute;
 use kernel::{
     sync::atomic::{
         Atomic,
-        Full,
         Relaxed, //
     },
-    task::Task,
+    task::Task, //
 };
-
-/// The tasks that are in such functions, as often as they are.
-pub(crate) struct Callers {
-    places: [Atomic<usize>; 16],
-    /// How many there are for whom there is no place.
-    more: Atomic<i32>,
-}
-
-impl Callers {
-    pub(crate) const fn new() -> Self {
-        Self {
-            places: [const { Atomic::new(0) }; 16],
-            more: Atomic::new(0),
-        }
-    }
-
-    /// The current task is in a function, as long as the result lives.
-    pub(crate) fn begin(&self) -> Inside<'_> {
-        let task = current_task();
-        let free = |place: &&Atomic<usize>| place.cmpxchg(0, task, Full).is_ok();
-        let place = self.places.iter().find(free);
-        if place.is_none() {
-            self.more.fetch_add(1, Relaxed);
-        }
-        Inside {
-            callers: self,
-            place,
-        }
-    }
-
-    /// Whether the current task may be in one.
-    pub(crate) fn may_have_current(&self) -> bool {
-        let task = current_task();
-        let is_known = self.places.iter().any(|place| place.load(Relaxed) == task);
-        is_known || self.more.load(Relaxed) > 0
-    }
-}
 
 /// What the current task is known by.
 pub(crate) fn current_task() -> usize {
     Task::current_raw().addr()
 }
 
-/// The current task is in a function, as long as this lives.
-#[must_use]
-pub(crate) struct Inside<'a> {
-    callers: &'a Callers,
-    place: Option<&'a Atomic<usize>>,
+/// A kind of function. Some are only known to C's half.
+#[derive(Clone, Copy)]
+pub(crate) struct Callers(bindings::lkm_callers);
+
+impl Callers {
+    /// Handlers of generic netlink families.
+    #[cfg(CONFIG_NET)]
+    pub(crate) const GENL: Self = Self(bindings::lkm_callers_LKM_IN_GENL);
+    /// Functions of I2C drivers and adapters.
+    #[cfg(CONFIG_I2C)]
+    pub(crate) const I2C: Self = Self(bindings::lkm_callers_LKM_IN_I2C);
+    /// Handlers of input devices.
+    #[cfg(CONFIG_INPUT)]
+    pub(crate) const INPUT: Self = Self(bindings::lkm_callers_LKM_IN_INPUT);
+    /// `mmap` and `fault` of files. Others use [`in_mmap`].
+    const MMAP: Self = Self(bindings::lkm_callers_LKM_IN_MMAP);
+
+    /// The current task is in such a function, as long as the result lives.
+    pub(crate) fn begin(self) -> Inside {
+        // SAFETY: This can be called in any context in which those functions are.
+        Inside(unsafe { bindings::lkm_callers_begin(self.0) })
+    }
+
+    /// Whether the current task may be in one. When more than 64 tasks are in functions of
+    /// any kind, nobody knows who.
+    pub(crate) fn may_have_current(self) -> bool {
+        // SAFETY: This can be called in any context but NMI.
+        unsafe { bindings::lkm_callers_may_have_current(self.0) }
+    }
 }
 
-impl Drop for Inside<'_> {
+/// The address of what says whether the current task may be in `mmap` or `fault`, or 0 when it
+/// cannot. So a module that has neither does not have this code either.
+static MMAP: Atomic<usize> = Atomic::new(0);
+
+/// The current task is in `mmap` or `fault` of a file, as long as the result lives: the map of a
+/// process's memory is locked.
+pub(crate) fn in_mmap() -> Inside {
+    let may_be: fn() -> bool = || Callers::MMAP.may_have_current();
+    MMAP.store(may_be as usize, Relaxed);
+    Callers::MMAP.begin()
+}
+
+/// Whether the current task may be there.
+pub(crate) fn is_in_mmap() -> bool {
+    match MMAP.load(Relaxed) {
+        0 => false,
+        // SAFETY: It is the address of a function of this type.
+        address => (unsafe { transmute::<usize, fn() -> bool>(address) })(),
+    }
+}
+
+/// The current task is in a function, as long as this lives.
+#[must_use]
+pub(crate) struct Inside(u32);
+
+impl Drop for Inside {
     fn drop(&mut self) {
-        match self.place {
-            Some(place) => place.store(0, Relaxed),
-            None => {
-                self.callers.more.fetch_add(-1, Relaxed);
-            }
-        }
+        // SAFETY: The place is the one that `begin` has got.
+        unsafe { bindings::lkm_callers_end(self.0) };
     }
 }

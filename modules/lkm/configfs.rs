@@ -54,12 +54,20 @@ use kernel::{
 
 /// A directory: its files, and what is made in it. `()` has nothing.
 ///
-/// A value is dropped when a process removes its directory. No function of it runs then. A
-/// directory with others in it cannot be removed.
+/// A value is dropped when a process removes its directory, or when `mkdir(2)` fails after
+/// [`make`](Self::make). No function of it runs then. A directory with others in it cannot be
+/// removed.
 ///
 /// The files are [attributes](Attribute), at most 16. Those of several items, and of one, can be
-/// shown and stored at the same time. *store* gets no more than 4095 bytes: of a longer `write(2)`
-/// the first. A file that is open when its directory is removed answers `ENOENT`.
+/// shown and stored at the same time.
+///
+/// - *show* is called once for each open file, and again after a `write(2)` to that. Who only goes
+///   back, by `lseek(2)`, reads the old text again.
+/// - *store* gets no more than 4095 bytes: of a longer `write(2)` the first. One of 0 bytes fails
+///   with `EFAULT`, and *store* is not called.
+///
+/// A file that is open when its directory is removed answers `ENOENT`. But what was shown before
+/// can still be read.
 ///
 /// # Context
 ///
@@ -68,9 +76,14 @@ use kernel::{
 ///
 /// The kernel has locks then that [`Subsystem::new`] takes, which therefore fails with
 /// `EDEADLK`. Dropping a [`Subsystem`] takes them, too. So one that is dropped in such a function
-/// goes a little later, and so it is while more than 64 tasks are in functions. That holds within
-/// one module. A function must not have another module make or drop one, nor wait for a thread
-/// that does. Nor may it wait for who makes or removes a directory here.
+/// goes a little later, and so it is while more than 64 tasks are in functions. `mmap` and `fault`
+/// of a file count as such functions: somebody may be reading the names in a directory here into
+/// that memory. That holds within one module. A function must not have another module make or
+/// drop one, nor wait for a thread that does. Nor may it wait for who makes or removes a
+/// directory here.
+///
+/// The value of the subsystem itself is dropped without these locks: by who drops the handle, by
+/// a worker of the kernel a little later, or at the end of the module or of an init that fails.
 #[vtable]
 pub trait Item: Send + Sync + Sized + 'static {
     /// What a directory in this one is. It can be the same type.
@@ -90,6 +103,7 @@ pub trait Item: Send + Sync + Sized + 'static {
     ///
     /// - `EINVAL`: the child has more than 16 files;
     /// - `EEXIST`: two of its files have the same name;
+    /// - `ENOMEM`;
     /// - `EINVAL`, `ESHUTDOWN`: the module, or the subsystem, is about to go.
     fn make(&self, _name: &CStr) -> impl PinInit<Self::Child, Error> {
         if true {
@@ -229,8 +243,8 @@ impl<T: Item> Subsystem<T> {
     ///
     /// - `EINVAL`: the name is no file name, or there are more than 16 files;
     /// - `EEXIST`: there is a subsystem of that name, or two files have the same name;
-    /// - `EDEADLK`: the caller is a function of an [`Item`], or more than 64 tasks are in
-    ///   functions, and nobody knows who;
+    /// - `EDEADLK`: the caller is a function of an [`Item`], or `mmap` or `fault` of a file, or
+    ///   more than 64 tasks are in functions, and nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `item`.

@@ -8,7 +8,8 @@
 //!
 //! A node of the tree becomes a [platform device](crate::platform), which reads the node's
 //! properties. A driver has a table of what its devices are: [`of_table!`](crate::of_table!).
-//! The boot loader brings the tree. For tests an [`Overlay`] can add nodes to it.
+//! The boot loader brings the tree. For tests an [`Overlay`] can add nodes to it, and they can go
+//! while a driver still has their device.
 //!
 //! The `kernel` crate's [`of`](kernel::of) has tables, too: two copies of each, of which
 //! `modpost` gets the one that the driver does not use. It has no overlays.
@@ -65,8 +66,8 @@ impl<const N: usize> Table<N> {
 
     /// For [`Driver::matches`](crate::platform::Driver::matches).
     pub const fn matches(&'static self) -> Matches {
-        // INVARIANT: By the table's.
-        Matches(&self.0[0])
+        // INVARIANT: By the table's. The pointer is one to all of it.
+        Matches(self.0.as_ptr())
     }
 }
 
@@ -74,9 +75,15 @@ impl<const N: usize> Table<N> {
 ///
 /// # Invariants
 ///
-/// It is the first of entries of which the last one is empty.
+/// It leads to entries that stay, and of which the last one is empty.
 #[derive(Clone, Copy)]
-pub struct Matches(&'static bindings::of_device_id);
+pub struct Matches(*const bindings::of_device_id);
+
+// SAFETY: Nobody changes the entries.
+unsafe impl Send for Matches {}
+
+// SAFETY: As above.
+unsafe impl Sync for Matches {}
 
 impl Matches {
     pub(crate) fn first(self) -> *const bindings::of_device_id {
@@ -121,12 +128,13 @@ impl Matches {
 #[macro_export]
 macro_rules! of_table {
     (static $name:ident = [$($compatible:expr),+ $(,)?];) => {
-        // modpost knows by the name what this is. It is the table that C gets, so it is not
-        // left out of the module.
+        // modpost knows by the name what this is. It looks for what comes after a module's
+        // name, and would find that in a name with "__": so it gets another one. It is the
+        // table that C gets, so it is not left out of the module.
         #[export_name = concat!(
             "__mod_device_table__", line!(),
-            "__kmod_", module_path!(),
-            "__of__", stringify!($name)
+            "_", module_path!(),
+            "__kmod_lkm__of__", stringify!($name)
         )]
         static $name: $crate::devicetree::Table<{ [$($compatible),+].len() + 1 }> =
             $crate::devicetree::Table::new(&[$($compatible),+]);

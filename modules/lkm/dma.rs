@@ -183,7 +183,11 @@ impl Drop for Memory<'_> {
 /// The device can write at any time, so nobody has a reference to the bytes. They are copied
 /// to and fro, or used as atomic numbers.
 ///
-/// It must not be dropped with interrupts off: C complains of that.
+/// # Context
+///
+/// The drop may sleep: it must not be done with interrupts off or a spinlock held, nor in an
+/// interrupt. The kernel complains of interrupts that are off, and of all of it if it was built
+/// with `CONFIG_DEBUG_ATOMIC_SLEEP`.
 ///
 /// # Examples
 ///
@@ -289,6 +293,11 @@ impl<'bound> Coherent<'bound> {
 /// The device has it. The methods take the bytes that they are for from the device, copy them,
 /// and give them back. The driver sees to it that the device does not use them meanwhile:
 /// otherwise some are what the one side has written, and some what the other has.
+///
+/// # Context
+///
+/// The drop may sleep: it must not be done with interrupts off or a spinlock held, nor in an
+/// interrupt. The kernel complains of that if it was built with `CONFIG_DEBUG_ATOMIC_SLEEP`.
 ///
 /// # Examples
 ///

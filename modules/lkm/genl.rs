@@ -56,9 +56,6 @@ use kernel::{
     prelude::*, //
 };
 
-/// The tasks that are in a handler of this module.
-static CALLERS: Callers = Callers::new();
-
 /// The highest number of a [`Command`]. That of the first is 1.
 pub const LAST_COMMAND: u8 = 254;
 
@@ -187,13 +184,36 @@ const fn are_groups(groups: &[&CStr]) -> bool {
     groups.len() <= u8::MAX as usize
 }
 
+/// How many bytes commands and groups can take in what the kernel tells of a family. It has
+/// room for a little less than a page, which depends on its options.
+const MOST_TOLD: usize = 3072;
+
+/// How many bytes that takes, with the longest name of a family.
+const fn told(commands: &[Command], groups: &[&CStr]) -> usize {
+    let mut bytes = 80 + 20 * commands.len();
+    let mut n = 0;
+    while n < groups.len() {
+        let name = groups[n].to_bytes().len() + 1;
+        bytes += 16 + name.next_multiple_of(4);
+        n += 1;
+    }
+    bytes
+}
+
 /// What a family understands, and what it does.
+///
+/// The kernel tells of a family in one message, and who asks for one that does not fit gets
+/// no answer but `EMSGSIZE`. So there is a limit, which is checked when the module is compiled:
+/// each command takes 20 bytes, each group from 20 to 32, by its name, and all together may
+/// take 2992. That is 149 commands without a group, or 92 groups with long names and 2 commands.
 pub trait Handler: Send + Sync + 'static {
     /// The family's version, for user space to read.
     const VERSION: u8 = 1;
 
     /// The commands, each with another number from 1 to [`LAST_COMMAND`]. A request for another
-    /// one is answered with `EOPNOTSUPP`.
+    /// one is answered with `EOPNOTSUPP`. So is one for an answer in many parts (`NLM_F_DUMP`).
+    /// One with any other flag than `NLM_F_REQUEST`, `NLM_F_ACK` and `NLM_F_ECHO`, such as
+    /// `NLM_F_CREATE`, is answered with `EINVAL`.
     const COMMANDS: &'static [Command];
 
     /// The attributes that requests can have, each with another number from 1 to
@@ -202,6 +222,9 @@ pub trait Handler: Send + Sync + 'static {
     const ATTRIBUTES: &'static [Attribute];
 
     /// The groups: names of 1 to 15 bytes. A group's place here is its number.
+    ///
+    /// The kernel has numbers of its own for them. It gives those above 64 out only once: no
+    /// other family gets them when this one goes.
     const GROUPS: &'static [&'static CStr] = &[];
 
     /// Does what a request is for. The result is what the process gets, if it wants to know
@@ -215,7 +238,9 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// So to make a [`Family`] here fails with `EDEADLK`, and one that is
     /// dropped here goes a little later. That holds within one module. A handler must not have
-    /// another module make or drop a family, or wait for a thread that does.
+    /// another module make or drop a family, or wait for a thread that does. It must not do
+    /// what may load a module, either, such as making the first socket of IPv6: a module
+    /// that registers a family would wait for this handler, and this handler for the module.
     ///
     /// # Errors
     ///
@@ -233,7 +258,9 @@ pub trait Handler: Send + Sync + 'static {
 /// Sockets do not keep the module: neither those that have joined a group, nor those with
 /// unread answers. A request to a family that is gone is answered with `ENOENT`.
 ///
-/// A handler may drop families, which then go a little later.
+/// A handler may drop families, which then go a little later. When more than 64 tasks are in
+/// handlers, nobody knows who drops one: then dropping it elsewhere does not wait, either, and
+/// it goes later. The end of the module waits for that.
 ///
 /// # Examples
 ///
@@ -303,7 +330,7 @@ unsafe impl<T: Handler> Stop for Inner<T> {
 
     /// The lock that C has for a command is one that unregistering this takes.
     fn is_within(&self) -> bool {
-        CALLERS.may_have_current()
+        Callers::GENL.may_have_current()
     }
 
     fn give_back(&self) {
@@ -323,7 +350,7 @@ impl<T: Handler> Family<T> {
     ///   kernel does something special: `NET_DM`, `VFS_DQUOT` and `pmcraid`;
     /// - `EEXIST`: there is a family of that name;
     /// - `ENOSPC`: there is no number left;
-    /// - `EDEADLK`: the caller is a [`Handler`], or more than 16 tasks are in those, and nobody
+    /// - `EDEADLK`: the caller is a [`Handler`], or more than 64 tasks are in those, and nobody
     ///   knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
@@ -345,12 +372,16 @@ impl<T: Handler> Family<T> {
                 are_groups(T::GROUPS),
                 "the name of a group has 1 to 15 bytes, and there are up to 255"
             );
+            assert!(
+                told(T::COMMANDS, T::GROUPS) <= MOST_TOLD,
+                "commands and groups fit into the message in which the kernel tells of them"
+            );
         };
         let text = name.to_bytes();
         if text.is_empty() || text.len() > LONGEST_NAME || RESERVED.contains(&name) {
             return Err(EINVAL);
         }
-        if CALLERS.may_have_current() {
+        if Callers::GENL.may_have_current() {
             return Err(error(bindings::EDEADLK));
         }
         let inner = try_pin_init!(Inner {
@@ -381,7 +412,8 @@ impl<T: Handler> Family<T> {
     /// - `EINVAL`: there is no such group;
     /// - `ENODEV`: the family was unregistered;
     /// - `ENOBUFS`: somebody who has no room for it wants the sender to know
-    ///   (`NETLINK_BROADCAST_ERROR`). Others may have got it;
+    ///   (`NETLINK_BROADCAST_ERROR`). Others may have got it. Any process can have it come to
+    ///   this: nothing else should fail for it;
     /// - `ENOMEM`;
     /// - that of `fill`.
     pub fn multicast(
@@ -468,7 +500,7 @@ impl<T: Handler> Inner<T> {
                 Request(NonNull::new_unchecked(request)),
             )
         };
-        let inside = CALLERS.begin();
+        let inside = Callers::GENL.begin();
         let result = handler.handle(&request);
         drop(inside);
         result.map_or_else(to_netlink, |()| 0)
@@ -538,8 +570,10 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// - `EAGAIN`: the process has not read for so long that there is no room left;
-    /// - `ECONNREFUSED`: the socket is closed;
+    /// - `EAGAIN`: the process has not read for so long that there is no room left. The
+    ///   handler's own answer is lost, too: the process gets `ENOBUFS` when it reads;
+    /// - `ECONNREFUSED`: the socket is connected, by connect(2), to somebody else than the
+    ///   kernel;
     /// - `ENOMEM`;
     /// - that of `fill`.
     pub fn reply(&self, command: u8, fill: impl FnOnce(&mut Message) -> Result) -> Result {

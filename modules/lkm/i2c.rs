@@ -61,10 +61,6 @@ use kernel::{
 
 pub mod adapter;
 
-/// The tasks that are in a function of a driver, or of an adapter. C has locked a device, or
-/// a bus, then.
-static CALLERS: Callers = Callers::new();
-
 /// What is done with devices that have certain names.
 pub trait Driver: Send + Sync + 'static {
     /// What the driver knows of devices with a name.
@@ -85,7 +81,8 @@ pub trait Driver: Send + Sync + 'static {
     /// returned, and at the same time for different devices.
     ///
     /// Process context, may sleep. It must not wait for somebody who makes or drops a
-    /// driver or an adapter. It cannot do the first itself, and may do the second.
+    /// driver or an adapter, nor have another module do so. It cannot do the first itself, and
+    /// may do the second.
     ///
     /// # Errors
     ///
@@ -110,7 +107,8 @@ pub trait Driver: Send + Sync + 'static {
 /// [`Client`].
 ///
 /// What the driver does for a device, and dropping that, may drop drivers and adapters, too.
-/// They go a little later then.
+/// They go a little later then. So does one that is dropped when more than 64 tasks are in such
+/// functions, and nobody knows who.
 ///
 /// # Examples
 ///
@@ -192,7 +190,7 @@ unsafe impl<T: Driver> Stop for Inner<T> {
 
     /// C has a lock of the device that is probed or removed, or whose transfer it is.
     fn is_within(&self) -> bool {
-        CALLERS.may_have_current()
+        Callers::I2C.may_have_current()
     }
 }
 
@@ -220,7 +218,7 @@ impl<T: Driver> Registration<T> {
     ///
     /// - `EINVAL`: the name is no file name;
     /// - `EBUSY`: there is a driver of that name; the kernel says so in the log;
-    /// - `EDEADLK`: the caller is a function of a driver or an adapter, or more than 16
+    /// - `EDEADLK`: the caller is a function of a driver or an adapter, or more than 64
     ///   tasks are in such, and nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
@@ -233,7 +231,7 @@ impl<T: Driver> Registration<T> {
         if !is_name(name) {
             return Err(EINVAL);
         }
-        if CALLERS.may_have_current() {
+        if Callers::I2C.may_have_current() {
             return Err(error(bindings::EDEADLK));
         }
         let mut names = KVec::with_capacity(T::IDS.len(), GFP_KERNEL)?;
@@ -294,7 +292,7 @@ impl<T: Driver> Inner<T> {
         id: c_uint,
         bound: *mut *mut c_void,
     ) -> c_int {
-        let _inside = CALLERS.begin();
+        let _inside = Callers::I2C.begin();
         // SAFETY: By this function's contract.
         match unsafe { Self::bind(&*data.cast::<T>(), client, id as usize) } {
             Ok(it) => {
@@ -330,7 +328,7 @@ impl<T: Driver> Inner<T> {
     ///
     /// Called by C's half only, once for what `probe` has set.
     unsafe extern "C" fn remove(bound: *mut c_void) {
-        let _inside = CALLERS.begin();
+        let _inside = Callers::I2C.begin();
         // SAFETY: By this function's contract it is from `bind`, and nobody else has it. It
         // is not moved, only dropped.
         let bound = unsafe { KBox::from_raw(bound.cast::<Bound<T::Device>>()) };

@@ -294,7 +294,7 @@ impl<'a> Builder<'a> {
     /// - `EINVAL`: a number that no key or LED has, a text of more than 127 bytes or with a NUL
     ///   in it, or no name;
     /// - `EINTR`: a signal came while this waited for its turn;
-    /// - `EDEADLK`: the caller is a [`Handler`], or more than 16 tasks are in handlers, and
+    /// - `EDEADLK`: the caller is a [`Handler`], or more than 64 tasks are in handlers, and
     ///   nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
@@ -306,7 +306,7 @@ impl<'a> Builder<'a> {
         if self.can.bad || self.name.is_empty() {
             return Err(EINVAL);
         }
-        if CALLERS.may_have_current() {
+        if Callers::INPUT.may_have_current() {
             return Err(error(bindings::EDEADLK));
         }
         let mut keymap = KVec::new();
@@ -426,11 +426,6 @@ impl Reporter {
     }
 }
 
-/// The tasks that are in a function of a device of this module. C has locks then that
-/// registering and unregistering take, also of any other device: it opens and closes devices
-/// while it has the one lock that there is for all of them.
-static CALLERS: Callers = Callers::new();
-
 /// An input device. [`Builder`] makes it. It dereferences to what reports for it.
 ///
 /// User space finds it in `/sys/class/input`, and reads its reports from
@@ -498,7 +493,7 @@ unsafe impl<T: Handler> Stop for Inner<T> {
 
     /// What C has locked for a function of a device is what unregistering this takes.
     fn is_within(&self) -> bool {
-        CALLERS.may_have_current()
+        Callers::INPUT.may_have_current()
     }
 
     fn give_back(&self) {
@@ -586,7 +581,7 @@ impl<T: Handler> Inner<T> {
     unsafe extern "C" fn open(dev: *mut bindings::input_dev) -> c_int {
         // SAFETY: By this function's contract: unregistering the device waits for this.
         let this = unsafe { Self::of(dev) };
-        let inside = CALLERS.begin();
+        let inside = Callers::INPUT.begin();
         let result = this.handler.open();
         drop(inside);
         match result {
@@ -601,7 +596,7 @@ impl<T: Handler> Inner<T> {
     unsafe extern "C" fn close(dev: *mut bindings::input_dev) {
         // SAFETY: As in `open`.
         let this = unsafe { Self::of(dev) };
-        let _inside = CALLERS.begin();
+        let _inside = Callers::INPUT.begin();
         this.handler.close();
     }
 
@@ -617,7 +612,7 @@ impl<T: Handler> Inner<T> {
     ) -> c_int {
         // SAFETY: As in `open`.
         let this = unsafe { Self::of(dev) };
-        let _inside = CALLERS.begin();
+        let _inside = Callers::INPUT.begin();
         this.reporter.told.store(current_task(), Relaxed);
         this.handler.event(Event {
             kind: kind as u16,

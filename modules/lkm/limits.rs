@@ -111,6 +111,15 @@
 //!   described here.
 //! - A GPIO chip of another module, or of the kernel, that goes while this module is requesting
 //!   an interrupt of it. In C neither waits for the other.
+//! - An open of `/dev/i2c-N` on Linux 6.18 that begins just when the adapter is dropped, while
+//!   its module stays. The kernel finds the adapter by its number a moment too long.
+//! - A device that comes when its driver cannot be registered for want of memory. The kernel
+//!   uses a driver then that it has just given back.
+//! - An `lseek(2)` on an open directory of configfs on Linux 6.18, just when that directory is
+//!   removed, or, on the topmost one, just when a subsystem is made. The kernel walks a list
+//!   without the lock that the call changes it with. That is so in C, too.
+//! - A driver in C for the name of a `platform::OwnDevice`: it gets the device, and may trust
+//!   what that has not got, as data of a board, or the types of properties.
 //! - Another subsystem in configfs that takes symbolic links to directories, as that of USB
 //!   gadgets does: while `symlink(2)` makes one there, `rmdir(2)` can remove its target, and the
 //!   kernel uses what is gone. That is so in C, too.

@@ -16,6 +16,7 @@ use crate::{
         Stop, //
     },
     bindings,
+    callers::current_task,
     compat::CStrExt,
     errno::error,
     file::{
@@ -41,7 +42,6 @@ use kernel::{
         },
         Arc, //
     },
-    task::Task,
     types::Opaque, //
 };
 
@@ -131,10 +131,6 @@ unsafe impl<T: Operations> Stop for Device<T> {
 /// The task that runs an `open` of a miscellaneous device of this module. There is at
 /// most one: the kernel has one lock for all of them.
 static OPENER: Atomic<usize> = Atomic::new(0);
-
-fn current_task() -> usize {
-    Task::current_raw().addr()
-}
 
 /// Whether the caller runs in the `open` of a miscellaneous device.
 fn is_opening() -> bool {

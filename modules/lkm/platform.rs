@@ -97,7 +97,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
     }
 
     /// The driver is to have `device`. This runs before [`Registration::new`] returns if the
-    /// device is there, and otherwise when the device comes, or when user space says so.
+    /// device is there, and otherwise when the device comes, or when user space says so. While
+    /// the machine goes to sleep it only runs later, and after `echo 0` to the bus's
+    /// `drivers_autoprobe` only when user space says so.
     ///
     /// # Errors
     ///
@@ -133,6 +135,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
 
 /// A device, as its driver sees it. All methods may be called in process context.
 ///
+/// An overlay of the device tree that goes takes the properties first, and only then the device
+/// from its driver: so one that was there may be missing later.
+///
 /// # Invariants
 ///
 /// It is a platform device, and references to it end before its driver no longer has it.
@@ -163,7 +168,8 @@ impl Device {
         if name.is_null() {
             return None;
         }
-        // SAFETY: The device keeps its node, and that its name.
+        // SAFETY: The device keeps its node, and that its name, also when an overlay has taken the
+        // properties.
         Some(as_kernel_cstr(unsafe { CStr::from_char_ptr(name) }))
     }
 
@@ -226,7 +232,11 @@ impl Device {
 ///
 /// *Unregister waits*: dropping this takes the driver from all of its devices, drops what it
 /// had for them, and waits until no method runs. A device that a driver has does not keep the
-/// module. If the machine is going to sleep, this waits until it is awake again.
+/// module.
+///
+/// Without a lock, C looks at some drivers for longer. So the drop also waits until each task
+/// that runs in the kernel has slept, or has been in user space, which takes some tenths of a
+/// second. A thread that never sleeps until something was dropped would have it wait for ever.
 ///
 /// A method, or the drop of a [`Private`](Driver::Private), may drop its own driver or another
 /// one of the module. It does not wait then: that is done a little later. So it is while more
@@ -338,9 +348,10 @@ impl<T: Driver> Registration<T> {
     ///
     /// - `EINVAL`: the name is no file name, or has more than 127 bytes;
     /// - `EBUSY`: there is a driver of that name; the log says so, too;
+    /// - `EEXIST`: so it is, but that one just comes or goes;
     /// - `EDEADLK`: the caller is a method of a driver, or more than 64 tasks are in such methods,
     ///   and nobody knows who;
-    /// - `ENOMEM`;
+    /// - `ENOMEM`, or `EINVAL` where C does not say that: there is no memory;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `driver`.
     pub fn new<E>(name: &CStr, driver: impl PinInit<T, E>) -> Result<Self>
@@ -500,6 +511,11 @@ impl Property<'_> {
 /// A device that the module makes, as long as this lives. Its driver, of this module or of
 /// another one, gets it when both are there.
 ///
+/// The name is what the kernel's own drivers go by, too. A C driver of that name gets the
+/// device. It may take for granted what this one has not got, as data that a board's code gives
+/// to its devices, and take the bytes of a property for what they are not. So begin the name
+/// with the module's.
+///
 /// # Unloading
 ///
 /// C has no code or data of the module for it. *Unregister waits*: dropping this takes the device
@@ -545,7 +561,8 @@ unsafe impl Stop for Made {
 impl OwnDevice {
     /// Makes a device of that name, with these properties: its directory is
     /// `/sys/devices/platform/NAME`. If there is a driver for it, that has got it when this
-    /// returns, or refused it. May sleep.
+    /// returns, or refused it. While the machine goes to sleep, or when user space has turned
+    /// off the bus's `drivers_autoprobe`, it gets it later, or not at all. May sleep.
     ///
     /// # Errors
     ///

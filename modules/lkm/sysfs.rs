@@ -94,8 +94,8 @@ impl Common {
 
 /// A file in a [`Dir`]: its name, its mode, and the functions that show and store
 /// the directory's data. Or one of a device class: then its functions get the
-/// [`chrdev::Class`](crate::chrdev::Class) itself. Or one of an item in
-/// [configfs](crate::configfs), which says what is different there.
+/// [`chrdev::Class`](crate::chrdev::Class) itself. Or one of an item in configfs:
+/// [`Item`](crate::configfs::Item) says what is different there.
 ///
 /// Attributes are constants, and a `static` array holds those of a directory. The
 /// name must be a file name. The mode must be one that C's

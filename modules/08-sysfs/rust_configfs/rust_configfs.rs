@@ -46,7 +46,10 @@ struct Top {
 
 static TOP: [Attribute<Top>; 2] = [
     Attribute::read_only(c"description", mode!(0o444), |_top, page| {
-        writeln!(page, "Make a group here, by mkdir, and a child in the group.")
+        writeln!(
+            page,
+            "Make a group here, by mkdir, and a child in the group."
+        )
     }),
     Attribute::read_only(c"children", mode!(0o444), |top, page| {
         writeln!(page, "{}", top.children.load(Relaxed))

@@ -9,12 +9,15 @@ use crate::{
 
 pub const EXAMPLE: Example = Example {
     demo: &[
-        "genl_client listen 2 & sleep 1; genl_client say hello; genl_client say again; wait",
+        "genl_client listen 2 >/tmp/said & \
+         until grep -qs Listening /tmp/said; do sleep 1; done; \
+         genl_client say hello; genl_client say again; wait; cat /tmp/said; rm /tmp/said",
         "genl_client say 'what has more than the sixty-three bytes that there are for text' || :",
     ],
     tests: tests![
         sends_back_what_it_is_told,
         tells_all_who_listen,
+        who_does_not_read_is_no_trouble,
         a_text_is_needed,
         what_it_does_not_know_is_refused,
         many_ask_at_once,
@@ -101,6 +104,28 @@ fn tells_all_who_listen(vm: &mut Vm) -> Result {
     module.unload()
 }
 
+/// Not even one who wants others to know that he has no room.
+fn who_does_not_read_is_no_trouble(vm: &mut Vm) -> Result {
+    let module = vm.load(NAME)?;
+    let (socket, family) = open()?;
+    let (full, _) = listener()?;
+    full.have_little_room()?;
+    full.have_senders_know()?;
+    let text = "x".repeat(LONGEST);
+    for count in 1..=100 {
+        let said = say(&socket, &family, &text)?;
+        is_said(&said[0], &family, &text, count);
+    }
+    // There was no room for all of it, and some was lost.
+    let error = loop {
+        if let Err(error) = full.try_receive() {
+            break error;
+        }
+    };
+    assert_eq!(error, Errno::NOBUFS);
+    module.unload()
+}
+
 fn a_text_is_needed(vm: &mut Vm) -> Result {
     let module = vm.load(NAME)?;
     let (socket, family) = open()?;
@@ -136,8 +161,14 @@ fn what_it_does_not_know_is_refused(vm: &mut Vm) -> Result {
     dump.flags |= DUMP;
     for (request, errno) in [
         (good.clone().u32(COUNT, 1), Errno::INVAL),
-        (Request::new(family.id, 0).string(TEXT, "a"), Errno::OPNOTSUPP),
-        (Request::new(family.id, 2).string(TEXT, "a"), Errno::OPNOTSUPP),
+        (
+            Request::new(family.id, 0).string(TEXT, "a"),
+            Errno::OPNOTSUPP,
+        ),
+        (
+            Request::new(family.id, 2).string(TEXT, "a"),
+            Errno::OPNOTSUPP,
+        ),
         (dump, Errno::OPNOTSUPP),
     ] {
         let refusal = socket.call(&request).unwrap_err();
@@ -182,11 +213,9 @@ fn the_client_talks(vm: &mut Vm) -> Result {
     let module = vm.load(NAME)?;
     assert_eq!(vm.sh("genl_client say hello")?, "1: hello\n");
     assert_eq!(vm.sh("genl_client say 'hello again'")?, "2: hello again\n");
-    let said = vm.sh(
-        "genl_client listen 2 >/tmp/said & \
+    let said = vm.sh("genl_client listen 2 >/tmp/said & \
          until grep -q Listening /tmp/said; do sleep 1; done; \
-         genl_client say one; genl_client say two; wait; cat /tmp/said; rm /tmp/said",
-    )?;
+         genl_client say one; genl_client say two; wait; cat /tmp/said; rm /tmp/said")?;
     assert_eq!(said, "3: one\n4: two\nListening.\n3: one\n4: two\n");
     let long = "x".repeat(LONGEST + 1);
     assert!(vm.sh(&format!("genl_client say {long}")).is_err());

@@ -4,7 +4,6 @@
 //!
 //! Book: 30.4 Device Tree Source Example
 
-use core::ffi::CStr;
 use kernel::prelude::*;
 use lkm::devicetree::Overlay;
 

@@ -13,7 +13,6 @@ pub const EXAMPLE: Example = Example {
         nodes_that_there_are_not,
         unloading_at_once,
     ],
-    setup: Some(platform::forgive_nodes),
     ..Example::EMPTY
 };
 

@@ -17,7 +17,6 @@ pub const EXAMPLE: Example = Example {
         a_device_in_no_tree_is_refused,
         unloading_at_once,
     ],
-    setup: Some(platform::forgive_nodes),
     ..Example::EMPTY
 };
 

@@ -80,8 +80,27 @@ macro_rules! of_overlay {
 /// the devices from their drivers, and waits for that. In a method of a
 /// [`Driver`](crate::platform::Driver) of this module it does not: that is done a little later.
 ///
-/// If a later overlay has changed the same nodes, and is still there, dropping this only says
-/// so in the log: the nodes stay.
+/// # Which goes first
+///
+/// An overlay can change nodes of an earlier one. Then the later one must be dropped first.
+/// Fields of a struct are dropped in the order in which they are declared, so the later one is
+/// declared first. Variables are dropped the other way round, and so is what the module has
+/// not dropped.
+///
+/// An earlier one that is dropped first stays: the log says so. It is removed with the next
+/// overlay that this module removes and that lets it go; of more than 16 that wait for that the
+/// others stay for good. So does one that is under an overlay of another module when this one
+/// ends: nobody can remove it then, nor its devices.
+///
+/// # What drivers see
+///
+/// The kernel takes back the nodes' properties first, and only then the devices from their
+/// drivers. So a driver can have a device whose properties are gone. Its methods then say that
+/// there are none. A number or a text that was read before is a copy, and the
+/// [node's name](crate::platform::Device::node_name) stays as long as the device is the driver's.
+///
+/// Somebody may still hold a device when the nodes are freed: user space that just gives it to a
+/// driver by sysfs, say. Then the kernel says so in the log, and keeps the node for ever.
 ///
 /// # Examples
 ///
@@ -119,13 +138,19 @@ impl Overlay {
     /// Adds the nodes to the device tree. The drivers that are there have got their devices, or
     /// refused them, when this returns. May sleep.
     ///
-    /// A driver of another module must not do this when it gets a device from an overlay: it
-    /// would wait for ever.
+    /// The kernel adds one overlay at a time, and waits for the drivers meanwhile. A driver that
+    /// gets a device from an overlay must not apply another one. Only for methods of this
+    /// module's drivers this is an error. A method of another module's lkm driver that has *this*
+    /// module apply one waits for ever, and so does a driver without lkm.
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: the tree has no node for one of the parts, or a node there has another
-    ///   idea of what an address is;
+    /// After an error nothing is added. But if the overlay's parts do not fit, the kernel keeps
+    /// what it has read of it for good, and the log says so. An earlier overlay of the same
+    /// nodes can then no longer be removed.
+    ///
+    /// - `EINVAL`: the tree has no node for one of the parts, a node there has another idea of
+    ///   what an address is, or two parts add the same;
     /// - `EBUSY`: an overlay could not be removed;
     /// - `EDEADLK`: the caller is a method of a [`Driver`](crate::platform::Driver), or more than
     ///   64 tasks are in such methods, and nobody knows who;
@@ -138,7 +163,7 @@ impl Overlay {
         let applied = Applied { id: 0 };
         let applied = Alive::<Applied>::new(Ok::<_, Error>(applied), |applied| {
             // SAFETY: By the blob's invariants. C copies it. This may sleep.
-            // Unload rule: C gets nothing of the module.
+            // Unload rule: C calls a function meanwhile. Unregister waits.
             let id = unsafe { bindings::lkm_overlay_apply(blob.begin.cast(), blob.end.cast()) };
             if id < 0 {
                 return Err(Error::from_errno(id));

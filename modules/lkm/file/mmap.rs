@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     bindings,
+    callers::in_mmap,
     errno,
     memory, //
 };
@@ -290,6 +291,10 @@ impl Mappable<'_> {
     ///
     /// `mmap(2)` fails with `ENODEV` if the file has no such operation.
     ///
+    /// # Unloading
+    ///
+    /// *Owner held*: each area of memory that can ask for pages keeps the file open.
+    ///
     /// # Examples
     ///
     /// A device with so many pages that nobody has them all:
@@ -386,6 +391,7 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
         file: *mut bindings::file,
         area: *mut bindings::vm_area_struct,
     ) -> c_int {
+        let _inside = in_mmap();
         // SAFETY: By this function's contract the file is open.
         let (data, file) = unsafe { Self::opened(file) };
         // SAFETY: C calls this to have the area set up.
@@ -403,6 +409,7 @@ impl<T: Operations, P: Place<T>> Callbacks<T, P> {
     ///
     /// `open` opened the file, and an area that is mapped keeps it open.
     unsafe extern "C" fn fault(file: *mut bindings::file, index: c_ulong) -> *mut bindings::page {
+        let _inside = in_mmap();
         // SAFETY: By this function's contract.
         let (data, file) = unsafe { Self::opened(file) };
         match data.fault(file, index) {

@@ -204,8 +204,12 @@ pub trait Operations: Send + Sync + Sized + 'static {
     ///
     /// The map of the process's memory is locked meanwhile: to read or write that memory
     /// here would wait for ever. So could a lock that another operation holds while it reads or
-    /// writes such memory. A device must not be made or dropped here either: that waits for who
-    /// changes `/dev`, who may wait for somebody who reads it into that memory.
+    /// writes such memory.
+    ///
+    /// Others may read `/dev`, or a file in `/proc`, into that memory, and wait for the map with
+    /// the locks of that. So what C calls, such as a device, cannot be made here: that fails with
+    /// `EDEADLK`. What is dropped here goes a little later. Both also hold elsewhere while more
+    /// than 64 tasks are here.
     ///
     /// # Errors
     ///
@@ -225,9 +229,11 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// the same page.
     ///
     /// The process need not be the one that has opened the file, nor the one whose memory it
-    /// is. The map of that memory is locked, as for [`mmap`](Self::mmap), and what must not be
-    /// done there must not be done here. While this waits, no signal ends the process, and who
-    /// looks at it may wait, too.
+    /// is: it is called for whoever touches that memory, also for the kernel in the middle of
+    /// another system call, and for `MAP_POPULATE`, when nobody has touched it yet. The map of
+    /// that memory is locked, as for [`mmap`](Self::mmap), and what cannot or must not be done
+    /// there holds here, too. While this waits, no signal ends the process, and who looks at it
+    /// may wait, too.
     ///
     /// # Errors
     ///

@@ -7,61 +7,60 @@
 #include "helpers.h"
 
 /*
- * The tasks that are in functions of some kind which are written in Rust, as often as they
- * are. Those for whom there is no place are counted.
+ * The tasks that are in functions of the module which C calls with locks held, as often as
+ * they are, and the kind of function. Those for whom there is no place are counted.
  */
-struct callers {
-	raw_spinlock_t lock;
-	unsigned int more;
-	struct task_struct *tasks[64];
-};
+static struct {
+	struct task_struct *task;
+	enum lkm_callers kind;
+} callers[64];
+static unsigned int more_callers;
+static DEFINE_RAW_SPINLOCK(callers_lock);
 
-#define DEFINE_CALLERS(name)					\
-	static struct callers name = {				\
-		.lock = __RAW_SPIN_LOCK_UNLOCKED(name.lock),	\
-	}
-
-/* Returns a place, for callers_end(). */
-static unsigned int callers_begin(struct callers *it)
+/* Returns a place, for lkm_callers_end(). Can be called in any context but NMI. */
+unsigned int lkm_callers_begin(enum lkm_callers kind)
 {
 	unsigned int place;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&it->lock, flags);
-	for (place = 0; place < ARRAY_SIZE(it->tasks); place++)
-		if (!it->tasks[place])
+	raw_spin_lock_irqsave(&callers_lock, flags);
+	for (place = 0; place < ARRAY_SIZE(callers); place++)
+		if (!callers[place].task)
 			break;
-	if (place < ARRAY_SIZE(it->tasks))
-		it->tasks[place] = current;
-	else
-		it->more++;
-	raw_spin_unlock_irqrestore(&it->lock, flags);
+	if (place < ARRAY_SIZE(callers)) {
+		callers[place].task = current;
+		callers[place].kind = kind;
+	} else {
+		more_callers++;
+	}
+	raw_spin_unlock_irqrestore(&callers_lock, flags);
 	return place;
 }
 
-static void callers_end(struct callers *it, unsigned int place)
+void lkm_callers_end(unsigned int place)
 {
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&it->lock, flags);
-	if (place < ARRAY_SIZE(it->tasks))
-		it->tasks[place] = NULL;
+	raw_spin_lock_irqsave(&callers_lock, flags);
+	if (place < ARRAY_SIZE(callers))
+		callers[place].task = NULL;
 	else
-		it->more--;
-	raw_spin_unlock_irqrestore(&it->lock, flags);
+		more_callers--;
+	raw_spin_unlock_irqrestore(&callers_lock, flags);
 }
 
-/* Whether the current task may be one of them. */
-static bool callers_may_have_current(struct callers *it)
+/* Whether the current task may be in a function of that kind. */
+bool lkm_callers_may_have_current(enum lkm_callers kind)
 {
 	unsigned int place;
 	unsigned long flags;
 	bool within;
 
-	raw_spin_lock_irqsave(&it->lock, flags);
-	within = it->more > 0;
-	for (place = 0; place < ARRAY_SIZE(it->tasks); place++)
-		within |= it->tasks[place] == current;
-	raw_spin_unlock_irqrestore(&it->lock, flags);
+	raw_spin_lock_irqsave(&callers_lock, flags);
+	within = more_callers > 0;
+	for (place = 0; place < ARRAY_SIZE(callers); place++)
+		within |= callers[place].task == current &&
+			  callers[place].kind == kind;
+	raw_spin_unlock_irqrestore(&callers_lock, flags);
 	return within;
 }

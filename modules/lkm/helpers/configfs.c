@@ -43,54 +43,12 @@ struct lkm_config_item {
 };
 
 /*
- * The tasks that are in a function which is written in Rust, as often as they are. Those for
- * whom there is no place are counted.
- */
-static struct task_struct *item_callers[64];
-static unsigned int item_more_callers;
-static DEFINE_SPINLOCK(item_callers_lock);
-
-static unsigned int item_enter(void)
-{
-	unsigned int place;
-
-	spin_lock(&item_callers_lock);
-	for (place = 0; place < ARRAY_SIZE(item_callers); place++)
-		if (!item_callers[place])
-			break;
-	if (place < ARRAY_SIZE(item_callers))
-		item_callers[place] = current;
-	else
-		item_more_callers++;
-	spin_unlock(&item_callers_lock);
-	return place;
-}
-
-static void item_leave(unsigned int place)
-{
-	spin_lock(&item_callers_lock);
-	if (place < ARRAY_SIZE(item_callers))
-		item_callers[place] = NULL;
-	else
-		item_more_callers--;
-	spin_unlock(&item_callers_lock);
-}
-
-/*
- * Whether the current task may be in such a function, of whatever subsystem: it has locks that
- * are needed to add and to remove one. Called in process context.
+ * Whether the current task may be in a function of an item, of whatever subsystem: it has locks
+ * that are needed to add and to remove one.
  */
 bool lkm_config_within(void)
 {
-	unsigned int place;
-	bool within;
-
-	spin_lock(&item_callers_lock);
-	within = item_more_callers > 0;
-	for (place = 0; place < ARRAY_SIZE(item_callers); place++)
-		within |= item_callers[place] == current;
-	spin_unlock(&item_callers_lock);
-	return within;
+	return lkm_callers_may_have_current(LKM_IN_CONFIGFS);
 }
 
 static struct config_item *item_to_config(struct lkm_config_item *it)
@@ -108,10 +66,10 @@ static ssize_t item_show(struct config_item *item, unsigned int file,
 			 char *page)
 {
 	struct lkm_config_item *it = item_of(item);
-	unsigned int place = item_enter();
+	unsigned int place = lkm_callers_begin(LKM_IN_CONFIGFS);
 	ssize_t result = it->ops->show(it->data, file, page);
 
-	item_leave(place);
+	lkm_callers_end(place);
 	return result;
 }
 
@@ -119,10 +77,10 @@ static ssize_t item_store(struct config_item *item, unsigned int file,
 			  const char *text, size_t len)
 {
 	struct lkm_config_item *it = item_of(item);
-	unsigned int place = item_enter();
+	unsigned int place = lkm_callers_begin(LKM_IN_CONFIGFS);
 	ssize_t result = it->ops->store(it->data, file, text, len);
 
-	item_leave(place);
+	lkm_callers_end(place);
 	return result;
 }
 
@@ -184,9 +142,9 @@ static struct config_group *item_make(struct config_group *group,
 	item_sweep(it->top);
 	if (it->top->closed)
 		return ERR_PTR(-ESHUTDOWN);
-	place = item_enter();
+	place = lkm_callers_begin(LKM_IN_CONFIGFS);
 	made = it->ops->make(it->data, name);
-	item_leave(place);
+	lkm_callers_end(place);
 	if (IS_ERR(made))
 		return ERR_CAST(made);
 	made->top = it->top;
@@ -197,10 +155,10 @@ static struct config_group *item_make(struct config_group *group,
 static void item_drop(struct config_group *group, struct config_item *item)
 {
 	struct lkm_config_item *it = item_of(item);
-	unsigned int place = item_enter();
+	unsigned int place = lkm_callers_begin(LKM_IN_CONFIGFS);
 
 	it->ops->drop(it->data);
-	item_leave(place);
+	lkm_callers_end(place);
 	item_sweep(it->top);
 	/* C leaves the reference from lkm_config_new() to us. */
 	list_add(&it->gone, &it->top->gone);
@@ -262,14 +220,6 @@ void lkm_config_file(struct lkm_config_item *it, const char *name,
 	it->attributes[it->count++] = file;
 }
 
-int lkm_config_add(struct lkm_config_item *it)
-{
-	int result = configfs_register_subsystem(&it->subsys);
-
-	it->added = !result;
-	return result;
-}
-
 static bool item_has_directories(struct lkm_config_item *it)
 {
 	bool has;
@@ -291,6 +241,21 @@ static bool item_is_used(struct lkm_config_item *it)
 	       kref_read(&item_to_config(it)->ci_kref) > 1;
 	mutex_unlock(&it->subsys.su_mutex);
 	return used;
+}
+
+/*
+ * When this fails, the directory was there for a moment. Who makes a symbolic link to it then
+ * is refused, but has a reference meanwhile.
+ */
+int lkm_config_add(struct lkm_config_item *it)
+{
+	int result = configfs_register_subsystem(&it->subsys);
+
+	it->added = !result;
+	if (result)
+		while (item_is_used(it))
+			schedule_timeout_uninterruptible(1);
+	return result;
 }
 
 /*

@@ -3,6 +3,7 @@
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
 #include <linux/gfp.h>
+#include <linux/kernel.h>
 #include <linux/platform_device.h>
 
 #include "helpers.h"
@@ -36,15 +37,20 @@ void *lkm_dma_alloc(struct platform_device *device, size_t len, int direction,
 					   GFP_KERNEL | __GFP_NOWARN);
 	if (at)
 		get_device(dev);
+	/* The zeroes may only be in a cache, and the device has the memory from now on. */
+	if (at && direction != DMA_NONE)
+		dma_sync_single_for_device(dev, handle, len, direction);
 	*address = handle;
 	return at;
 }
 
+/* May sleep. */
 void lkm_dma_free(struct platform_device *device, size_t len, int direction,
 		  void *at, u64 address)
 {
 	struct device *dev = &device->dev;
 
+	might_sleep();
 	if (direction == DMA_NONE)
 		dma_free_attrs(dev, len, at, address, DMA_ATTR_NO_WARN);
 	else

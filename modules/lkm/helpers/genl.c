@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+#include <linux/bitops.h>
+#include <linux/compiler.h>
 #include <linux/container_of.h>
 #include <linux/errno.h>
 #include <linux/limits.h>
@@ -8,6 +10,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <net/genetlink.h>
+#include <net/net_namespace.h>
 #include <net/netlink.h>
 
 #include "helpers.h"
@@ -17,6 +20,8 @@ struct lkm_genl {
 	struct genl_family family;
 	struct genl_small_ops *ops;
 	struct genl_multicast_group *groups;
+	/* As many as it has, whatever C is told at its end. */
+	unsigned int n_groups;
 	/* It is here, not on a stack: the answer to a bad request describes it. */
 	struct nla_policy policy[LKM_GENL_MOST_ATTRIBUTES + 1];
 	unsigned int last;	/* The highest number of an attribute. */
@@ -95,6 +100,7 @@ struct lkm_genl *lkm_genl_new(const char *name, unsigned int version,
 	it->family.n_small_ops = commands;
 	it->family.mcgrps = it->groups;
 	it->family.n_mcgrps = groups;
+	it->n_groups = groups;
 	/*
 	 * C is not told of the policy. Any process can ask for the policies of a family, and
 	 * read the answer later: C has pointers to the family and to its policies meanwhile,
@@ -152,9 +158,22 @@ int lkm_genl_register(struct lkm_genl *it)
 	return genl_register_family(&it->family);
 }
 
-/* Waits until no command runs, of any family. */
+/*
+ * Waits until no command runs, of any family.
+ *
+ * For each group C takes out all who have joined it: in the bitmap of every socket that has
+ * joined anything, but it does not look how long that is. It has 64 bits at least, and no
+ * more if the socket joined when there were no higher numbers. So C is not told of groups
+ * with higher ones. Those numbers stay taken, and nobody else gets what is sent to them.
+ */
 void lkm_genl_unregister(struct lkm_genl *it)
 {
+	const unsigned int end = BITS_PER_LONG + 1;
+	const unsigned int first = it->family.mcgrp_offset;
+
+	/* A command that still runs may send to them: lkm_genl_multicast() has n_groups. */
+	if (first + it->n_groups > end)
+		WRITE_ONCE(it->family.n_mcgrps, first < end ? end - first : 0);
 	genl_unregister_family(&it->family);
 }
 
@@ -259,11 +278,12 @@ int lkm_genl_multicast(const struct lkm_genl *it, u8 group,
 {
 	struct sk_buff *skb = family_end(message);
 
-	/* Linux 6.18 would lose the message. */
-	if (group >= it->family.n_mcgrps) {
+	if (group >= it->n_groups) {
 		nlmsg_free(skb);
 		return -EINVAL;
 	}
-	return genlmsg_multicast(&it->family, skb, 0, group, GFP_KERNEL);
+	/* genlmsg_multicast() has another number of groups when it is being unregistered. */
+	return nlmsg_multicast(init_net.genl_sock, skb, 0,
+			       it->family.mcgrp_offset + group, GFP_KERNEL);
 }
 #endif

@@ -38,19 +38,16 @@ struct line_chip {
 	unsigned long *outputs;	/* gpiolib calls for one line at a time. */
 };
 
-/* The tasks that are in a function which is written in Rust. */
-DEFINE_CALLERS(line_callers);
-
 static struct line_chip *line_chip_begin(struct gpio_chip *gpio,
 					 unsigned int *place)
 {
-	*place = callers_begin(&line_callers);
+	*place = lkm_callers_begin(LKM_IN_GPIO);
 	return container_of(gpio, struct line_chip, gpio);
 }
 
 static int line_chip_end(unsigned int place, int result)
 {
-	callers_end(&line_callers, place);
+	lkm_callers_end(place);
 	return result;
 }
 
@@ -62,7 +59,7 @@ bool lkm_gpio_within(void)
 {
 	if ((current->flags & PF_KTHREAD) && !strncmp(current->comm, "irq/", 4))
 		return true;
-	return callers_may_have_current(&line_callers);
+	return lkm_callers_may_have_current(LKM_IN_GPIO);
 }
 
 static int line_direction_input(struct gpio_chip *gpio, unsigned int line)

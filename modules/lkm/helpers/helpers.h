@@ -113,6 +113,20 @@ void lkm_disk_free(struct lkm_disk *it);
 void lkm_disk_remove(struct lkm_disk *it);
 bool lkm_disk_within(void);
 
+/* Kinds of functions that C calls with locks held; see callers.c. */
+enum lkm_callers {
+	LKM_IN_CONFIGFS,
+	LKM_IN_GENL,
+	LKM_IN_GPIO,
+	LKM_IN_I2C,
+	LKM_IN_INPUT,
+	LKM_IN_MMAP,
+	LKM_IN_PLATFORM,
+};
+unsigned int lkm_callers_begin(enum lkm_callers kind);
+void lkm_callers_end(unsigned int place);
+bool lkm_callers_may_have_current(enum lkm_callers kind);
+
 /* A generic netlink family; see genl.c. @handle gets @data. */
 enum lkm_genl_limit {
 	LKM_GENL_MOST_ATTRIBUTES = 31,

@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
+#include <linux/version.h>
 
 #include "helpers.h"
 
@@ -152,6 +153,9 @@ static int adapter_xfer(struct i2c_adapter *i2c, u16 address,
 	/* Flags are for addresses of ten bits, or for checksums. */
 	if (flags || (!word && size != I2C_SMBUS_BYTE_DATA))
 		return -EOPNOTSUPP;
+	/* /dev/i2c-N keeps an address of ten bits when the flag is taken back. */
+	if (address > 0x7f)
+		return -ENXIO;
 	WRITE_ONCE(it->caller, current);
 	if (read_write == I2C_SMBUS_WRITE)
 		result = it->ops->write(it->data, address, command, word,
@@ -159,6 +163,9 @@ static int adapter_xfer(struct i2c_adapter *i2c, u16 address,
 	else
 		result = it->ops->read(it->data, address, command, word);
 	WRITE_ONCE(it->caller, NULL);
+	/* C would call again with the bus locked, as long and as often as user space has said. */
+	if (result == -EAGAIN)
+		return -EBUSY;
 	if (result < 0 || read_write == I2C_SMBUS_WRITE)
 		return result;
 	if (word)
@@ -199,9 +206,12 @@ struct lkm_i2c_adapter *lkm_i2c_adapter_add(const char *name,
 	result = i2c_add_adapter(&it->i2c);
 	if (!result)
 		return it;
-	/* Nor does it wait then. The device, which has nothing of the module, has this memory. */
-	if (!it->i2c.dev.kobj.state_initialized)
-		kfree(it);
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+	/* Nor does it wait then, until nobody has the device any more. */
+	if (it->i2c.dev.kobj.state_initialized)
+		wait_for_completion(&it->i2c.dev_released);
+#endif
+	kfree(it);
 	return ERR_PTR(result);
 }
 

@@ -53,7 +53,8 @@ int lkm_vma_on_demand(struct vm_area_struct *vma, unsigned long pages,
 {
 	if (vma->vm_pgoff > pages || vma_pages(vma) > pages - vma->vm_pgoff)
 		return -EINVAL;
-	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	/* Nobody else knows @vma yet. */
+	vm_flags_init(vma, vma->vm_flags | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_private_data = fault;
 	vma->vm_ops = &demand_ops;
 	return 0;
@@ -78,9 +79,11 @@ struct page *lkm_vmalloc_page(const void *addr)
 {
 	struct page *page = vmalloc_to_page(addr);
 
-	if (page_ref_count(page) > INT_MAX / 2)
+	/* Others may have made it negative. */
+	if ((unsigned int)page_ref_count(page) > INT_MAX / 2)
 		return NULL;
-	get_page(page);
+	/* get_page() would look whether it is one of a slab. */
+	page_ref_inc(page);
 	return page;
 }
 

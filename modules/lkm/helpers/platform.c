@@ -3,6 +3,7 @@
 #include <linux/device.h>
 #include <linux/err.h>
 #include <linux/errno.h>
+#include <linux/jiffies.h>
 #include <linux/kernfs.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
@@ -14,7 +15,6 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/suspend.h>
 #include <linux/sysfs.h>
 
 #include "helpers.h"
@@ -22,18 +22,16 @@
 /* A driver whose functions are written in Rust; see platform.rs. */
 struct lkm_platform_driver {
 	struct platform_driver driver;
+	struct dev_pm_ops pm;
 	const struct lkm_platform_ops *ops;
 	void *data;
 	char name[LKM_PLATFORM_NAME_LEN];
 };
 
-/* The tasks that are in such a function. */
-DEFINE_CALLERS(platform_callers);
-
 /* Whether the caller may run in what lkm_platform_driver_remove() waits for. */
 bool lkm_platform_within(void)
 {
-	return callers_may_have_current(&platform_callers);
+	return lkm_callers_may_have_current(LKM_IN_PLATFORM);
 }
 
 static struct lkm_platform_driver *bound_to(struct device *dev)
@@ -46,23 +44,23 @@ static struct lkm_platform_driver *bound_to(struct device *dev)
 static int bound_probe(struct platform_device *device)
 {
 	struct lkm_platform_driver *it = bound_to(&device->dev);
-	unsigned int place = callers_begin(&platform_callers);
+	unsigned int place = lkm_callers_begin(LKM_IN_PLATFORM);
 	void *private = NULL;
 	int result = it->ops->probe(it->data, device, &private);
 
 	if (!result)
 		platform_set_drvdata(device, private);
-	callers_end(&platform_callers, place);
+	lkm_callers_end(place);
 	return result;
 }
 
 static void bound_remove(struct platform_device *device)
 {
 	struct lkm_platform_driver *it = bound_to(&device->dev);
-	unsigned int place = callers_begin(&platform_callers);
+	unsigned int place = lkm_callers_begin(LKM_IN_PLATFORM);
 
 	it->ops->remove(platform_get_drvdata(device));
-	callers_end(&platform_callers, place);
+	lkm_callers_end(place);
 }
 
 static int bound_suspend(struct device *dev)
@@ -73,9 +71,9 @@ static int bound_suspend(struct device *dev)
 
 	if (!it->ops->suspend)
 		return 0;
-	place = callers_begin(&platform_callers);
+	place = lkm_callers_begin(LKM_IN_PLATFORM);
 	result = it->ops->suspend(dev_get_drvdata(dev));
-	callers_end(&platform_callers, place);
+	lkm_callers_end(place);
 	return result;
 }
 
@@ -87,9 +85,9 @@ static int bound_resume(struct device *dev)
 
 	if (!it->ops->resume)
 		return 0;
-	place = callers_begin(&platform_callers);
+	place = lkm_callers_begin(LKM_IN_PLATFORM);
 	result = it->ops->resume(dev_get_drvdata(dev));
-	callers_end(&platform_callers, place);
+	lkm_callers_end(place);
 	return result;
 }
 
@@ -114,8 +112,10 @@ static void driver_name_wait(const char *name)
 	struct kobject *bus = &bus_get_kset(&platform_bus_type)->kobj;
 	struct kernfs_node *drivers = sysfs_get_dirent(bus->sd, "drivers");
 	struct kernfs_node *node;
+	unsigned int ticks;
 
-	for (;;) {
+	/* Not for ever: those of other drivers of that name come and go, too. */
+	for (ticks = 0; ticks < 5 * HZ; ticks++) {
 		node = drivers ? sysfs_get_dirent(drivers, name) : NULL;
 		sysfs_put(node);
 		/* Somebody else may have the name by now. */
@@ -124,6 +124,27 @@ static void driver_name_wait(const char *name)
 		schedule_timeout_uninterruptible(1);
 	}
 	sysfs_put(drivers);
+}
+
+/*
+ * Frees a driver that no device has any more. May sleep.
+ *
+ * C still looks at some without a lock that unregistering takes: for the name, when it writes
+ * to the log or to a device's uevent, and in the last steps of a suspend for functions that
+ * this one has not got. Who looks does not sleep meanwhile, but may be preempted. This must
+ * not wait for the end of a suspend, which may wait for the caller.
+ */
+static void driver_free(struct lkm_platform_driver *it)
+{
+	synchronize_rcu_tasks();
+	driver_name_wait(it->name);
+	/*
+	 * Such a kernel has not waited for those who were preempted. So the memory stays: what
+	 * they look at lies in it, and not in the module.
+	 */
+	if (IS_ENABLED(CONFIG_PREEMPTION) && !IS_ENABLED(CONFIG_TASKS_RCU))
+		return;
+	kfree(it);
 }
 
 /*
@@ -143,6 +164,7 @@ lkm_platform_driver_add(const char *name, const struct of_device_id *matches,
 	strscpy(it->name, name, sizeof(it->name));
 	it->ops = ops;
 	it->data = data;
+	it->pm = bound_pm;
 	it->driver.probe = bound_probe;
 	it->driver.remove = bound_remove;
 	it->driver.driver.name = it->name;
@@ -150,10 +172,11 @@ lkm_platform_driver_add(const char *name, const struct of_device_id *matches,
 	/* Who registers a driver sees what comes of it. */
 	it->driver.driver.probe_type = PROBE_FORCE_SYNCHRONOUS;
 	if (ops->suspend || ops->resume)
-		it->driver.driver.pm = pm_sleep_ptr(&bound_pm);
+		it->driver.driver.pm = pm_sleep_ptr(&it->pm);
 	result = platform_driver_register(&it->driver);
 	if (result) {
-		kfree(it);
+		/* It may have had devices. */
+		driver_free(it);
 		return ERR_PTR(result);
 	}
 	return it;
@@ -163,12 +186,7 @@ lkm_platform_driver_add(const char *name, const struct of_device_id *matches,
 void lkm_platform_driver_remove(struct lkm_platform_driver *it)
 {
 	platform_driver_unregister(&it->driver);
-	/* Who reads a device's uevent takes the driver's name from it, with a spinlock held. */
-	synchronize_rcu();
-	/* In the last steps of a suspend C looks for the driver's functions without a lock. */
-	unlock_system_sleep(lock_system_sleep());
-	driver_name_wait(it->name);
-	kfree(it);
+	driver_free(it);
 }
 
 static struct property_entry entry_of(const struct lkm_property *it)

@@ -6,13 +6,13 @@
 //!
 //! The `kernel` crate has none of one's own.
 
-use super::CALLERS;
 use crate::{
     alive::{
         Alive,
         Stop, //
     },
     bindings,
+    callers::Callers,
     compat::CStrExt,
     errno::{
         self,
@@ -45,13 +45,15 @@ use kernel::{
 /// another adapter is a mistake to a debug kernel, and can be one: two that use each other's
 /// wait for ever.
 ///
-/// A method must not wait for somebody who makes or drops a driver or an adapter. It cannot
-/// do the first itself, and may do the second.
+/// A method must not wait for somebody who makes or drops a driver or an adapter, nor have
+/// another module do so. It cannot do the first itself, and may do the second.
 ///
 /// # Errors
 ///
 /// Who has called gets them; numbers from 512 on as described for
-/// [`Operations`](crate::file::Operations). `ENXIO` says that no device answers.
+/// [`Operations`](crate::file::Operations). `ENXIO` says that no device answers. `EAGAIN` becomes
+/// `EBUSY`, as C would call again by itself. Other transfers than these four, and those to
+/// addresses of ten bits, are `EOPNOTSUPP`.
 pub trait Adapter: Send + Sync + 'static {
     /// Reads a register of a byte.
     ///
@@ -98,7 +100,7 @@ pub trait Adapter: Send + Sync + 'static {
 /// stays, or since init fails, this waits until nobody has it.
 ///
 /// A method may drop its own adapter, and so may a driver's functions. It goes a little later
-/// then.
+/// then. So does one that is dropped when more than 64 tasks are in such, and nobody knows who.
 ///
 /// # Examples
 ///
@@ -181,7 +183,7 @@ unsafe impl<T: Adapter> Stop for Inner<T> {
 
     /// C has locked the bus, or a device on it.
     fn is_within(&self) -> bool {
-        CALLERS.may_have_current()
+        Callers::I2C.may_have_current()
     }
 }
 
@@ -194,7 +196,7 @@ impl<T: Adapter> Registration<T> {
     /// # Errors
     ///
     /// - `EINVAL`: there is no name, or it has more than 47 bytes;
-    /// - `EDEADLK`: the caller is a function of a driver or an adapter, or more than 16
+    /// - `EDEADLK`: the caller is a function of a driver or an adapter, or more than 64
     ///   tasks are in such, and nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
@@ -206,7 +208,7 @@ impl<T: Adapter> Registration<T> {
         if name.is_empty() || name.count_bytes() > LONGEST {
             return Err(EINVAL);
         }
-        if CALLERS.may_have_current() {
+        if Callers::I2C.may_have_current() {
             return Err(error(bindings::EDEADLK));
         }
         let inner = try_pin_init!(Inner {
@@ -254,7 +256,7 @@ impl<T: Adapter> Inner<T> {
     /// Called by C's half only: `data` points to the `T` of an adapter that is not removed
     /// during the call.
     unsafe extern "C" fn read(data: *mut c_void, address: u16, register: u8, word: bool) -> c_int {
-        let _inside = CALLERS.begin();
+        let _inside = Callers::I2C.begin();
         // SAFETY: By this function's contract.
         let adapter = unsafe { &*data.cast::<T>() };
         let value = match word {
@@ -274,7 +276,7 @@ impl<T: Adapter> Inner<T> {
         word: bool,
         value: u16,
     ) -> c_int {
-        let _inside = CALLERS.begin();
+        let _inside = Callers::I2C.begin();
         // SAFETY: By this function's contract.
         let adapter = unsafe { &*data.cast::<T>() };
         let result = match word {

@@ -29,7 +29,7 @@ pub(crate) const WRONG: u32 = command(8);
 pub(crate) const FAIL: u32 = command(9);
 /// Functions wait as long as this is not 0.
 pub(crate) const HOLD: u32 = command(10);
-/// From now on functions drop subsystems that are to.
+/// Functions drop subsystems that are to, as long as this is not 0.
 pub(crate) const ARM: u32 = command(11);
 
 /// Tries to make a subsystem with the name of this index, ...
@@ -40,6 +40,9 @@ pub(crate) const TRY_MANY: u32 = command(13);
 pub(crate) const TRY_TWICE: u32 = command(14);
 /// What making a subsystem in a function has returned since this was asked last.
 pub(crate) const MADE_WITHIN: u32 = command(15);
+
+/// How often children of the first kind below were dropped. That waits, too.
+pub(crate) const DROPS: u32 = command(16);
 
 /// Kinds of subsystems: those with files of all kinds, and so on for what is in them, ...
 pub(crate) const ALL: usize = 0;

@@ -71,6 +71,7 @@ lkm::params! {
 static SHOWN: Atomic<u32> = Atomic::new(0);
 static STORED: Atomic<u32> = Atomic::new(0);
 static MADE: Atomic<u32> = Atomic::new(0);
+static DROPPED: Atomic<u32> = Atomic::new(0);
 static RUNS: Atomic<u32> = Atomic::new(0);
 static ALIVE: Atomic<u32> = Atomic::new(0);
 static ERRORS: Atomic<u32> = Atomic::new(0);
@@ -94,7 +95,8 @@ impl Run {
         RUNS.fetch_add(1, Relaxed);
         let run = Self;
         while HOLDING.load(Relaxed) != 0 {
-            fsleep(Delta::from_millis(1));
+            // Many may be waiting here.
+            fsleep(Delta::from_millis(10));
         }
         match FAILING.load(Relaxed) {
             0 => Ok(run),
@@ -167,6 +169,7 @@ impl Item for Number {
 struct All {
     name: KVec<u8>,
     number: Number,
+    is_child: bool,
 }
 
 static ALL_FILES: [Attribute<All>; 5] = [
@@ -209,12 +212,23 @@ impl All {
         Ok(Self {
             name: copy,
             number: Number::new(),
+            is_child: false,
         })
     }
 
     fn child(name: &CStr) -> Result<Self> {
         let _run = Run::begin(&MADE)?;
-        Self::new(name)
+        let mut child = Self::new(name)?;
+        child.is_child = true;
+        Ok(child)
+    }
+}
+
+impl Drop for All {
+    fn drop(&mut self) {
+        if self.is_child {
+            drop(Run::begin(&DROPPED));
+        }
     }
 }
 
@@ -315,7 +329,17 @@ impl Item for Many {
 }
 
 /// It has too many.
-struct TooMany;
+struct TooMany {
+    _living: Living,
+}
+
+impl TooMany {
+    fn new() -> Self {
+        Self {
+            _living: Living::new(),
+        }
+    }
+}
 
 fn show_none<T>(_it: &T, _page: &mut Page<'_>) -> Result {
     Ok(())
@@ -351,7 +375,17 @@ impl Item for TooMany {
 }
 
 /// It has the same file twice.
-struct Twice;
+struct Twice {
+    _living: Living,
+}
+
+impl Twice {
+    fn new() -> Self {
+        Self {
+            _living: Living::new(),
+        }
+    }
+}
 
 static TWICE_FILES: [Attribute<Twice>; 2] = [
     Attribute::read_only(c"twice", mode!(0o444), show_none),
@@ -375,7 +409,7 @@ impl Item for BadTwice {
     type Child = Twice;
 
     fn make(&self, _name: &CStr) -> impl PinInit<Twice, Error> {
-        Ok(Twice)
+        Ok(Twice::new())
     }
 }
 
@@ -387,7 +421,7 @@ impl Item for BadMany {
     type Child = TooMany;
 
     fn make(&self, _name: &CStr) -> impl PinInit<TooMany, Error> {
-        Ok(TooMany)
+        Ok(TooMany::new())
     }
 }
 
@@ -634,17 +668,18 @@ impl Operations for Control {
             DROP => take(self.place(number)?),
             DROP_IN_SOFTIRQ => self.drop_in_softirq(number)?,
             FAIL => FAILING.store(number as u32, Relaxed),
-            ARM => ARMED.store(1, Relaxed),
+            ARM => ARMED.store(number as u32, Relaxed),
             HOLD => HOLDING.store(number as u32, Relaxed),
             TRY_NAME => try_name(number)?,
-            TRY_MANY => drop(Subsystem::new(c"config-items-many", TooMany)?),
-            TRY_TWICE => drop(Subsystem::new(c"config-items-twice", Twice)?),
+            TRY_MANY => drop(Subsystem::new(c"config-items-many", TooMany::new())?),
+            TRY_TWICE => drop(Subsystem::new(c"config-items-twice", Twice::new())?),
             MADE_WITHIN => return Ok(WITHIN.xchg(0, Relaxed)),
             _ => {
                 let count = match cmd {
                     SHOWS => &SHOWN,
                     STORES => &STORED,
                     MAKES => &MADE,
+                    DROPS => &DROPPED,
                     RUNNING => &RUNS,
                     LIVING => &ALIVE,
                     WRONG => &ERRORS,

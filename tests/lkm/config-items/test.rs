@@ -23,6 +23,10 @@ pub const EXAMPLE: Example = Example {
         removing_waits_for_functions,
         dropping_waits_for_functions,
         dropping_waits_for_directories,
+        dropping_waits_for_drops_of_items,
+        files_are_used_at_the_same_time,
+        directories_are_made_one_at_a_time,
+        too_many_callers_are_not_known,
         a_function_may_drop_its_subsystem,
         a_function_may_drop_another_subsystem,
         two_subsystems_may_drop_each_other,
@@ -79,7 +83,11 @@ fn is_gone(kind: usize) -> Result {
 fn subsystems_of_all_kinds(vm: &mut Vm) -> Result {
     let (module, control) = load(vm)?;
     for (kind, files, has_children) in [
-        (ALL, vec!["length", "long", "name", "number", "too-long"], true),
+        (
+            ALL,
+            vec!["length", "long", "name", "number", "too-long"],
+            true,
+        ),
         (NUMBER, vec!["number"], true),
         (NOTHING, vec![], false),
         (WIDE, vec!["number"], true),
@@ -191,8 +199,12 @@ fn what_cannot_be_is_refused(vm: &mut Vm) -> Result {
         assert_eq!(control.call(TRY_NAME, index), expected, "{index}");
         assert_eq!(control.get(LIVING), 1, "{index}");
     }
-    assert_eq!(control.call(TRY_MANY, 0), Err(Errno::INVAL));
-    assert_eq!(control.call(TRY_TWICE, 0), Err(Errno::EXIST));
+    for _ in 0..3 {
+        assert_eq!(control.call(TRY_MANY, 0), Err(Errno::INVAL));
+        assert_eq!(control.get(LIVING), 1);
+        assert_eq!(control.call(TRY_TWICE, 0), Err(Errno::EXIST));
+        assert_eq!(control.get(LIVING), 1);
+    }
     // Who has the name is not disturbed, and when it is gone another one can have it.
     assert_eq!(number(&top(ALL))?, 0);
     assert_eq!(control.call(MAKE, ALL), Err(Errno::EXIST));
@@ -209,6 +221,7 @@ fn children_that_cannot_be(vm: &mut Vm) -> Result {
         for _ in 0..3 {
             let error = error_of(fs::create_dir(format!("{}/x", top(kind))));
             assert_eq!(error, Some(expected));
+            assert_eq!(control.get(LIVING), 0, "{kind}");
         }
         assert_eq!(names(top(kind))?, [""; 0]);
     }
@@ -256,11 +269,19 @@ fn texts_of_all_lengths(vm: &mut Vm) -> Result {
     let mut file = OpenOptions::new()
         .write(true)
         .open(format!("{top}/length"))?;
-    for (len, taken) in [(1, 1), (4094, 4094), (4095, 4095), (4096, 4095), (9999, 4095)] {
+    for (len, taken) in [
+        (1, 1),
+        (4094, 4094),
+        (4095, 4095),
+        (4096, 4095),
+        (9999, 4095),
+    ] {
         assert_eq!(file.write(&vec![b'x'; len])?, taken);
         assert_eq!(number(&top)?, taken as u64);
     }
     assert_eq!(write_from_bad_address(&file, 4), Err(Errno::FAULT));
+    assert_eq!(error_of(file.write(b"")), Some(Errno::FAULT));
+    assert_eq!(number(&top)?, 4095);
     // Not even root can do what a file has no function for.
     let error = error_of(File::open(format!("{top}/length")));
     assert_eq!(error, Some(Errno::ACCESS));
@@ -279,7 +300,15 @@ fn texts_of_all_lengths(vm: &mut Vm) -> Result {
         file.read_to_string(&mut text)?;
         assert_eq!(text, value);
     }
-    assert_eq!([control.get(SHOWS), control.get(STORES)], [8, 3]);
+    assert_eq!([control.get(SHOWS), control.get(STORES)], [9, 3]);
+    // But not after somebody else has written.
+    set_number(&top, 9)?;
+    file.rewind()?;
+    text.clear();
+    file.read_to_string(&mut text)?;
+    assert_eq!(text, "7\n");
+    assert_eq!([control.get(SHOWS), control.get(STORES)], [9, 4]);
+    assert_eq!(number(&top)?, 9);
     all_is_well(&control);
     Ok(())
 }
@@ -457,6 +486,133 @@ fn dropping_waits_for_directories(vm: &mut Vm) -> Result {
     module.unload()
 }
 
+/// They run with locks held that the drop of the subsystem takes.
+fn dropping_waits_for_drops_of_items(vm: &mut Vm) -> Result {
+    for depth in [1, 2] {
+        let (module, control) = load_with(vm, ALL)?;
+        let mut directories = vec![format!("{}/x", top(ALL))];
+        if depth == 2 {
+            directories.push(format!("{}/x/y", top(ALL)));
+        }
+        for directory in &directories {
+            fs::create_dir(directory)?;
+        }
+        control.call(HOLD, 1)?;
+        let last = directories.pop().context("a directory")?;
+        let remover = Waiter::begin(move || error_of(fs::remove_dir(last)));
+        eventually("the drop of the item", || control.get(RUNNING) == 1)?;
+        let dropper = control.caller(DROP, ALL)?;
+        dropper.sleeps()?;
+        assert!(!dropper.has_ended());
+        // Also the topmost, and that which is being dropped.
+        assert_eq!(control.get(LIVING), depth + 1);
+        control.call(HOLD, 0)?;
+        assert_eq!(remover.end()?, None);
+        for directory in &directories {
+            assert!(!dropper.has_ended());
+            fs::remove_dir(directory)?;
+        }
+        assert_eq!(dropper.end()?, Ok(0));
+        assert_eq!(control.get(LIVING), 0);
+        assert_eq!(control.get(DROPS), depth);
+        assert!(!Path::new(&top(ALL)).exists());
+        all_is_well(&control);
+        drop(control);
+        module.unload()?;
+    }
+    Ok(())
+}
+
+/// Those of several items, and of one.
+fn files_are_used_at_the_same_time(vm: &mut Vm) -> Result {
+    let (module, control) = load_with(vm, ALL)?;
+    let child = format!("{}/x", top(ALL));
+    fs::create_dir(&child)?;
+    control.call(HOLD, 1)?;
+    let mut readers = Vec::new();
+    let mut writers = Vec::new();
+    for directory in [top(ALL), child.clone()] {
+        let path = directory.clone();
+        readers.push(Waiter::begin(move || number(&path)));
+        writers.push(Waiter::begin(move || set_number(&directory, 5)));
+    }
+    eventually("all of them", || control.get(RUNNING) == 4)?;
+    control.call(HOLD, 0)?;
+    for reader in readers {
+        assert!([0, 5].contains(&reader.end()??));
+    }
+    for writer in writers {
+        writer.end()??;
+    }
+    assert_eq!((number(&top(ALL))?, number(&child)?), (5, 5));
+    fs::remove_dir(&child)?;
+    all_is_well(&control);
+    drop(control);
+    module.unload()
+}
+
+/// Also in different directories of the subsystem.
+fn directories_are_made_one_at_a_time(vm: &mut Vm) -> Result {
+    let (module, control) = load_with(vm, ALL)?;
+    let child = format!("{}/x", top(ALL));
+    fs::create_dir(&child)?;
+    let before = control.get(MAKES);
+    control.call(HOLD, 1)?;
+    let paths = [format!("{}/y", top(ALL)), format!("{child}/y")];
+    let [path, other_path] = paths.clone();
+    let first = Waiter::begin(move || error_of(fs::create_dir(path)));
+    eventually("the first", || control.get(RUNNING) == 1)?;
+    let second = Waiter::begin(move || error_of(fs::create_dir(other_path)));
+    second.sleeps()?;
+    assert!(!second.has_ended());
+    assert_eq!(control.get(MAKES), before + 1);
+    control.call(HOLD, 0)?;
+    assert_eq!((first.end()?, second.end()?), (None, None));
+    assert_eq!(control.get(MAKES), before + 2);
+    for path in paths {
+        fs::remove_dir(path)?;
+    }
+    fs::remove_dir(&child)?;
+    assert_eq!(control.get(LIVING), 1);
+    all_is_well(&control);
+    drop(control);
+    module.unload()
+}
+
+/// There are places for 64. Whoever makes or drops something then may be one more.
+fn too_many_callers_are_not_known(vm: &mut Vm) -> Result {
+    const READERS: usize = 65;
+    let (module, control) = load_with(vm, ALL)?;
+    control.call(HOLD, 1)?;
+    let readers: Vec<_> = (0..READERS)
+        .map(|_| Waiter::begin(|| number(&top(ALL))))
+        .collect();
+    eventually("all of them", || control.get(RUNNING) == READERS)?;
+    assert_eq!(control.call(MAKE, NOTHING), Err(Errno::DEADLK));
+    // It does not wait for them. Somebody else does.
+    let other = control.clone();
+    let dropper = Waiter::begin(move || other.call(DROP, ALL));
+    assert_eq!(dropper.end()?, Ok(0));
+    assert_eq!(control.get(RUNNING), READERS);
+    assert_eq!(control.get(LIVING), 1);
+    control.call(HOLD, 0)?;
+    for reader in readers {
+        assert_eq!(reader.end()??, 0);
+    }
+    is_gone(ALL)?;
+    eventually("the drop", || control.get(LIVING) == 0)?;
+    // All is as before: who drops one waits.
+    for kind in [NOTHING, ALL] {
+        control.call(MAKE, kind)?;
+        control.call(DROP, kind)?;
+        assert!(!Path::new(&top(kind)).exists());
+        assert_eq!(control.get(LIVING), 0);
+    }
+    all_is_well(&control);
+    drop(control);
+    module.unload()
+}
+
 /// What the functions do, one after the other. Each leaves no directory.
 fn each_function() -> [fn(&str) -> Result; 4] {
     [
@@ -474,18 +630,20 @@ fn each_function() -> [fn(&str) -> Result; 4] {
 
 /// Which goes on, and is waited for by somebody else.
 fn a_function_may_drop_its_subsystem(vm: &mut Vm) -> Result {
-    let mut functions = each_function().into_iter().enumerate().cycle();
     vm.rounds(|vm| {
-        let (module, control) = load_with(vm, SELFISH)?;
-        let (n, function) = functions.next().context("a function")?;
-        if n == 3 {
-            fs::create_dir(format!("{}/before", top(SELFISH)))?;
+        let (module, control) = load(vm)?;
+        for (n, function) in each_function().into_iter().enumerate() {
+            control.call(ARM, 0)?;
+            control.call(MAKE, SELFISH)?;
+            if n == 3 {
+                fs::create_dir(format!("{}/before", top(SELFISH)))?;
+            }
+            control.call(ARM, 1)?;
+            function(&top(SELFISH))?;
+            is_gone(SELFISH)?;
+            eventually("the drop", || control.get(LIVING) == 0)?;
+            all_is_well(&control);
         }
-        control.call(ARM, 0)?;
-        function(&top(SELFISH))?;
-        is_gone(SELFISH)?;
-        eventually("the drop", || control.get(LIVING) == 0)?;
-        all_is_well(&control);
         drop(control);
         module.unload()?;
         assert_eq!(vm.log().count("not dropped")?, 0);
@@ -494,20 +652,24 @@ fn a_function_may_drop_its_subsystem(vm: &mut Vm) -> Result {
 }
 
 fn a_function_may_drop_another_subsystem(vm: &mut Vm) -> Result {
-    let mut functions = each_function().into_iter().enumerate().cycle();
     vm.rounds(|vm| {
-        let (module, control) = load_with(vm, ALL)?;
-        control.call(MAKE, UNKIND)?;
-        let (n, function) = functions.next().context("a function")?;
-        if n == 3 {
-            fs::create_dir(format!("{}/before", top(UNKIND)))?;
+        let (module, control) = load(vm)?;
+        for (n, function) in each_function().into_iter().enumerate() {
+            control.call(ARM, 0)?;
+            // That of the function before.
+            control.call(DROP, UNKIND)?;
+            control.call(MAKE, ALL)?;
+            control.call(MAKE, UNKIND)?;
+            if n == 3 {
+                fs::create_dir(format!("{}/before", top(UNKIND)))?;
+            }
+            control.call(ARM, 1)?;
+            function(&top(UNKIND))?;
+            is_gone(ALL)?;
+            eventually("the drop", || control.get(LIVING) == 1)?;
+            assert_eq!(number(&top(UNKIND))?, 0);
+            all_is_well(&control);
         }
-        control.call(ARM, 0)?;
-        function(&top(UNKIND))?;
-        is_gone(ALL)?;
-        eventually("the drop", || control.get(LIVING) == 1)?;
-        assert_eq!(number(&top(UNKIND))?, 0);
-        all_is_well(&control);
         drop(control);
         module.unload()?;
         assert_eq!(vm.log().count("not dropped")?, 0);
@@ -517,22 +679,34 @@ fn a_function_may_drop_another_subsystem(vm: &mut Vm) -> Result {
 
 fn two_subsystems_may_drop_each_other(vm: &mut Vm) -> Result {
     let functions = each_function();
-    let mut round = 0;
+    let kinds = [RIVAL, OTHER_RIVAL];
     vm.rounds(|vm| {
         let (module, control) = load(vm)?;
-        control.call(MAKE, RIVAL)?;
-        control.call(MAKE, OTHER_RIVAL)?;
-        control.call(ARM, 0)?;
-        on_threads(2, |n| {
-            // The other one may be faster.
-            let function = functions[(round + n as usize) % 3];
-            let _ = function(&top([RIVAL, OTHER_RIVAL][n as usize]));
-            Ok(())
-        })?;
-        round += 1;
-        // One of them at least.
-        eventually("the end of one", || control.get(LIVING) <= 1)?;
-        all_is_well(&control);
+        for first in 0..functions.len() {
+            control.call(ARM, 0)?;
+            // What the functions before have left.
+            for kind in kinds {
+                control.call(DROP, kind)?;
+            }
+            eventually("the end of both", || control.get(LIVING) == 0)?;
+            let chosen = [first, (first + 1) % functions.len()];
+            for (kind, n) in kinds.into_iter().zip(chosen) {
+                control.call(MAKE, kind)?;
+                if n == 3 {
+                    fs::create_dir(format!("{}/before", top(kind)))?;
+                }
+            }
+            control.call(ARM, 1)?;
+            on_threads(2, |n| {
+                let n = n as usize;
+                // The other one may be faster.
+                let _ = functions[chosen[n]](&top(kinds[n]));
+                Ok(())
+            })?;
+            // One of them at least.
+            eventually("the end of one", || control.get(LIVING) <= 1)?;
+            all_is_well(&control);
+        }
         drop(control);
         module.unload()?;
         assert_eq!(vm.log().count("not dropped")?, 0);
@@ -612,10 +786,14 @@ fn many_use_it_while_it_comes_and_goes(vm: &mut Vm) -> Result {
 }
 
 fn many_use_it_while_the_module_goes(vm: &mut Vm) -> Result {
+    const LONGEST_PAUSE: Duration = Duration::from_millis(100);
     let next = std::sync::atomic::AtomicU32::new(0);
     let others = || {
         let name = next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let begin = Instant::now();
         use_it(ALL, &name.to_string());
+        // It is not used most of the time, so that the module finds a moment to go.
+        thread::sleep(LONGEST_PAUSE.min(3 * begin.elapsed()));
         Ok(())
     };
     while_others(3, others, || {

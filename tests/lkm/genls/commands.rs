@@ -30,8 +30,11 @@ pub(crate) const ALL: usize = 0;
 pub(crate) const OTHER: usize = 1;
 /// ... one without attributes, groups, or a byte, ...
 pub(crate) const BARE: usize = 2;
-/// ... and one of 4 KiB aligned to 64 bytes.
+/// ... one of 4 KiB aligned to 64 bytes, ...
 pub(crate) const WIDE: usize = 3;
+/// ... and two with as many groups as there can be.
+pub(crate) const MANY: usize = 4;
+pub(crate) const MORE: usize = 5;
 
 /// The version of those with all commands.
 pub(crate) const VERSION: u8 = 7;
@@ -60,7 +63,8 @@ pub(crate) const DO_MAKE: u8 = 10;
 pub(crate) const DO_SWAP: u8 = 11;
 /// As `DO_ECHO`, for those with `CAP_NET_ADMIN`.
 pub(crate) const DO_ADMIN: u8 = 12;
-/// As `DO_ECHO`, with the highest number that there is. All kinds have it.
+/// As `DO_ECHO`, with the highest number that there is. All kinds have it. Those with many
+/// groups wait as `DO_WAIT` before, and send to the last group.
 pub(crate) const DO_LAST: u8 = 254;
 
 /// Attributes: a text of up to 63 bytes, a number, up to 300 bytes, and the last that there
@@ -74,6 +78,16 @@ pub(crate) const MOST_TEXT: u16 = 63;
 pub(crate) const MOST_BYTES: u16 = 300;
 
 pub(crate) const GROUPS: [&core::ffi::CStr; 2] = [c"one", c"fifteen-letters"];
+
+/// They take 148 * 20 + 3 * 4 bytes in what the kernel tells of a family, a command takes 20,
+/// and there are 2992.
+pub(crate) const MANY_GROUPS: [&core::ffi::CStr; 148] = {
+    let mut groups = [c"all"; 148];
+    groups[0] = c"four";
+    groups[1] = c"long";
+    groups[147] = c"last";
+    groups
+};
 
 pub(crate) const NAMES: [&core::ffi::CStr; 9] = [
     c"",

@@ -79,7 +79,16 @@ fn must(is_so: bool) {
 }
 
 fn pause() {
-    fsleep(Delta::from_millis(1));
+    fsleep(Delta::from_millis(10));
+}
+
+fn wait_while_held() {
+    if hold.get() {
+        pr_info!("waits\n");
+    }
+    while hold.get() {
+        pause();
+    }
 }
 
 /// A command runs, as long as this lives.
@@ -238,12 +247,7 @@ impl Handler for All {
             DO_FAIL => Err(Error::from_errno(-(number(request)? as i32))),
             DO_REFUSE => Self::refuse(request),
             DO_WAIT => {
-                if hold.get() {
-                    pr_info!("waits\n");
-                }
-                while hold.get() {
-                    pause();
-                }
+                wait_while_held();
                 Ok(())
             }
             DO_SLEEP => self.never.wait_interruptible(),
@@ -295,6 +299,23 @@ impl Handler for Two {
     }
 }
 
+/// The kernel tells of no family with more.
+struct Many;
+
+impl Handler for Many {
+    const COMMANDS: &'static [Command] = &[Command::new(DO_LAST)];
+    const ATTRIBUTES: &'static [Attribute] = &[];
+    const GROUPS: &'static [&'static CStr] = &MANY_GROUPS;
+
+    fn handle(&self, request: &Request) -> Result {
+        let _run = Run::begin();
+        wait_while_held();
+        let group = MANY_GROUPS.len() as u8 - 1;
+        request.multicast(group, DO_SEND, |message| message.u32(NUMBER, group.into()))?;
+        request.reply(DO_LAST, |_| Ok(()))
+    }
+}
+
 #[repr(align(64))]
 struct Wide {
     zeroes: [u8; 4096],
@@ -341,7 +362,7 @@ struct Families(Places);
 impl Families {
     fn new() -> Result<Self> {
         let mut places = KVec::new();
-        for _ in ALL..=WIDE {
+        for _ in ALL..=MORE {
             places.push(new_place()?, GFP_KERNEL)?;
         }
         Ok(Self(Arc::new(places, GFP_KERNEL)?))
@@ -351,6 +372,7 @@ impl Families {
         let place = place(&self.0, kind)?;
         let handle = match kind {
             BARE => register(kind, Bare)?,
+            MANY | MORE => register(kind, Many)?,
             WIDE => {
                 let wide = try_init!(Wide {
                     zeroes: [0; 4096],

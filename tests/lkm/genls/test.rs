@@ -7,8 +7,8 @@ use rustix::{
 
 use crate::{
     netlink::{
-        self, CONTROLLER, DUMP, FAMILY_ID, FAMILY_NAME, Family, GETPOLICY, Message, Netlink,
-        Refusal, Request,
+        self, CONTROLLER, DUMP, FAMILY_ID, FAMILY_NAME, Family, GETPOLICY, Message, NEWFAMILY,
+        Netlink, Received, Refusal, Request,
     },
     prelude::*,
     signals::{Reaction, react},
@@ -19,6 +19,8 @@ mod commands;
 
 pub const EXAMPLE: Example = Example {
     tests: tests![
+        // Its sockets are to be there before there are so many groups.
+        families_with_many_groups,
         families_of_all_kinds,
         attributes_get_there_and_back,
         bad_attributes_are_refused,
@@ -29,6 +31,7 @@ pub const EXAMPLE: Example = Example {
         some_commands_are_not_for_all,
         groups_are_told,
         who_has_no_room_misses_it,
+        senders_may_get_to_know_that,
         names_that_cannot_be,
         handlers_run_at_the_same_time,
         a_signal_ends_a_wait,
@@ -139,6 +142,86 @@ fn all_is_well(control: &Control, living: usize) {
     assert_eq!(control.get(LIVING), living);
 }
 
+/// What has come to a socket, without waiting. Some may be lost.
+fn come(socket: &Netlink) -> Result<Vec<Received>> {
+    let mut all = Vec::new();
+    loop {
+        match socket.try_receive() {
+            Ok(some) => all.extend(some),
+            Err(Errno::NOBUFS) => {}
+            Err(Errno::AGAIN) => return Ok(all),
+            Err(error) => bail!("{error}"),
+        }
+    }
+}
+
+/// The kernel tells of them, and who has joined another group, when there were less, stays
+/// in that when they go.
+fn families_with_many_groups(vm: &mut Vm) -> Result {
+    let (module, control) = load(vm)?;
+    let controller = Netlink::open()?.family("nlctrl")?;
+    let [(group, notify)] = controller.groups.as_slice() else {
+        bail!("{:?}", controller.groups);
+    };
+    assert_eq!(group, "notify");
+    let open = |_| Netlink::open();
+    let sockets: Vec<_> = (0..16).map(open).collect::<Result<_, _>>()?;
+    // One after the other, so that what the kernel has for them is in one place.
+    for socket in &sockets {
+        socket.join(*notify)?;
+    }
+    for _ in 0..3 {
+        for kind in [MANY, MORE] {
+            control.call(MAKE, kind)?;
+        }
+        let listeners = [MANY, MORE].map(|kind| -> Result<_> {
+            let client = Client::open(kind)?;
+            let groups = &client.family.groups;
+            let names = groups.iter().map(|(name, _)| name.as_str());
+            assert!(names.eq(MANY_GROUPS.iter().map(|name| name.to_str().unwrap())));
+            let (_, last) = groups[MANY_GROUPS.len() - 1];
+            assert!(last > 64);
+            client.socket.join(last)?;
+            Ok((kind, client))
+        });
+        for listener in listeners {
+            let (kind, listener) = listener?;
+            // It can send to them as long as it is there.
+            set("hold", 1)?;
+            let waiter = Client::open(kind)?.wait(DO_LAST)?;
+            eventually("the command", || control.get(RUNNING) == 1)?;
+            let dropper = control.caller(DROP, kind)?;
+            dropper.sleeps()?;
+            set("hold", 0)?;
+            assert_eq!(waiter.end()??.len(), 1);
+            assert_eq!(dropper.end()?, Ok(0));
+            assert!(!is_there(kind)?);
+            let message = listener.socket.next()?;
+            assert_eq!(message.family, listener.family.id);
+            assert_eq!(message.command, DO_SEND);
+            assert_eq!(message.u32(NUMBER), Some(MANY_GROUPS.len() as u32 - 1));
+        }
+        for socket in &sockets {
+            come(socket)?;
+        }
+    }
+    control.call(MAKE, ALL)?;
+    for (n, socket) in sockets.iter().enumerate() {
+        let is_new = |received: &Received| match received {
+            Received::Message(message) => {
+                message.family == CONTROLLER
+                    && message.command == NEWFAMILY
+                    && message.text(FAMILY_NAME) == Some(name(ALL).as_str())
+            }
+            Received::Answer(..) => false,
+        };
+        assert!(come(socket)?.iter().any(is_new), "{n}");
+    }
+    all_is_well(&control, 1);
+    drop((sockets, control));
+    module.unload()
+}
+
 fn families_of_all_kinds(vm: &mut Vm) -> Result {
     let (module, control) = load(vm)?;
     let kinds = [
@@ -181,7 +264,10 @@ fn attributes_get_there_and_back(vm: &mut Vm) -> Result {
     let client = Client::open(ALL)?;
     let text = [vec![b'x'; MOST_TEXT.into()], vec![0]].concat();
     let bytes = vec![0xa5; MOST_BYTES.into()];
-    let (zero, most) = (0_u32.to_ne_bytes().to_vec(), u32::MAX.to_ne_bytes().to_vec());
+    let (zero, most) = (
+        0_u32.to_ne_bytes().to_vec(),
+        u32::MAX.to_ne_bytes().to_vec(),
+    );
     for attributes in [
         vec![(TEXT, vec![0])],
         vec![(TEXT, text.clone())],
@@ -428,6 +514,29 @@ fn who_has_no_room_misses_it(vm: &mut Vm) -> Result {
     Ok(())
 }
 
+/// If somebody wants that. Others get it all the same.
+fn senders_may_get_to_know_that(vm: &mut Vm) -> Result {
+    let (_module, control) = load_with(vm, ALL)?;
+    let full = listener(0)?;
+    full.socket.have_little_room()?;
+    full.socket.have_senders_know()?;
+    let send = || control.call(SEND, 0);
+    eventually("that there is no room", || send() == Err(Errno::NOBUFS))?;
+    let listener = listener(0)?;
+    let client = Client::open(ALL)?;
+    let request = client.ask(DO_SEND).u32(NUMBER, 0);
+    for _ in 0..10 {
+        assert_eq!(send(), Err(Errno::NOBUFS));
+        listener.socket.next()?;
+        assert_eq!(client.refused(&request).errno, Errno::NOBUFS);
+        listener.socket.next()?;
+    }
+    drop(full);
+    assert_eq!(send(), Ok(1));
+    all_is_well(&control, 1);
+    Ok(())
+}
+
 /// Some of them would stop the kernel.
 fn names_that_cannot_be(vm: &mut Vm) -> Result {
     let (_module, control) = load_with(vm, ALL)?;
@@ -447,15 +556,16 @@ fn names_that_cannot_be(vm: &mut Vm) -> Result {
 }
 
 fn handlers_run_at_the_same_time(vm: &mut Vm) -> Result {
+    /// More than there are places for in a table.
+    const TASKS: usize = 66;
     let (_module, control) = load_with(vm, ALL)?;
     control.call(MAKE, OTHER)?;
     set("hold", 1)?;
-    // More than there are places for in a table.
     let mut waiters = Vec::new();
-    for n in 0..20 {
+    for n in 0..TASKS {
         waiters.push(Client::open([ALL, OTHER][n % 2])?.wait(DO_WAIT)?);
     }
-    eventually("all of them", || control.get(RUNNING) == 20)?;
+    eventually("all of them", || control.get(RUNNING) == TASKS)?;
     // Others are not held up.
     let client = Client::open(ALL)?;
     client.call(&client.ask(DO_ECHO))?;
@@ -674,7 +784,9 @@ fn nobody_has_it_after_its_end(vm: &mut Vm) -> Result {
         client.socket.have_little_room()?;
         let id = client.family.id.to_ne_bytes();
         for _ in 0..50 {
-            client.socket.send(&client.ask(DO_ECHO).bytes(BYTES, &[0; 300]))?;
+            client
+                .socket
+                .send(&client.ask(DO_ECHO).bytes(BYTES, &[0; 300]))?;
         }
         client.socket.send(&policies().bytes(FAMILY_ID, &id))?;
         drop(control);

@@ -530,7 +530,11 @@ fn lost_i2c_drivers_and_adapters_are_removed(vm: &mut Vm) -> Result {
         let log = vm.log();
         log.expect("lost_handles: not dropped: 1 I2C adapters; ")?;
         log.expect("lost_handles: not dropped: 1 I2C drivers; ")?;
-        assert_eq!(log.count("lost-handles: the last byte: errno 0")?, 1, "{way}");
+        assert_eq!(
+            log.count("lost-handles: the last byte: errno 0")?,
+            1,
+            "{way}"
+        );
     }
     for said in ["1 I2C adapters", "1 I2C drivers"] {
         are_stopped(vm, "i2c", said)?;

@@ -21,8 +21,8 @@ pub(crate) const COPY_OUT: u32 = command(4);
 pub(crate) const CLEAR: u32 = command(5);
 /// How often somebody was given a page of that device, when he touched it.
 pub(crate) const FAULTS: u32 = command(6);
-/// Who touches a page waits for it as long as this is not 0.
-pub(crate) const HOLD: u32 = command(7);
+/// The error with which the odd device has failed to make another one.
+pub(crate) const MADE: u32 = command(7);
 
 /// So many pages more than there are can be mapped, where they are given on demand.
 pub(crate) const TOO_MANY: usize = 2;

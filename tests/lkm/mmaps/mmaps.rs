@@ -4,11 +4,15 @@
 
 use core::ffi::CStr;
 use kernel::{
+    new_mutex,
     page::PAGE_SIZE,
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Mutex, //
     },
     time::{
         delay::fsleep,
@@ -17,6 +21,7 @@ use kernel::{
 };
 use lkm::{
     file::{
+        mode,
         Argument,
         File,
         Mappable,
@@ -29,6 +34,7 @@ use lkm::{
         Writer, //
     },
     miscdevice,
+    procfs, //
 };
 
 mod commands;
@@ -45,6 +51,7 @@ module! {
 
 lkm::params! {
     pages: usize { default: 3, mode: 0, description: "How many pages each device has" },
+    hold: bool { default: false, mode: 0o644, description: "Whether who touches a page waits" },
     wait: bool { default: false, mode: 0o644, description: "Whether init waits in the end" },
     fail: bool { default: false, mode: 0, description: "Whether init fails then" },
 }
@@ -57,8 +64,6 @@ enum How {
     OnDemand,
     OnDemandReadOnly,
 }
-
-static HOLDING: Atomic<u32> = Atomic::new(0);
 
 /// A device whose pages are its contents. A write begins at its position.
 struct Memory {
@@ -104,10 +109,6 @@ impl Operations for Memory {
             MAKE => Ok(SharedPages::new(arg.number())?.size() as u32),
             COPY_IN | COPY_OUT | CLEAR => self.copy(cmd, arg),
             FAULTS => Ok(self.faults.load(Relaxed)),
-            HOLD => {
-                HOLDING.store(arg.number() as u32, Relaxed);
-                Ok(0)
-            }
             _ => Err(ENOTTY),
         }
     }
@@ -124,7 +125,10 @@ impl Operations for Memory {
 
     fn fault(&self, _file: &Opened<Self>, index: usize) -> Result<MappedPage> {
         self.faults.fetch_add(1, Relaxed);
-        while HOLDING.load(Relaxed) != 0 {
+        if hold.get() {
+            pr_info!("somebody waits for a page\n");
+        }
+        while hold.get() {
             fsleep(Delta::from_millis(1));
         }
         self.pages.page(index)
@@ -191,7 +195,70 @@ impl Operations for Fresh {
     fn fault(&self, _file: &Opened<Self>, index: usize) -> Result<MappedPage> {
         let fresh = SharedPages::new(1)?;
         fresh.write_slice(0, &index.to_ne_bytes())?;
+        // Nobody gets this one.
+        drop(fresh.page(0)?);
         fresh.page(0)
+    }
+}
+
+/// What a file in `/proc` says.
+struct Text;
+
+#[vtable]
+impl Operations for Text {
+    type Private = ();
+
+    fn read(&self, _file: &Opened<Self>, pos: &mut Offset, dst: &mut Writer) -> Result<usize> {
+        dst.write_slice_file(b"text", pos)
+    }
+}
+
+/// A device that drops that file when somebody maps it, or touches a page, and makes another
+/// device.
+#[pin_data]
+struct Odd {
+    #[pin]
+    file: Mutex<Option<procfs::Entry<Text>>>,
+    /// The error of the last.
+    made: Atomic<u32>,
+}
+
+impl Odd {
+    fn new(file: procfs::Entry<Text>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            file <- new_mutex!(Some(file)),
+            made: Atomic::new(0),
+        })
+    }
+
+    fn try_to_make(&self) {
+        let made = miscdevice::Registration::new(c"mmaps-made", Busy);
+        let errno = made.map_or_else(|error| error.to_errno().unsigned_abs(), |_| 0);
+        self.made.store(errno, Relaxed);
+    }
+}
+
+#[vtable]
+impl Operations for Odd {
+    type Private = ();
+
+    fn ioctl(&self, _file: &Opened<Self>, cmd: u32, _arg: Argument) -> Result<u32> {
+        match cmd {
+            MADE => Ok(self.made.xchg(0, Relaxed)),
+            _ => Err(ENOTTY),
+        }
+    }
+
+    fn mmap<'a>(&'a self, _file: &'a Opened<Self>) -> Result<Mappable<'a>> {
+        self.try_to_make();
+        Ok(Mappable::on_demand(1))
+    }
+
+    fn fault(&self, _file: &Opened<Self>, _index: usize) -> Result<MappedPage> {
+        self.try_to_make();
+        let file = self.file.lock().take();
+        drop(file);
+        SharedPages::new(1)?.page(0)
     }
 }
 
@@ -234,6 +301,7 @@ struct Mmaps {
     _on_demand_read_only: miscdevice::Registration<Memory>,
     _fresh: miscdevice::Registration<Fresh>,
     _own: miscdevice::Registration<Own>,
+    _odd: miscdevice::Registration<Odd>,
     _careless: miscdevice::Registration<Careless>,
     _busy: miscdevice::Registration<Busy>,
     _without: miscdevice::Registration<Without>,
@@ -252,6 +320,10 @@ impl kernel::Module for Mmaps {
             _on_demand_read_only: memory(c"mmaps-demand-read-only", How::OnDemandReadOnly)?,
             _fresh: miscdevice::Registration::new(c"mmaps-fresh", Fresh)?,
             _own: miscdevice::Registration::new(c"mmaps-own", Own)?,
+            _odd: miscdevice::Registration::new(
+                c"mmaps-odd",
+                Odd::new(procfs::Entry::new(c"mmaps", mode!(0o444), Text)?),
+            )?,
             _careless: miscdevice::Registration::new(c"mmaps-careless", Careless)?,
             _busy: miscdevice::Registration::new(c"mmaps-busy", Busy)?,
             _without: miscdevice::Registration::new(c"mmaps-without", Without)?,

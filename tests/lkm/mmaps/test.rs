@@ -43,6 +43,7 @@ pub const EXAMPLE: Example = Example {
         neighbours_are_looked_at_one_by_one,
         a_page_outlives_the_module,
         who_is_asked_for_a_page_keeps_the_module,
+        who_is_asked_for_a_page_waits_for_nobody,
         many_ask_at_once,
         pages_on_demand_are_freed,
         a_failing_init_waits_for_mappings,
@@ -548,8 +549,14 @@ fn pages_on_demand_that_there_are_not(vm: &mut Vm) -> Result {
     for page in [3, 4] {
         assert_eq!(end_of_who_touches(&mapping, page * PAGE)?, libc::SIGBUS);
     }
-    // Twice each: Rust's runtime catches a signal for the stack once.
-    assert!(memory.get(FAULTS) >= 2);
+    assert_eq!(memory.get(FAULTS), 2);
+    // Nobody has touched these when they come.
+    let flags = MapFlags::SHARED | MapFlags::POPULATE;
+    let all = Mapping::with(&*memory, 0, SIZE_OF_ALL, ProtFlags::READ, flags)?;
+    assert_eq!(memory.get(FAULTS), 5);
+    assert_eq!(all.read(2 * PAGE), 0);
+    assert_eq!(memory.get(FAULTS), 5);
+    drop(all);
     assert_eq!(end_of_who_touches(&mapping, SIZE_OF_ALL - 1)?, 0);
     drop((mapping, memory));
     module.try_unload()?;
@@ -705,19 +712,41 @@ fn a_page_outlives_the_module(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// In a process of its own: of one that waits the map of the memory is locked.
+/// It is the mapping alone that does. In a process of its own: of one that waits the map of the
+/// memory is locked.
 fn who_is_asked_for_a_page_keeps_the_module(vm: &mut Vm) -> Result {
+    const HOLD: &str = "/sys/module/mmaps/parameters/hold";
     let mut module = vm.load("mmaps")?;
-    let memory = Control::open(ON_DEMAND)?;
-    let mapping = Mapping::of(&*memory, 0, PAGE)?;
-    memory.write_all_at(&[1], 0)?;
-    memory.call(HOLD, 1)?;
-    let child = Waiter::begin(move || in_child(|| assert_eq!(mapping.read(0), 1)));
-    eventually("the fault", || memory.get(FAULTS) == 1)?;
-    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
-    memory.call(HOLD, 0)?;
+    let mapping = Mapping::of(read_write(ON_DEMAND)?, 0, PAGE)?;
+    fs::write(HOLD, "1")?;
+    let child = Waiter::begin(move || in_child(|| assert_eq!(mapping.read(0), 0)));
+    let begun = eventually("the fault", || {
+        vm.log()
+            .count("somebody waits")
+            .is_ok_and(|count| count == 1)
+    });
+    let refused = module.try_unload();
+    // Nobody else would end it.
+    fs::write(HOLD, "0")?;
+    begun?;
+    assert_eq!(refused, Err(Errno::WOULDBLOCK));
     assert_eq!(child.end()??.exit_status(), Some(0));
-    drop(memory);
+    module.unload()
+}
+
+/// The page is touched by the read of a file that is dropped then.
+fn who_is_asked_for_a_page_waits_for_nobody(vm: &mut Vm) -> Result {
+    const FILE: &str = "/proc/mmaps";
+    let module = vm.load("mmaps")?;
+    let odd = Control::open("/dev/mmaps-odd")?;
+    let mapping = Mapping::of(&*odd, 0, PAGE)?;
+    assert_eq!(odd.get(MADE), 35); // EDEADLK
+    let file = File::open(FILE)?;
+    assert_eq!(mapping.read_from(0, &file, 0, 4), Ok(4));
+    assert_eq!(odd.get(MADE), 35);
+    assert_eq!((mapping.read(0), mapping.read(3)), (b't', b't'));
+    eventually("the file's end", || !Path::new(FILE).exists())?;
+    drop((odd, mapping, file));
     module.unload()
 }
 

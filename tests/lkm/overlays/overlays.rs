@@ -41,10 +41,21 @@ lkm::params! {
     in_drop: bool { default: false, mode: 0o644, description: "Whether what follows does" },
     forget: bool { default: false, mode: 0, description: "Whether init loses the overlay" },
     fail: bool { default: false, mode: 0, description: "Whether init fails then" },
+    later: bool { default: false, mode: 0, description: "Whether a later overlay goes last" },
+    bad: bool { default: false, mode: 0, description: "Whether init tries what cannot be added" },
 }
 
 lkm::of_overlay! {
     static NODES = overlays_nodes;
+}
+lkm::of_overlay! {
+    static LATER = overlays_later;
+}
+lkm::of_overlay! {
+    static NOWHERE = overlays_nowhere;
+}
+lkm::of_overlay! {
+    static TWICE = overlays_twice;
 }
 
 lkm::of_table! {
@@ -74,7 +85,7 @@ impl Owner {
         if device.node_name().is_none() {
             return Err(ENODEV);
         }
-        let errno = Overlay::apply(&NODES).map_or_else(|error| -error.to_errno(), |_| 0);
+        let errno = errno(Overlay::apply(&NODES));
         pr_info!("an overlay in a method: errno {}\n", errno);
         if in_probe.get() {
             take(&self.place);
@@ -111,7 +122,13 @@ impl Driver for Owner {
     }
 }
 
+/// The number of the error, or 0.
+fn errno(result: Result<Overlay>) -> i32 {
+    result.map_or_else(|error| -error.to_errno(), |_| 0)
+}
+
 struct Overlays {
+    _later: Option<Overlay>,
     place: Place,
     _driver: Registration<Owner>,
 }
@@ -124,7 +141,19 @@ impl kernel::Module for Overlays {
         };
         let driver = Registration::new(c"overlays", owner)?;
         let overlay = Overlay::apply(&NODES)?;
-        if forget.get() {
+        if bad.get() {
+            for blob in [&NOWHERE, &TWICE] {
+                pr_info!("a bad overlay: errno {}\n", errno(Overlay::apply(blob)));
+            }
+        }
+        let on_top = match later.get() {
+            true => Some(Overlay::apply(&LATER)?),
+            false => None,
+        };
+        if on_top.is_some() {
+            // Too early.
+            drop(overlay);
+        } else if forget.get() {
             core::mem::forget(overlay);
         } else if !fail.get() {
             *place.lock() = Some(overlay);
@@ -133,6 +162,7 @@ impl kernel::Module for Overlays {
             return Err(ENODEV);
         }
         Ok(Self {
+            _later: on_top,
             place,
             _driver: driver,
         })

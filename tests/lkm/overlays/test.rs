@@ -9,9 +9,10 @@ pub const EXAMPLE: Example = Example {
         a_lost_one_goes_with_the_module,
         a_failing_init_ends,
         a_method_may_drop_it,
+        one_under_a_later_one_goes_with_that,
+        what_cannot_be_added,
         unloading_while_user_space_binds,
     ],
-    setup: Some(platform::forgive_nodes),
     ..Example::EMPTY
 };
 
@@ -89,6 +90,40 @@ fn a_method_may_drop_it(vm: &mut Vm) -> Result {
             module.unload()?;
             assert_eq!(vm.log().count("not dropped")?, 0);
         }
+    }
+    Ok(())
+}
+
+/// The kernel refuses to remove it before.
+fn one_under_a_later_one_goes_with_that(vm: &mut Vm) -> Result {
+    for _ in 0..3 {
+        let module = load(vm, "later")?;
+        // EBUSY
+        let stays = "overlays: an overlay of the device tree stays for now: errno 16";
+        vm.log().expect(stays)?;
+        assert!(Path::new("/proc/device-tree/overlays_one/lkmpg,later").exists());
+        module.unload()?;
+        vm.log().expect("overlays: 0 devices are left")?;
+        assert_eq!(vm.log().count("stays for now")?, 1);
+        assert!(is_gone());
+    }
+    Ok(())
+}
+
+/// One without a place, of which the kernel keeps nothing. And one with a node in two parts, of
+/// which it has a list of changes: it would undo what it has never done.
+fn what_cannot_be_added(vm: &mut Vm) -> Result {
+    for _ in 0..3 {
+        let module = load(vm, "bad")?;
+        // EINVAL
+        assert_eq!(vm.log().count("overlays: a bad overlay: errno 22")?, 2);
+        let kept = "overlays: the kernel keeps an overlay that it has not applied";
+        assert_eq!(vm.log().count(kept)?, 1);
+        assert_eq!(vm.log().count("Error reverting changeset")?, 0);
+        assert!(!Path::new("/proc/device-tree/overlays_twice").exists());
+        module.unload()?;
+        assert_eq!(vm.log().count("stays for now")?, 0);
+        assert!(is_gone());
     }
     Ok(())
 }

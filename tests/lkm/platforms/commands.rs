@@ -17,6 +17,9 @@ pub(crate) const DROP_IN_SOFTIRQ: u32 = command(2);
 /// for the thread to begin.
 pub(crate) const DROP_LATER: u32 = command(3);
 
+/// As the latter, but the suspend waits until it was dropped.
+pub(crate) const DROP_MEANWHILE: u32 = command(15);
+
 /// From now on this method, or the drop of what a driver has for a device, drops these things:
 /// the number of the method, and from bit 8 on, a bit for each thing.
 pub(crate) const ARM: u32 = command(4);
@@ -42,12 +45,14 @@ pub(crate) const MADE_IN_METHOD: u32 = command(12);
 pub(crate) const TRY_DEVICE: u32 = command(13);
 pub(crate) const TRY_DRIVER: u32 = command(14);
 
-/// Methods; the third is a drop.
+/// Makes that many devices that are for no driver, in place of those that it has made before.
+pub(crate) const CROWD: u32 = command(16);
+
+/// Methods; the second is a drop.
 pub(crate) const PROBE: usize = 1;
 pub(crate) const REMOVE: usize = 2;
 pub(crate) const SUSPEND: usize = 3;
 pub(crate) const RESUME: usize = 4;
-pub(crate) const METHODS: usize = 5;
 
 /// Drivers that do what is told above, ...
 pub(crate) const DRIVER: usize = 0;
@@ -67,7 +72,6 @@ pub(crate) const DEVICE: usize = 8;
 /// ... and some that are for none.
 pub(crate) const FOREIGN: usize = DEVICE + DRIVERS_END;
 pub(crate) const SWAPPED: usize = FOREIGN + 1;
-pub(crate) const THINGS: usize = SWAPPED + 1;
 
 pub(crate) const NAMES: [&core::ffi::CStr; 10] = [
     c"",

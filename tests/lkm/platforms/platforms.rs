@@ -66,6 +66,10 @@ lkm::params! {
 }
 
 // What has no bytes has nowhere else to count.
+/// One more than the last method, and than the last thing.
+const METHODS: usize = RESUME + 1;
+const THINGS: usize = SWAPPED + 1;
+
 static CALLS: [Atomic<u32>; METHODS] = [
     Atomic::new(0),
     Atomic::new(0),
@@ -425,6 +429,8 @@ struct Control {
     thread: Mutex<Option<KThread>>,
     #[pin]
     making: Mutex<()>,
+    #[pin]
+    crowd: Mutex<KVec<OwnDevice>>,
 }
 
 fn place() -> Result<Place> {
@@ -492,6 +498,7 @@ impl Control {
             dropper,
             thread <- new_mutex!(None),
             making <- new_mutex!(()),
+            crowd <- new_mutex!(KVec::new()),
         }))
     }
 
@@ -512,7 +519,22 @@ impl Control {
         Ok(())
     }
 
-    fn drop_later(&self, thing: usize) -> Result {
+    fn crowd(&self, number: usize) -> Result {
+        let mut crowd = KVec::new();
+        let mut place = self.crowd.lock();
+        place.clear();
+        for n in 0..number {
+            let name = CString::try_from_fmt(fmt!("platforms-crowd-{}", n))?;
+            // Linux 6.18 has a type of its own for that.
+            let name = CStr::from_bytes_with_nul(name.to_bytes_with_nul()).map_err(|_| EINVAL)?;
+            crowd.push(OwnDevice::new(name, &[])?, GFP_KERNEL)?;
+        }
+        *place = crowd;
+        Ok(())
+    }
+
+    /// The suspend waits until the thread begins, or, if `meanwhile`, until it is done.
+    fn drop_later(&self, thing: usize, meanwhile: bool) -> Result {
         let place = self.things.place(thing)?.clone();
         LATER.store(WAITS_FOR_SUSPEND, Relaxed);
         let thread = KThread::spawn(c"platforms", move |this| {
@@ -522,8 +544,13 @@ impl Control {
                 }
                 pause();
             }
-            LATER.store(BEGINS, Relaxed);
+            if !meanwhile {
+                LATER.store(BEGINS, Relaxed);
+            }
             take(&place);
+            if meanwhile {
+                LATER.store(BEGINS, Relaxed);
+            }
             Ok(())
         })?;
         let before = self.thread.lock().replace(thread);
@@ -543,7 +570,9 @@ impl Operations for Control {
             MAKE => self.make(number)?,
             DROP => take(self.things.place(number)?),
             DROP_IN_SOFTIRQ => self.drop_in_softirq(number)?,
-            DROP_LATER => self.drop_later(number)?,
+            DROP_LATER => self.drop_later(number, false)?,
+            DROP_MEANWHILE => self.drop_later(number, true)?,
+            CROWD => self.crowd(number)?,
             ARM => ARMED.store(number as u32, Relaxed),
             FAIL => FAILING.store(number as u32, Relaxed),
             HOLD => HOLDING.store(number as u32, Relaxed),

@@ -103,10 +103,13 @@ impl I2cBus {
     }
 }
 
-/// Writes to a file that there is.
+/// Writes to a file that there is, once: more often would be tried on `EINTR`, which can be the
+/// error of a driver.
 fn write(path: &str, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(path)?;
-    file.write_all(text.as_bytes())
+    let written = file.write(text.as_bytes())?;
+    assert_eq!(written, text.len());
+    Ok(())
 }
 
 /// Whether there is a driver of that name.

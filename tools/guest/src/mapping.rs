@@ -69,10 +69,9 @@ impl Mapping {
     ///
     /// The kernel's error number.
     pub fn reserve(len: usize) -> Result<Self, Errno> {
+        let (none, flags) = (ProtFlags::empty(), MapFlags::PRIVATE);
         // SAFETY: new memory, where the kernel likes.
-        let at = unsafe {
-            mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), MapFlags::PRIVATE)
-        }?;
+        let at = unsafe { mmap_anonymous(ptr::null_mut(), len, none, flags) }?;
         Ok(Self { at, len })
     }
 
@@ -132,10 +131,9 @@ impl Mapping {
     /// When that is not as long.
     pub fn relocate(&mut self, place: Self) -> Result<(), Errno> {
         assert_eq!(self.len, place.len);
+        let (len, flags) = (self.len, MremapFlags::MAYMOVE);
         // SAFETY: all of the memory is ours, and nobody has a reference to it.
-        self.at = unsafe {
-            mremap_fixed(self.at, self.len, self.len, MremapFlags::MAYMOVE, place.at)
-        }?;
+        self.at = unsafe { mremap_fixed(self.at, len, len, flags, place.at) }?;
         mem::forget(place);
         Ok(())
     }
@@ -271,6 +269,11 @@ pub fn in_child(what: impl FnOnce()) -> Result<WaitStatus> {
     // another one may have held, and drops nothing.
     let id = unsafe { libc::fork() };
     if id == 0 {
+        // Rust's runtime catches these once, and has the access made again.
+        for signal in [libc::SIGBUS, libc::SIGSEGV] {
+            // SAFETY: That is the default of a process.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
         let done = catch_unwind(AssertUnwindSafe(what));
         // SAFETY: this ends the child.
         unsafe { libc::_exit(i32::from(done.is_err())) };

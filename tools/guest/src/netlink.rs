@@ -6,7 +6,7 @@
 
 use std::{
     cell::Cell,
-    fmt, io,
+    fmt, mem,
     os::fd::{AsRawFd, OwnedFd},
 };
 
@@ -20,7 +20,7 @@ use rustix::{
     },
 };
 
-use crate::eventually::TIMEOUT;
+use crate::{eventually::TIMEOUT, syscalls::result as of_libc};
 
 /// A flag of a [`Request`] that wants an answer in many parts.
 pub const DUMP: u16 = 0x300;
@@ -44,12 +44,15 @@ const NLMSGERR_ATTR_OFFS: u16 = 2;
 const SOL_NETLINK: c_int = 270;
 const NETLINK_ADD_MEMBERSHIP: c_int = 1;
 const NETLINK_DROP_MEMBERSHIP: c_int = 2;
+const NETLINK_BROADCAST_ERROR: c_int = 4;
 const NETLINK_CAP_ACK: c_int = 10;
 const NETLINK_EXT_ACK: c_int = 11;
 
 /// The family that knows all families.
 pub const CONTROLLER: u16 = 16;
-/// Its command that tells of the policies of one.
+/// Its command that tells who has joined its group of a new one, ...
+pub const NEWFAMILY: u8 = 1;
+/// ... and the one that tells of the policies of one.
 pub const GETPOLICY: u8 = 10;
 const GETFAMILY: u8 = 3;
 /// Its attribute with the number of a family.
@@ -237,7 +240,7 @@ pub struct Netlink {
 }
 
 impl Netlink {
-    /// Opens one. A read from it does not wait for ever.
+    /// Opens one. A read from it does not wait for ever, but fails with `AGAIN`.
     ///
     /// # Errors
     ///
@@ -254,7 +257,21 @@ impl Netlink {
         // Answers say what is wrong, and do not repeat the request.
         this.set_option(NETLINK_CAP_ACK, 1)?;
         this.set_option(NETLINK_EXT_ACK, 1)?;
+        this.bind()?;
         Ok(this)
+    }
+
+    /// Gets an address from the kernel. What it tells groups does not come to a socket without
+    /// one.
+    fn bind(&self) -> Result<(), Errno> {
+        // SAFETY: These are numbers.
+        let mut address: libc::sockaddr_nl = unsafe { mem::zeroed() };
+        address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+        let len = size_of_val(&address) as socklen_t;
+        // SAFETY: The address is as long as that.
+        let result =
+            unsafe { libc::bind(self.socket.as_raw_fd(), (&raw const address).cast(), len) };
+        of_libc(result as isize).map(|_| ())
     }
 
     fn set_option(&self, option: c_int, value: u32) -> Result<(), Errno> {
@@ -263,13 +280,7 @@ impl Netlink {
         let socket = self.socket.as_raw_fd();
         // SAFETY: the kernel only reads so many bytes, which are there.
         let result = unsafe { libc::setsockopt(socket, SOL_NETLINK, option, value, len) };
-        match result {
-            0 => Ok(()),
-            _ => {
-                let error = io::Error::last_os_error();
-                Err(Errno::from_io_error(&error).unwrap_or(Errno::IO))
-            }
-        }
+        of_libc(result as isize).map(|_| ())
     }
 
     /// Makes the room for what is not read yet as small as the kernel lets it be.
@@ -279,6 +290,25 @@ impl Netlink {
     /// The kernel's error number.
     pub fn have_little_room(&self) -> Result<(), Errno> {
         set_socket_recv_buffer_size(&self.socket, 1)
+    }
+
+    /// From now on a read waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    pub fn wait_for_ever(&self) -> Result<(), Errno> {
+        set_socket_timeout(&self.socket, Timeout::Recv, None)
+    }
+
+    /// From now on who sends to a group that this has joined gets an error when there is no
+    /// room for it here.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error number.
+    pub fn have_senders_know(&self) -> Result<(), Errno> {
+        self.set_option(NETLINK_BROADCAST_ERROR, 1)
     }
 
     /// Joins the group with this number.

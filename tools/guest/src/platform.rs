@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Result;
-use rustix::io::Errno;
+use rustix::{io::Errno, system::uname};
 
 use crate::Vm;
 
@@ -64,6 +64,13 @@ pub fn give_to(device: &str, driver: &str) -> Result<(), Errno> {
     write(&path, &format!("{driver}\n"))
 }
 
+/// Whether [`give_to`] can be called while others bind. Linux 6.18 looks at what was written
+/// before without a lock, and frees it then.
+#[must_use]
+pub fn can_give_at_any_time() -> bool {
+    !uname().release().to_bytes().starts_with(b"6.18.")
+}
+
 /// Whether [`suspend`] can do anything.
 #[must_use]
 pub fn can_suspend() -> bool {
@@ -92,20 +99,6 @@ pub fn suspend() -> Result<(), Errno> {
 pub fn suspend_once(_: &mut Vm) -> Result<()> {
     if can_suspend() {
         suspend()?;
-    }
-    Ok(())
-}
-
-/// For `setup` of what has to do with overlays of the device tree. Where the kernel frees devices
-/// late, to find who counts on it, it removes the nodes of an overlay too early, and keeps them.
-///
-/// # Errors
-///
-/// When the kernel does not say how it was built.
-pub fn forgive_nodes(vm: &mut Vm) -> Result<()> {
-    let config = vm.sh("zcat /proc/config.gz")?;
-    if config.contains("\nCONFIG_DEBUG_KOBJECT_RELEASE=y\n") {
-        vm.forgive_leaks();
     }
     Ok(())
 }

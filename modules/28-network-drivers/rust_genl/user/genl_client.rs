@@ -58,6 +58,8 @@ fn listen(count: u32) -> Result {
         .find(|(name, _)| name == "events")
         .context("no group")?;
     socket.join(group)?;
+    // Nobody may say anything for a long time.
+    socket.wait_for_ever()?;
     println!("Listening.");
     for _ in 0..count {
         print(&socket.next()?)?;
