@@ -158,7 +158,6 @@ macro_rules! impl_flag_set {
 mod alive;
 #[cfg(CONFIG_BLOCK)]
 pub mod block;
-#[cfg(any(CONFIG_I2C, CONFIG_INPUT))]
 mod callers;
 mod calls;
 pub mod chrdev;
