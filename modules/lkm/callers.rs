@@ -34,6 +34,9 @@ impl Callers {
     pub(crate) const INPUT: Self = Self(bindings::lkm_callers_LKM_IN_INPUT);
     /// `mmap` and `fault` of files. Others use [`in_mmap`].
     const MMAP: Self = Self(bindings::lkm_callers_LKM_IN_MMAP);
+    /// Methods of USB drivers.
+    #[cfg(CONFIG_USB)]
+    pub(crate) const USB: Self = Self(bindings::lkm_callers_LKM_IN_USB);
 
     /// The current task is in such a function, as long as the result lives.
     pub(crate) fn begin(self) -> Inside {

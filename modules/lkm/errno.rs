@@ -49,6 +49,16 @@ pub(crate) fn to_user(error: Error) -> c_int {
     -(errno as c_int)
 }
 
+/// As [`to_user`], for a driver that does not want a device. To C one of its own numbers says
+/// to ask again later.
+#[cold]
+pub(crate) fn to_prober(error: Error) -> c_int {
+    match error {
+        EPROBE_DEFER => error.to_errno(),
+        _ => to_user(error),
+    }
+}
+
 /// As [`to_user`], for `open`, which C calls again for `ECHILD` and `ESTALE`: these are
 /// `EIO`.
 #[cold]

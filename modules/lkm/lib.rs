@@ -59,7 +59,7 @@
 //!   that come over one.
 //! - Disks: [`block`].
 //! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, [`i2c`] for devices on such a bus,
-//!   and [`input`] for input devices.
+//!   [`input`] for input devices, and [`usb`] for what is plugged in.
 //! - Devices that are just there, and their drivers: [`platform`]. [`devicetree`] says what
 //!   there is, and [`dma`] has memory that devices use by themselves.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
@@ -211,6 +211,8 @@ pub mod timer;
 pub mod tracepoint;
 #[cfg(CONFIG_TTY)]
 pub mod tty;
+#[cfg(CONFIG_USB)]
+pub mod usb;
 #[cfg(CONFIG_VT)]
 pub mod vt;
 pub mod workqueue;

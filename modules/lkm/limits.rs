@@ -52,6 +52,7 @@
 //! | wait queues that processes poll | *we wait*: when the last has gone. One that is lost stays in memory |
 //! | sockets that tasks wait for | *unregister waits*: its callback is taken out |
 //! | interrupts | *unregister waits*: when the handler runs nowhere |
+//! | USB drivers | *unregister waits*: when no method runs. *We wait* for those who transfer |
 //! | GPIO lines | C has nothing of the module. *We wait* for those who use a lost one |
 //! | GPIO controllers | *owner held*: a requested line keeps the module. *Unregister waits*: when no method runs. *We wait* when init fails |
 //!

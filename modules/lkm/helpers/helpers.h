@@ -122,6 +122,7 @@ enum lkm_callers {
 	LKM_IN_INPUT,
 	LKM_IN_MMAP,
 	LKM_IN_PLATFORM,
+	LKM_IN_USB,
 };
 unsigned int lkm_callers_begin(enum lkm_callers kind);
 void lkm_callers_end(unsigned int place);
@@ -259,6 +260,53 @@ int lkm_dma_set_mask(struct platform_device *device, unsigned int bits);
 int lkm_overlay_apply(const void *begin, const void *end);
 void lkm_overlay_remove(int id);
 #endif
+
+/* A USB driver, and an interface that it is bound to; see usb.c. The functions get @data. */
+struct lkm_usb_id {
+	unsigned short vendor;
+	unsigned short product;
+	unsigned char class;
+	unsigned char subclass;
+	unsigned char protocol;
+	bool of_device;		/* The vendor and the product count. */
+	bool of_interface;	/* The other three do. */
+};
+struct lkm_usb_endpoint {
+	unsigned char address;
+	unsigned char kind;
+	unsigned short size;
+};
+struct lkm_usb_about {
+	char name[48];
+	unsigned short vendor;
+	unsigned short product;
+	unsigned char number;
+	unsigned char class;
+	unsigned char subclass;
+	unsigned char protocol;
+	unsigned char count;
+	struct lkm_usb_endpoint endpoints[30];
+};
+struct lkm_usb;
+struct lkm_usb_ops {
+	/* What it puts into @bound, the other one gets. */
+	int (*probe)(void *data, struct lkm_usb *it, void **bound);
+	void (*disconnect)(void *data, void *bound);
+};
+struct lkm_usb_driver;
+struct lkm_usb_driver *lkm_usb_driver_add(const char *name,
+					  const struct lkm_usb_id *ids,
+					  size_t count,
+					  const struct lkm_usb_ops *ops,
+					  void *data);
+void lkm_usb_driver_remove(struct lkm_usb_driver *driver);
+void lkm_usb_close(struct lkm_usb *it);
+int lkm_usb_control(struct lkm_usb *it, u8 kind, u8 number, u16 value,
+		    u16 index, void *bytes, u16 len, long timeout);
+void lkm_usb_describe(struct lkm_usb *it, struct lkm_usb_about *about);
+void lkm_usb_free(struct lkm_usb *it);
+int lkm_usb_transfer(struct lkm_usb *it, u8 address, void *bytes, size_t len,
+		     long timeout);
 
 void lkm_cond_resched(void);
 void lkm_current_comm(char *into);

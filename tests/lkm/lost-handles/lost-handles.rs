@@ -116,6 +116,11 @@ use lkm::{
         Restart,
         Timer, //
     },
+    usb::{
+        self,
+        Id,
+        Interface, //
+    },
     workqueue::{
         new_work,
         Flags,
@@ -965,6 +970,22 @@ fn platform_device() -> Result<platform::OwnDevice> {
     platform::OwnDevice::new(c"lost-handles", &properties)
 }
 
+/// A driver for what is not there.
+struct Nobody;
+
+impl usb::Driver for Nobody {
+    type Device = ();
+
+    fn probe(&self, _interface: &Arc<Interface>) -> impl PinInit<(), Error> {
+        runs();
+        Ok::<(), Error>(())
+    }
+}
+
+fn usb_driver() -> Result<usb::Registration<Nobody>> {
+    usb::Registration::new(c"lost-handles", &[Id::device(0xffff, 0xffff)], Nobody)
+}
+
 /// A device that has pages in common with processes, and sends them signals.
 struct Shared {
     pages: SharedPages,
@@ -1146,6 +1167,7 @@ impl kernel::Module for LostHandles {
             b"platform driver" => lose(platform_driver()?),
             b"platform device" => lose(platform_device()?),
             b"both" => lose((platform_driver()?, platform_device()?)),
+            b"usb driver" => lose(usb_driver()?),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),

@@ -9,6 +9,7 @@ use crate::{
     platform,
     prelude::*,
     sigio::*,
+    usb,
 };
 
 pub const EXAMPLE: Example = Example {
@@ -45,6 +46,7 @@ pub const EXAMPLE: Example = Example {
         lost_families_are_unregistered,
         a_lost_family_may_be_in_use,
         lost_platform_devices_are_given_back,
+        lost_usb_drivers_are_removed,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
         lost_objects_are_gone,
@@ -620,6 +622,23 @@ fn lost_platform_devices_are_given_back(vm: &mut Vm) -> Result {
         assert_eq!(vm.log().count("a device is given back")?, 1, "{way}");
         assert!(!platform::exists(NAME) && !platform::has_driver(NAME));
     }
+    Ok(())
+}
+
+/// What user space has told them is freed.
+fn lost_usb_drivers_are_removed(vm: &mut Vm) -> Result {
+    const NAME: &str = "lost-handles";
+    for way in WAYS {
+        let module = load(vm, "usb driver", way)?;
+        usb::add_id(NAME, 0xffff, 0)?;
+        module.unload()?;
+        assert!(!usb::has_driver(NAME), "{way}");
+        vm.log()
+            .expect("lost_handles: not dropped: 1 USB drivers; ")?;
+    }
+    are_stopped(vm, "usb driver", "1 USB drivers")?;
+    are_stopped_when_init_fails(vm, "usb driver", "1 USB drivers")?;
+    assert!(!usb::has_driver(NAME));
     Ok(())
 }
 

@@ -47,6 +47,7 @@ pub mod terminal;
 mod text_file;
 mod threads;
 mod trouble;
+pub mod usb;
 mod vm;
 mod waiter;
 
