@@ -36,7 +36,6 @@ use crate::{
     bindings,
     callers::is_in_mmap,
     compat::CStrExt,
-    context::Context,
     entry,
     errno::error,
     params,
@@ -373,8 +372,7 @@ impl<T: Stop> Deref for Alive<T> {
 impl<T: Stop> Drop for Alive<T> {
     fn drop(&mut self) {
         // SAFETY: This only reads.
-        let irqs_are_off = unsafe { bindings::lkm_irqs_are_off() };
-        let elsewhere = Context::current() != Context::Process || irqs_are_off || self.is_within();
+        let elsewhere = unsafe { bindings::lkm_must_not_sleep() } || self.is_within();
         // SAFETY: By the type invariants. The handle is not used any more.
         unsafe { leave_node(self.0.cast(), elsewhere) };
     }

@@ -56,7 +56,7 @@ void lkm_alive_unlock(unsigned long flags);
 /* In alive.rs. */
 void lkm_reap(struct work_struct *work);
 void lkm_reaper_end(void);
-bool lkm_irqs_are_off(void);
+bool lkm_must_not_sleep(void);
 void lkm_reaper_start(void);
 
 /* A directory in configfs; see configfs.c. The functions get @data. */
@@ -121,8 +121,8 @@ enum lkm_callers {
 	LKM_IN_I2C,
 	LKM_IN_INPUT,
 	LKM_IN_MMAP,
+	LKM_IN_NETDEV,
 	LKM_IN_PLATFORM,
-	LKM_IN_USB,
 };
 unsigned int lkm_callers_begin(enum lkm_callers kind);
 void lkm_callers_end(unsigned int place);
@@ -261,52 +261,45 @@ int lkm_overlay_apply(const void *begin, const void *end);
 void lkm_overlay_remove(int id);
 #endif
 
-/* A USB driver, and an interface that it is bound to; see usb.c. The functions get @data. */
-struct lkm_usb_id {
-	unsigned short vendor;
-	unsigned short product;
-	unsigned char class;
-	unsigned char subclass;
-	unsigned char protocol;
-	bool of_device;		/* The vendor and the product count. */
-	bool of_interface;	/* The other three do. */
+/* A net device; see netdev.c. The functions get @data. */
+struct lkm_frame;
+struct lkm_netdev;
+struct lkm_rx;
+struct lkm_netdev_ops {
+	int (*open)(const void *data);
+	void (*stop)(const void *data);
+	/* @frame is gone then. False: it was not sent. */
+	bool (*transmit)(const void *data, struct lkm_frame *frame);
+	void (*poll)(const void *data, struct lkm_rx *rx);
 };
-struct lkm_usb_endpoint {
-	unsigned char address;
-	unsigned char kind;
-	unsigned short size;
+struct lkm_netdev_stats {
+	u64 rx_packets;
+	u64 rx_bytes;
+	u64 rx_dropped;
+	u64 tx_packets;
+	u64 tx_bytes;
+	u64 tx_dropped;
 };
-struct lkm_usb_about {
-	char name[48];
-	unsigned short vendor;
-	unsigned short product;
-	unsigned char number;
-	unsigned char class;
-	unsigned char subclass;
-	unsigned char protocol;
-	unsigned char count;
-	struct lkm_usb_endpoint endpoints[30];
-};
-struct lkm_usb;
-struct lkm_usb_ops {
-	/* What it puts into @bound, the other one gets. */
-	int (*probe)(void *data, struct lkm_usb *it, void **bound);
-	void (*disconnect)(void *data, void *bound);
-};
-struct lkm_usb_driver;
-struct lkm_usb_driver *lkm_usb_driver_add(const char *name,
-					  const struct lkm_usb_id *ids,
-					  size_t count,
-					  const struct lkm_usb_ops *ops,
-					  void *data);
-void lkm_usb_driver_remove(struct lkm_usb_driver *driver);
-void lkm_usb_close(struct lkm_usb *it);
-int lkm_usb_control(struct lkm_usb *it, u8 kind, u8 number, u16 value,
-		    u16 index, void *bytes, u16 len, long timeout);
-void lkm_usb_describe(struct lkm_usb *it, struct lkm_usb_about *about);
-void lkm_usb_free(struct lkm_usb *it);
-int lkm_usb_transfer(struct lkm_usb *it, u8 address, void *bytes, size_t len,
-		     long timeout);
+bool lkm_frame_copy(const struct lkm_frame *frame, size_t at, void *into,
+		    size_t len);
+void lkm_frame_free(struct lkm_frame *frame);
+struct lkm_frame *lkm_frame_new(const void *bytes, size_t len);
+unsigned int lkm_frame_size(const struct lkm_frame *frame);
+void lkm_netdev_free(struct lkm_netdev *it);
+void lkm_netdev_get_stats(const struct lkm_netdev *it,
+			  struct lkm_netdev_stats *into);
+void lkm_netdev_name(const struct lkm_netdev *it, char *into);
+struct lkm_netdev *lkm_netdev_new(const char *name, bool arp,
+				  unsigned int max_mtu,
+				  const struct lkm_netdev_ops *ops,
+				  const void *data);
+int lkm_netdev_register(struct lkm_netdev *it);
+void lkm_netdev_schedule(struct lkm_netdev *it);
+void lkm_netdev_stop(struct lkm_netdev *it);
+void lkm_netdev_stop_queue(struct lkm_netdev *it);
+void lkm_netdev_wake_queue(struct lkm_netdev *it);
+bool lkm_rx_receive(struct lkm_rx *rx, struct lkm_frame *frame);
+unsigned int lkm_rx_room(const struct lkm_rx *rx);
 
 void lkm_cond_resched(void);
 void lkm_current_comm(char *into);

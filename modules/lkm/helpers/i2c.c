@@ -5,10 +5,10 @@
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/i2c.h>
+#include <linux/kernfs.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
-#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -93,13 +93,42 @@ struct lkm_i2c_driver *lkm_i2c_driver_add(const char *name,
 	it->i2c.remove = client_remove;
 	result = i2c_register_driver(THIS_MODULE, &it->i2c);
 	if (result) {
-		/* It may have had devices: see lkm_i2c_driver_remove(). */
-		synchronize_rcu();
 		kfree(it);
 		return ERR_PTR(result);
 	}
 	return it;
 }
+
+/*
+ * With this option the kernel removes the directory of a driver late. Until then nobody can
+ * have the name, and who tries makes the kernel complain.
+ */
+#ifdef CONFIG_DEBUG_KOBJECT_RELEASE
+static bool driver_has_directory(const char *name)
+{
+	struct kset *bus = bus_get_kset(&i2c_bus_type);
+	struct kernfs_node *drivers = kernfs_find_and_get(bus->kobj.sd, "drivers");
+	struct kernfs_node *driver = kernfs_find_and_get(drivers, name);
+	bool found = driver;
+
+	kernfs_put(drivers);
+	kernfs_put(driver);
+	return found;
+}
+
+/* Not for ever: another module can have taken the name. */
+static void driver_wait_for_directory(const char *name)
+{
+	unsigned int ticks;
+
+	for (ticks = 0; ticks < 5 * HZ && driver_has_directory(name); ticks++)
+		schedule_timeout_uninterruptible(1);
+}
+#else
+static void driver_wait_for_directory(const char *name)
+{
+}
+#endif
 
 /*
  * Takes the driver from its devices. When this has returned, none of its functions runs, or
@@ -108,9 +137,7 @@ struct lkm_i2c_driver *lkm_i2c_driver_add(const char *name,
 void lkm_i2c_driver_remove(struct lkm_i2c_driver *it)
 {
 	i2c_del_driver(&it->i2c);
-	driver_name_wait(&it->i2c.driver);
-	/* Who writes the uevent of a device still looks at the driver, with a spinlock. */
-	synchronize_rcu();
+	driver_wait_for_directory(it->i2c.driver.name);
 	kfree(it);
 }
 

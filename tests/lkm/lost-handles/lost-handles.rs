@@ -96,6 +96,12 @@ use lkm::{
         ThisThread, //
     },
     miscdevice,
+    netdev::{
+        self,
+        Frame,
+        Netdev,
+        Port, //
+    },
     platform::{
         self,
         Driver, //
@@ -115,11 +121,6 @@ use lkm::{
         new_timer,
         Restart,
         Timer, //
-    },
-    usb::{
-        self,
-        Id,
-        Interface, //
     },
     workqueue::{
         new_work,
@@ -970,22 +971,6 @@ fn platform_device() -> Result<platform::OwnDevice> {
     platform::OwnDevice::new(c"lost-handles", &properties)
 }
 
-/// A driver for what is not there.
-struct Nobody;
-
-impl usb::Driver for Nobody {
-    type Device = ();
-
-    fn probe(&self, _interface: &Arc<Interface>) -> impl PinInit<(), Error> {
-        runs();
-        Ok::<(), Error>(())
-    }
-}
-
-fn usb_driver() -> Result<usb::Registration<Nobody>> {
-    usb::Registration::new(c"lost-handles", &[Id::device(0xffff, 0xffff)], Nobody)
-}
-
 /// A device that has pages in common with processes, and sends them signals.
 struct Shared {
     pages: SharedPages,
@@ -1042,6 +1027,20 @@ fn input_device() -> Result<input::Device> {
     let mut can = Capabilities::new();
     can.key(30);
     input::Builder::new("lost-handles", &can).register(())
+}
+
+/// What takes all frames.
+struct Sink;
+
+impl netdev::Driver for Sink {
+    fn transmit(&self, _port: &Port, _frame: Frame) -> Result {
+        runs();
+        Ok(())
+    }
+}
+
+fn net_device() -> Result<Netdev<Sink>> {
+    Netdev::new(c"lost-handles", Sink)
 }
 
 lkm::interface! {
@@ -1167,10 +1166,10 @@ impl kernel::Module for LostHandles {
             b"platform driver" => lose(platform_driver()?),
             b"platform device" => lose(platform_device()?),
             b"both" => lose((platform_driver()?, platform_device()?)),
-            b"usb driver" => lose(usb_driver()?),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),
+            b"net device" => lose(net_device()?),
             b"object" => lose(object()?),
             b"exported" => lose(exported()?),
             b"executor" => lose(tasks()?),

@@ -5,11 +5,11 @@ use rustix::mm::{MapFlags, ProtFlags};
 use crate::{
     i2c::{I2cBus, driver_exists},
     mapping::Mapping,
+    netdev::{NetDevice, PacketSocket},
     netlink::{Netlink, Request},
     platform,
     prelude::*,
     sigio::*,
-    usb,
 };
 
 pub const EXAMPLE: Example = Example {
@@ -46,9 +46,9 @@ pub const EXAMPLE: Example = Example {
         lost_families_are_unregistered,
         a_lost_family_may_be_in_use,
         lost_platform_devices_are_given_back,
-        lost_usb_drivers_are_removed,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
+        lost_net_devices_are_unregistered,
         lost_objects_are_gone,
     ],
     setup: Some(gpio_sim),
@@ -625,23 +625,6 @@ fn lost_platform_devices_are_given_back(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// What user space has told them is freed.
-fn lost_usb_drivers_are_removed(vm: &mut Vm) -> Result {
-    const NAME: &str = "lost-handles";
-    for way in WAYS {
-        let module = load(vm, "usb driver", way)?;
-        usb::add_id(NAME, 0xffff, 0)?;
-        module.unload()?;
-        assert!(!usb::has_driver(NAME), "{way}");
-        vm.log()
-            .expect("lost_handles: not dropped: 1 USB drivers; ")?;
-    }
-    are_stopped(vm, "usb driver", "1 USB drivers")?;
-    are_stopped_when_init_fails(vm, "usb driver", "1 USB drivers")?;
-    assert!(!usb::has_driver(NAME));
-    Ok(())
-}
-
 fn so_does_a_mapping_or_a_wish_for_signals(vm: &mut Vm) -> Result {
     let inbox = Inbox::new(&[SIGIO])?;
     for way in WAYS {
@@ -673,6 +656,27 @@ fn lost_input_devices_are_unregistered(vm: &mut Vm) -> Result {
     are_stopped(vm, "input", "1 input devices")?;
     are_stopped_when_init_fails(vm, "input", "1 input devices")?;
     assert!(!devices()?.contains("lost-handles"));
+    Ok(())
+}
+
+/// While they are up, and in use.
+fn lost_net_devices_are_unregistered(vm: &mut Vm) -> Result {
+    const DEVICE: &str = "lost-handles";
+    for way in WAYS {
+        let module = load(vm, "net device", way)?;
+        let device = NetDevice::open(DEVICE)?;
+        device.set_up(true)?;
+        let socket = PacketSocket::of(device.index()?)?;
+        socket.send(&[0; 60])?;
+        module.unload()?;
+        assert!(!NetDevice::exists(DEVICE), "{way}");
+        assert_eq!(socket.send(&[0; 60]), Err(Errno::NXIO), "{way}");
+        vm.log()
+            .expect("lost_handles: not dropped: 1 net devices; ")?;
+    }
+    are_stopped(vm, "net device", "1 net devices")?;
+    are_stopped_when_init_fails(vm, "net device", "1 net devices")?;
+    assert!(!NetDevice::exists(DEVICE));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     path::Path,
 };
 
@@ -31,23 +31,6 @@ pub fn names(path: impl AsRef<Path>) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Writes `text` to the file at `path`, which is there, by one write(2). `fs::write` would try
-/// again on `EINTR`, which can be the error of a module.
-///
-/// # Errors
-///
-/// As `Write::write`.
-///
-/// # Panics
-///
-/// When only a part is written.
-pub fn write_once(path: impl AsRef<Path>, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
-    let written = file.write(text.as_bytes())?;
-    assert_eq!(written, text.len());
-    Ok(())
-}
-
 /// The error number with which something failed; `None` when it did not.
 #[must_use]
 pub fn error_of<T>(result: io::Result<T>) -> Option<Errno> {
@@ -57,13 +40,6 @@ pub fn error_of<T>(result: io::Result<T>) -> Option<Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_is_written_that_is_there() {
-        write_once("/dev/null", "text").unwrap();
-        let error = error_of(write_once("/nowhere", "text"));
-        assert_eq!(error, Some(Errno::NOENT));
-    }
 
     #[test]
     fn an_error_has_a_number() {

@@ -4,11 +4,15 @@
 //!
 //! Reference: `Documentation/i2c/instantiating-devices.rst`.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 
-use crate::files::{names, write_once};
+use crate::files::names;
 
 const DEVICES: &str = "/sys/bus/i2c/devices";
 const DRIVERS: &str = "/sys/bus/i2c/drivers";
@@ -47,7 +51,7 @@ impl I2cBus {
     /// when the bus is gone.
     pub fn add(self, kind: &str, address: u16) -> io::Result<()> {
         let path = format!("{DEVICES}/i2c-{}/new_device", self.0);
-        write_once(path, &format!("{kind} {address:#x}\n"))
+        write(&path, &format!("{kind} {address:#x}\n"))
     }
 
     /// Tells the kernel that the device is gone.
@@ -57,7 +61,7 @@ impl I2cBus {
     /// When it was not [added](Self::add), and when the bus is gone.
     pub fn delete(self, address: u16) -> io::Result<()> {
         let path = format!("{DEVICES}/i2c-{}/delete_device", self.0);
-        write_once(path, &format!("{address:#x}\n"))
+        write(&path, &format!("{address:#x}\n"))
     }
 
     /// What the kernel calls the device at `address`.
@@ -86,8 +90,7 @@ impl I2cBus {
     ///
     /// The driver's, and when the device is not of its kind.
     pub fn bind(self, driver: &str, address: u16) -> io::Result<()> {
-        let path = format!("{DRIVERS}/{driver}/bind");
-        write_once(path, &self.device(address))
+        write(&format!("{DRIVERS}/{driver}/bind"), &self.device(address))
     }
 
     /// Takes the device at `address` from its driver.
@@ -96,9 +99,17 @@ impl I2cBus {
     ///
     /// When the driver does not have it.
     pub fn unbind(self, driver: &str, address: u16) -> io::Result<()> {
-        let path = format!("{DRIVERS}/{driver}/unbind");
-        write_once(path, &self.device(address))
+        write(&format!("{DRIVERS}/{driver}/unbind"), &self.device(address))
     }
+}
+
+/// Writes to a file that there is, once: more often would be tried on `EINTR`, which can be the
+/// error of a driver.
+fn write(path: &str, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let written = file.write(text.as_bytes())?;
+    assert_eq!(written, text.len());
+    Ok(())
 }
 
 /// Whether there is a driver of that name.

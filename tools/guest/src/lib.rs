@@ -30,6 +30,7 @@ mod log;
 pub mod mapping;
 mod modinfo;
 mod module;
+pub mod netdev;
 pub mod netlink;
 mod orders;
 pub mod platform;
@@ -47,7 +48,6 @@ pub mod terminal;
 mod text_file;
 mod threads;
 mod trouble;
-pub mod usb;
 mod vm;
 mod waiter;
 

@@ -3,15 +3,16 @@
 //! Platform devices and their drivers as user space has them, and how it puts the machine to
 //! sleep.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::Path,
+};
 
 use anyhow::Result;
 use rustix::{io::Errno, system::uname};
 
-use crate::{
-    Vm,
-    files::{error_of, write_once},
-};
+use crate::Vm;
 
 const BUS: &str = "/sys/bus/platform";
 const PM_TEST: &str = "/sys/power/pm_test";
@@ -104,5 +105,10 @@ pub fn suspend_once(_: &mut Vm) -> Result<()> {
 
 /// Writes `text` to a file of sysfs: once, whatever comes of it.
 fn write(path: &str, text: &str) -> Result<(), Errno> {
-    error_of(write_once(path, text)).map_or(Ok(()), Err)
+    let file = OpenOptions::new().write(true).open(path);
+    let written = file.and_then(|mut file| file.write(text.as_bytes()));
+    match written {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+    }
 }

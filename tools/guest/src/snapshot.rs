@@ -43,10 +43,8 @@ const PLACES: [(&str, usize); 11] = [
 /// together.
 const CACHES: &str = "/sys/kernel/slab";
 
-/// Directories whose contents are the business of processes, or of what is plugged in: a USB
-/// device gets another number each time.
-const OF_PROCESSES: [&str; 7] = [
-    "/dev/bus/usb",
+/// Directories whose contents are the business of processes.
+const OF_PROCESSES: [&str; 6] = [
     "/dev/hugepages",
     "/dev/mqueue",
     "/dev/shm",
