@@ -69,17 +69,11 @@ pub(crate) fn to_seq_reader(error: Error) -> c_int {
     }
 }
 
-/// As [`to_user`], for what user space may have asked for by netlink: nobody calls again, and
-/// for `EINTR` there is no answer at all. That is `EAGAIN`.
-#[cfg(CONFIG_NET)]
+/// As [`to_user`], for `probe` of a driver: C tries again later for `EPROBE_DEFER`, which stays.
 #[cold]
-pub(crate) fn to_netlink(error: Error) -> c_int {
-    match error.to_errno().unsigned_abs() {
-        bindings::EINTR
-        | bindings::ERESTARTSYS
-        | bindings::ERESTARTNOINTR
-        | bindings::ERESTARTNOHAND
-        | bindings::ERESTART_RESTARTBLOCK => EAGAIN.to_errno(),
+pub(crate) fn to_prober(error: Error) -> c_int {
+    match error {
+        EPROBE_DEFER => error.to_errno(),
         _ => to_user(error),
     }
 }

@@ -218,8 +218,8 @@ impl<T: Driver> Registration<T> {
     ///
     /// - `EINVAL`: the name is no file name;
     /// - `EBUSY`: there is a driver of that name; the kernel says so in the log;
-    /// - `EDEADLK`: the caller is a function of a driver or an adapter, or opens or stops a
-    ///   [net device](crate::netdev), or more than 64 tasks are in such, and nobody knows who;
+    /// - `EDEADLK`: the caller is a function of a driver or an adapter, or more than 64
+    ///   tasks are in such, and nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `driver`.

@@ -37,7 +37,6 @@
 //! | drivers of I2C devices | *unregister waits*: when no function of theirs runs. *We wait* for transfers, when a device goes |
 //! | I2C adapters | *unregister waits*: when no method runs. *Owner held*: an open `/dev/i2c-N` keeps the module. *Unregister waits* for that, too, when init fails |
 //! | input devices | *unregister waits*: when no function of theirs runs. *We wait* for those who report |
-//! | net devices | *unregister waits*: when no function of theirs runs, and nobody has a reference. *We wait* for those who read the counters |
 //! | drivers for platform devices | *unregister waits*: when no device has the driver, and no method runs |
 //! | platform devices, overlays of the device tree, memory for devices | C has nothing of the module. *Unregister waits* for drivers |
 //! | objects that other modules call | *we wait*: when no method runs. *Owner held* for the module whose symbol was imported |
@@ -53,6 +52,8 @@
 //! | wait queues that processes poll | *we wait*: when the last has gone. One that is lost stays in memory |
 //! | sockets that tasks wait for | *unregister waits*: its callback is taken out |
 //! | interrupts | *unregister waits*: when the handler runs nowhere |
+//! | PCI drivers | *unregister waits*: when no method runs, and no device has the driver |
+//! | registers, interrupts and memory of a PCI device | C has the driver's name. *We wait* for those who use them when the driver has the device no more |
 //! | GPIO lines | C has nothing of the module. *We wait* for those who use a lost one |
 //! | GPIO controllers | *owner held*: a requested line keeps the module. *Unregister waits*: when no method runs. *We wait* when init fails |
 //!
@@ -74,22 +75,25 @@
 //!   an input device that waits for somebody who makes or drops one, or has another module
 //!   do so. The same holds for a method of a disk, of a driver or of an I2C adapter, a function
 //!   of an item in configfs, and a command of generic netlink, with things of their kind. (All
-//!   generic netlink of the machine may wait with such a command.) What opens or stops a net
-//!   device must not wait for who makes or drops any of these: until it returns, nobody changes
-//!   anything of the network. Nor may a method of a disk wait for who allocates memory, or one
-//!   of a GPIO controller for who changes the network, as a LED may show its traffic: neither
-//!   makes or drops a net device. User space can keep a GPIO controller from going, as long as
-//!   a `read(2)` of its `/dev/gpiochipN` waits, and a subsystem in configfs, as long as it does
-//!   not remove its directories.
+//!   generic netlink of the machine may wait with such a command.) The thread of a PCI device's
+//!   interrupt must not wait for who takes the device from its driver. Nor may a method of a disk
+//!   wait for who allocates memory. User space can keep a GPIO controller from going, as long
+//!   as a `read(2)` of its `/dev/gpiochipN` waits, and a subsystem in configfs, as long as it
+//!   does not remove its directories.
 //! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
-//!   handler, on a `BH` queue, in a probe, where a net device sends or polls, with a spinlock
-//!   held. The documentation says what may sleep. A debug kernel finds it. In a probe here the
-//!   promise needs handlers that do not: the kernel thinks that the probe's CPU is still in
-//!   it. Who forgets the guard of a lock holds the lock for ever, with what goes with it:
-//!   interrupts may stay off.
+//!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what
+//!   may sleep. A debug kernel finds it. In a probe here the promise needs handlers that do
+//!   not: the kernel thinks that the probe's CPU is still in it. Who forgets the guard of a
+//!   lock holds the lock for ever, with what goes with it: interrupts may stay off.
 //! - **Allocate or free memory in a probe.** What was interrupted may be doing just that:
 //!   here the promise needs handlers that do not. A probe on a function that the kernel
 //!   itself needs to get to a probe, as KASAN's are, stops the machine.
+//! - **Tell a device where to write.** A PCI device that may access memory writes to any
+//!   address that it is told, also of memory that was freed meanwhile. Here the promise needs
+//!   drivers that tell it of [`Coherent`](crate::pci::Coherent) memory only, and wait until it
+//!   has done before they drop that, and before they let it access memory
+//!   ([`set_master`](crate::pci::Device::set_master)): it may still be at what somebody has told
+//!   it earlier. When the driver has the device no more, it writes nowhere.
 //! - **Use up memory, threads or numbers.** That is an error to who asks for more,
 //!   which may be somebody else.
 //! - **Overflow the stack**: by recursion, or by variables of many KiB. The build
