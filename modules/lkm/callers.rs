@@ -34,9 +34,6 @@ impl Callers {
     pub(crate) const INPUT: Self = Self(bindings::lkm_callers_LKM_IN_INPUT);
     /// `mmap` and `fault` of files. Others use [`in_mmap`].
     const MMAP: Self = Self(bindings::lkm_callers_LKM_IN_MMAP);
-    /// Functions of PCI drivers, and who makes something of a device.
-    #[cfg(CONFIG_PCI)]
-    pub(crate) const PCI: Self = Self(bindings::lkm_callers_LKM_IN_PCI);
 
     /// The current task is in such a function, as long as the result lives.
     pub(crate) fn begin(self) -> Inside {

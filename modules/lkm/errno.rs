@@ -68,12 +68,3 @@ pub(crate) fn to_seq_reader(error: Error) -> c_int {
         _ => to_user(error),
     }
 }
-
-/// As [`to_user`], for `probe` of a driver: C tries again later for `EPROBE_DEFER`, which stays.
-#[cold]
-pub(crate) fn to_prober(error: Error) -> c_int {
-    match error {
-        EPROBE_DEFER => error.to_errno(),
-        _ => to_user(error),
-    }
-}

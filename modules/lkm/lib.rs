@@ -59,7 +59,7 @@
 //!   that come over one.
 //! - Disks: [`block`].
 //! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, [`i2c`] for devices on such a bus,
-//!   [`pci`] for PCI devices, and [`input`] for input devices.
+//!   and [`input`] for input devices.
 //! - Devices that are just there, and their drivers: [`platform`]. [`devicetree`] says what
 //!   there is, and [`dma`] has memory that devices use by themselves.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
@@ -196,8 +196,6 @@ pub mod miscdevice;
 pub mod net;
 mod on_drop;
 pub mod params;
-#[cfg(CONFIG_PCI)]
-pub mod pci;
 pub mod platform;
 pub mod print;
 pub mod procfs;

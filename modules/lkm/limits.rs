@@ -52,8 +52,6 @@
 //! | wait queues that processes poll | *we wait*: when the last has gone. One that is lost stays in memory |
 //! | sockets that tasks wait for | *unregister waits*: its callback is taken out |
 //! | interrupts | *unregister waits*: when the handler runs nowhere |
-//! | PCI drivers | *unregister waits*: when no method runs, and no device has the driver |
-//! | registers, interrupts and memory of a PCI device | C has the driver's name. *We wait* for those who use them when the driver has the device no more |
 //! | GPIO lines | C has nothing of the module. *We wait* for those who use a lost one |
 //! | GPIO controllers | *owner held*: a requested line keeps the module. *Unregister waits*: when no method runs. *We wait* when init fails |
 //!
@@ -75,8 +73,7 @@
 //!   an input device that waits for somebody who makes or drops one, or has another module
 //!   do so. The same holds for a method of a disk, of a driver or of an I2C adapter, a function
 //!   of an item in configfs, and a command of generic netlink, with things of their kind. (All
-//!   generic netlink of the machine may wait with such a command.) The thread of a PCI device's
-//!   interrupt must not wait for who takes the device from its driver. Nor may a method of a disk
+//!   generic netlink of the machine may wait with such a command.) Nor may a method of a disk
 //!   wait for who allocates memory. User space can keep a GPIO controller from going, as long
 //!   as a `read(2)` of its `/dev/gpiochipN` waits, and a subsystem in configfs, as long as it
 //!   does not remove its directories.
@@ -88,12 +85,6 @@
 //! - **Allocate or free memory in a probe.** What was interrupted may be doing just that:
 //!   here the promise needs handlers that do not. A probe on a function that the kernel
 //!   itself needs to get to a probe, as KASAN's are, stops the machine.
-//! - **Tell a device where to write.** A PCI device that may access memory writes to any
-//!   address that it is told, also of memory that was freed meanwhile. Here the promise needs
-//!   drivers that tell it of [`Coherent`](crate::pci::Coherent) memory only, and wait until it
-//!   has done before they drop that, and before they let it access memory
-//!   ([`set_master`](crate::pci::Device::set_master)): it may still be at what somebody has told
-//!   it earlier. When the driver has the device no more, it writes nowhere.
 //! - **Use up memory, threads or numbers.** That is an error to who asks for more,
 //!   which may be somebody else.
 //! - **Overflow the stack**: by recursion, or by variables of many KiB. The build

@@ -396,6 +396,14 @@ impl<T: Driver> Deref for Registration<T> {
     }
 }
 
+/// What C gets for an error of `probe`. One of C's own numbers means something to it.
+fn to_prober(error: Error) -> c_int {
+    match error {
+        EPROBE_DEFER => error.to_errno(),
+        _ => errno::to_user(error),
+    }
+}
+
 impl<T: Driver> Inner<T> {
     const OPS: &'static bindings::lkm_platform_ops = &bindings::lkm_platform_ops {
         probe: Some(Self::probe),
@@ -434,7 +442,7 @@ impl<T: Driver> Inner<T> {
                 unsafe { private.write(made.cast()) };
                 0
             }
-            Err(error) => errno::to_prober(error),
+            Err(error) => to_prober(error),
         }
     }
 

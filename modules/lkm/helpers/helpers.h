@@ -121,7 +121,6 @@ enum lkm_callers {
 	LKM_IN_I2C,
 	LKM_IN_INPUT,
 	LKM_IN_MMAP,
-	LKM_IN_PCI,
 	LKM_IN_PLATFORM,
 };
 unsigned int lkm_callers_begin(enum lkm_callers kind);
@@ -279,8 +278,6 @@ void lkm_irq_free_all(unsigned int irq);
 void *lkm_irq_get(unsigned int irq);
 void lkm_irq_free(void *of, unsigned int irq, void *cookie);
 void lkm_irq_hard_begin(void);
-bool lkm_irq_is_message(unsigned int irq);
-bool lkm_irq_is_thread(void);
 void lkm_irq_put(void *of);
 void lkm_irq_sync(void *of, unsigned int irq);
 
@@ -304,36 +301,6 @@ void lkm_kprobe_stop(struct lkm_kprobe *it);
 void lkm_kthread_interrupt(struct task_struct *task);
 long lkm_kthread_sleep(long timeout, const u32 *state, u32 until);
 void *lkm_pde_data(const struct inode *inode);
-
-/* A PCI driver, and a device that it is bound to; see pci.c. The functions get @data. */
-struct lkm_pci_driver;
-struct lkm_pci_device;
-struct lkm_pci_id {
-	u32 vendor;
-	u32 device;
-};
-struct lkm_pci_ops {
-	/* What it puts into @bound, remove() gets. */
-	int (*probe)(void *data, struct lkm_pci_device *device, void **bound);
-	void (*remove)(void *data, void *bound);
-};
-struct lkm_pci_driver *lkm_pci_driver_add(const char *name,
-					  const struct lkm_pci_id *ids,
-					  size_t count, u64 dma_mask,
-					  const struct lkm_pci_ops *ops,
-					  void *data);
-void lkm_pci_driver_remove(struct lkm_pci_driver *it);
-void *lkm_pci_dma_alloc(struct lkm_pci_device *it, size_t len, u64 *address);
-void lkm_pci_dma_free(struct lkm_pci_device *it, size_t len, void *at,
-		      u64 address);
-int lkm_pci_irq_get(struct lkm_pci_device *it, bool msi);
-void lkm_pci_irq_put(struct lkm_pci_device *it);
-int lkm_pci_map(struct lkm_pci_device *it, unsigned int bar, void **at,
-		size_t *len);
-void lkm_pci_place(const struct lkm_pci_device *it, u32 *domain, u32 *place);
-void lkm_pci_set_master(struct lkm_pci_device *it);
-void lkm_pci_silence(struct lkm_pci_device *it);
-void lkm_pci_unmap(struct lkm_pci_device *it, unsigned int bar, void *at);
 
 void lkm_clear(void *at, size_t len);
 void lkm_put_page(struct page *page);

@@ -96,11 +96,6 @@ use lkm::{
         ThisThread, //
     },
     miscdevice,
-    pci::{
-        self,
-        Bar,
-        Coherent, //
-    },
     platform::{
         self,
         Driver, //
@@ -970,47 +965,6 @@ fn platform_device() -> Result<platform::OwnDevice> {
     platform::OwnDevice::new(c"lost-handles", &properties)
 }
 
-/// A driver of QEMU's `edu`, and what it has of a device.
-struct Edu;
-
-struct OfEdu {
-    bar: Bar,
-    _memory: Coherent,
-    _irq: Irq<Pressed>,
-}
-
-impl pci::Driver for Edu {
-    type Data = OfEdu;
-
-    const IDS: &'static [pci::Id] = &[pci::Id::new(0x1234, 0x11e8)];
-
-    const DMA_BITS: u32 = 28;
-
-    fn probe(&self, device: &pci::Device) -> Result<OfEdu> {
-        runs();
-        let bar = device.bar(0)?;
-        let memory = device.coherent(1)?;
-        let irq = Irq::new(device.msi()?, Trigger::Unchanged, c"lost-handles", Pressed)?;
-        device.set_master()?;
-        // The device interrupts, and is not told that this was heard.
-        bar.write32(0x60, 1)?;
-        Ok(OfEdu {
-            bar,
-            _memory: memory,
-            _irq: irq,
-        })
-    }
-
-    fn remove(&self, data: OfEdu) {
-        runs();
-        say("acknowledge", data.bar.write32(0x64, 1));
-    }
-}
-
-fn pci_driver() -> Result<pci::Registration<Edu>> {
-    pci::Registration::new(c"lost-handles", Edu)
-}
-
 /// A device that has pages in common with processes, and sends them signals.
 struct Shared {
     pages: SharedPages,
@@ -1192,7 +1146,6 @@ impl kernel::Module for LostHandles {
             b"platform driver" => lose(platform_driver()?),
             b"platform device" => lose(platform_device()?),
             b"both" => lose((platform_driver()?, platform_device()?)),
-            b"pci driver" => lose(pci_driver()?),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),

@@ -6,7 +6,6 @@ use crate::{
     i2c::{I2cBus, driver_exists},
     mapping::Mapping,
     netlink::{Netlink, Request},
-    pci::{EDU, PciDevice},
     platform,
     prelude::*,
     sigio::*,
@@ -45,7 +44,6 @@ pub const EXAMPLE: Example = Example {
         lost_disks_are_removed,
         lost_families_are_unregistered,
         a_lost_family_may_be_in_use,
-        lost_pci_drivers_leave_their_devices,
         lost_platform_devices_are_given_back,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
@@ -623,37 +621,6 @@ fn lost_platform_devices_are_given_back(vm: &mut Vm) -> Result {
         assert!(!platform::exists(NAME) && !platform::has_driver(NAME));
     }
     Ok(())
-}
-
-/// What the driver has of the device goes with it, and is not lost.
-fn lost_pci_drivers_leave_their_devices(vm: &mut Vm) -> Result {
-    const NAME: &str = "lost-handles";
-    let device = PciDevice::first(EDU)?;
-    let is_free = || -> Result {
-        assert_eq!(device.driver(), None);
-        assert!(!device.is_master()?);
-        assert!(!fs::read_to_string("/proc/iomem")?.contains(NAME));
-        assert_eq!(interrupts(NAME)?, None);
-        Ok(())
-    };
-    for way in WAYS {
-        let module = load(vm, "pci driver", way)?;
-        assert_eq!(device.driver().as_deref(), Some(NAME), "{way}");
-        assert!(interrupts(NAME)?.is_some());
-        // It still does what it is for.
-        device.unbind(NAME)?;
-        is_free()?;
-        device.bind(NAME)?;
-        module.unload()?;
-        is_free()?;
-        assert_eq!(vm.log().count("lost-handles: acknowledge: errno 0")?, 2);
-        vm.log()
-            .expect("lost_handles: not dropped: 1 PCI drivers; ")?;
-        assert_eq!(vm.log().count("not dropped")?, 1);
-    }
-    are_stopped(vm, "pci driver", "1 PCI drivers")?;
-    are_stopped_when_init_fails(vm, "pci driver", "1 PCI drivers")?;
-    is_free()
 }
 
 fn so_does_a_mapping_or_a_wish_for_signals(vm: &mut Vm) -> Result {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     path::Path,
 };
 
@@ -15,20 +15,6 @@ use rustix::io::Errno;
 /// As `File::open`.
 pub fn read_write(path: impl AsRef<Path>) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open(path)
-}
-
-/// Writes `text` to a file of the kernel's: once, whatever comes of it.
-///
-/// # Errors
-///
-/// The kernel's error number.
-pub fn write_once(path: impl AsRef<Path>, text: &str) -> Result<(), Errno> {
-    let file = OpenOptions::new().write(true).open(path);
-    let written = file.and_then(|mut file| file.write(text.as_bytes()));
-    match written {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
-    }
 }
 
 /// The names of what is in the directory at `path`, in order.

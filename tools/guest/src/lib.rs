@@ -32,7 +32,6 @@ mod modinfo;
 mod module;
 pub mod netlink;
 mod orders;
-pub mod pci;
 pub mod platform;
 pub mod polling;
 pub mod prelude;
