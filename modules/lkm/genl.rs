@@ -236,11 +236,11 @@ pub trait Handler: Send + Sync + 'static {
     /// others, also of the same process. It must end soon: as long as it runs, no family in the
     /// kernel can come or go, and when one is to, all others wait.
     ///
-    /// So to make a [`Family`] here fails with `EDEADLK`, and one that is
-    /// dropped here goes a little later. That holds within one module. A handler must not have
-    /// another module make or drop a family, or wait for a thread that does. It must not do
-    /// what may load a module, either, such as making the first socket of IPv6: a module
-    /// that registers a family would wait for this handler, and this handler for the module.
+    /// So to make a [`Family`] here fails with `EDEADLK`, and one that is dropped here goes a
+    /// little later. That holds within one module. A handler must not have another module make
+    /// or drop a family, or wait for a thread that does. It must not do what may load a module,
+    /// either, such as making the first socket of IPv6: a module that registers a family would
+    /// wait for this handler, and this handler for the module.
     ///
     /// # Errors
     ///

@@ -223,7 +223,7 @@ impl<T: Driver> Registration<T> {
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `driver`.
-    pub fn new<E>(name: &'static CStr, driver: impl PinInit<T, E>) -> Result<Self>
+    pub fn new<E>(name: &CStr, driver: impl PinInit<T, E>) -> Result<Self>
     where
         Error: From<E>,
     {
@@ -246,9 +246,9 @@ impl<T: Driver> Registration<T> {
         let inner = Alive::new(inner, |inner| {
             // SAFETY: Nothing is moved.
             let inner = unsafe { inner.get_unchecked_mut() };
-            // SAFETY: There are so many names, which are copied. The driver's own lives as
-            // long as the module. `OPS` is for a pointer to the driver, which stays in place
-            // until it is removed. This may sleep.
+            // SAFETY: There are so many names. They are copied, and so is the driver's. `OPS` is
+            // for a pointer to the driver, which stays in place until it is removed. This may
+            // sleep.
             // Unload rule, unregister waits: see `stop`.
             let raw = from_err_ptr(unsafe {
                 bindings::lkm_i2c_driver_add(

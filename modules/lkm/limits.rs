@@ -76,7 +76,9 @@
 //!   generic netlink of the machine may wait with such a command.) Nor may a method of a disk
 //!   wait for who allocates memory. User space can keep a GPIO controller from going, as long
 //!   as a `read(2)` of its `/dev/gpiochipN` waits, and a subsystem in configfs, as long as it
-//!   does not remove its directories.
+//!   does not remove its directories. While more than 64 tasks are in functions of these
+//!   kinds, all counted together, nobody knows who: then nothing of them can be made
+//!   (`EDEADLK`), and what is dropped goes later.
 //! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
 //!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what
 //!   may sleep. A debug kernel finds it. In a probe here the promise needs handlers that do

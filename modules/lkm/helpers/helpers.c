@@ -13,6 +13,7 @@
 #include "debugfs.c"
 #include "devicetree.c"
 #include "dma.c"
+#include "driver.c"
 #include "entry.c"
 #include "genl.c"
 #include "gpio.c"

@@ -5,7 +5,6 @@
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/i2c.h>
-#include <linux/kernfs.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
@@ -27,6 +26,7 @@ struct lkm_i2c_driver {
 	struct i2c_driver i2c;
 	const struct lkm_i2c_driver_ops *ops;
 	void *data;
+	char *name;
 	struct i2c_device_id ids[];	/* The last one has no name. */
 };
 
@@ -64,9 +64,18 @@ static void client_remove(struct i2c_client *client)
 	client_driver(client)->ops->remove(i2c_get_clientdata(client));
 }
 
+/* Frees a driver that no device has any more. May sleep. */
+static void client_driver_free(struct lkm_i2c_driver *it)
+{
+	if (!driver_wait(&i2c_bus_type, it->name))
+		return;
+	kfree(it->name);
+	kfree(it);
+}
+
 /*
- * Adds a driver for devices with one of @names, which are copied. @name, @ops and @data stay
- * until lkm_i2c_driver_remove(). May sleep.
+ * Adds a driver for devices with one of @names. All names are copied. @ops and @data stay until
+ * lkm_i2c_driver_remove(). May sleep.
  */
 struct lkm_i2c_driver *lkm_i2c_driver_add(const char *name,
 					  const char *const *names,
@@ -81,54 +90,31 @@ struct lkm_i2c_driver *lkm_i2c_driver_add(const char *name,
 	it = kzalloc(struct_size(it, ids, count + 1), GFP_KERNEL);
 	if (!it)
 		return ERR_PTR(-ENOMEM);
+	it->name = kstrdup(name, GFP_KERNEL);
+	if (!it->name) {
+		kfree(it);
+		return ERR_PTR(-ENOMEM);
+	}
 	it->ops = ops;
 	it->data = data;
 	for (n = 0; n < count; n++) {
 		strscpy(it->ids[n].name, names[n], I2C_NAME_SIZE);
 		it->ids[n].driver_data = n;
 	}
-	it->i2c.driver.name = name;
+	it->i2c.driver.name = it->name;
+	/* Who registers a driver sees what comes of it. */
+	it->i2c.driver.probe_type = PROBE_FORCE_SYNCHRONOUS;
 	it->i2c.id_table = it->ids;
 	it->i2c.probe = client_probe;
 	it->i2c.remove = client_remove;
 	result = i2c_register_driver(THIS_MODULE, &it->i2c);
 	if (result) {
-		kfree(it);
+		/* It may have had devices. */
+		client_driver_free(it);
 		return ERR_PTR(result);
 	}
 	return it;
 }
-
-/*
- * With this option the kernel removes the directory of a driver late. Until then nobody can
- * have the name, and who tries makes the kernel complain.
- */
-#ifdef CONFIG_DEBUG_KOBJECT_RELEASE
-static bool driver_has_directory(const char *name)
-{
-	struct kset *bus = bus_get_kset(&i2c_bus_type);
-	struct kernfs_node *drivers = kernfs_find_and_get(bus->kobj.sd, "drivers");
-	struct kernfs_node *driver = kernfs_find_and_get(drivers, name);
-	bool found = driver;
-
-	kernfs_put(drivers);
-	kernfs_put(driver);
-	return found;
-}
-
-/* Not for ever: another module can have taken the name. */
-static void driver_wait_for_directory(const char *name)
-{
-	unsigned int ticks;
-
-	for (ticks = 0; ticks < 5 * HZ && driver_has_directory(name); ticks++)
-		schedule_timeout_uninterruptible(1);
-}
-#else
-static void driver_wait_for_directory(const char *name)
-{
-}
-#endif
 
 /*
  * Takes the driver from its devices. When this has returned, none of its functions runs, or
@@ -137,8 +123,7 @@ static void driver_wait_for_directory(const char *name)
 void lkm_i2c_driver_remove(struct lkm_i2c_driver *it)
 {
 	i2c_del_driver(&it->i2c);
-	driver_wait_for_directory(it->i2c.driver.name);
-	kfree(it);
+	client_driver_free(it);
 }
 
 /* C calls this with the bus locked. */

@@ -3,7 +3,6 @@
 #include <linux/device.h>
 #include <linux/err.h>
 #include <linux/errno.h>
-#include <linux/jiffies.h>
 #include <linux/kernfs.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
@@ -11,8 +10,6 @@
 #include <linux/platform_device.h>
 #include <linux/pm.h>
 #include <linux/property.h>
-#include <linux/rcupdate.h>
-#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
@@ -103,48 +100,11 @@ static bool sysfs_has(struct kobject *kobj, const char *name)
 	return node;
 }
 
-/*
- * The directory of a driver goes when nobody looks at the driver any more, which with
- * CONFIG_DEBUG_KOBJECT_RELEASE is some seconds later. Until then no driver can have the name.
- */
-static void driver_name_wait(const char *name)
-{
-	struct kobject *bus = &bus_get_kset(&platform_bus_type)->kobj;
-	struct kernfs_node *drivers = sysfs_get_dirent(bus->sd, "drivers");
-	struct kernfs_node *node;
-	unsigned int ticks;
-
-	/* Not for ever: those of other drivers of that name come and go, too. */
-	for (ticks = 0; ticks < 5 * HZ; ticks++) {
-		node = drivers ? sysfs_get_dirent(drivers, name) : NULL;
-		sysfs_put(node);
-		/* Somebody else may have the name by now. */
-		if (!node || driver_find(name, &platform_bus_type))
-			break;
-		schedule_timeout_uninterruptible(1);
-	}
-	sysfs_put(drivers);
-}
-
-/*
- * Frees a driver that no device has any more. May sleep.
- *
- * C still looks at some without a lock that unregistering takes: for the name, when it writes
- * to the log or to a device's uevent, and in the last steps of a suspend for functions that
- * this one has not got. Who looks does not sleep meanwhile, but may be preempted. This must
- * not wait for the end of a suspend, which may wait for the caller.
- */
+/* Frees a driver that no device has any more. May sleep. */
 static void driver_free(struct lkm_platform_driver *it)
 {
-	synchronize_rcu_tasks();
-	driver_name_wait(it->name);
-	/*
-	 * Such a kernel has not waited for those who were preempted. So the memory stays: what
-	 * they look at lies in it, and not in the module.
-	 */
-	if (IS_ENABLED(CONFIG_PREEMPTION) && !IS_ENABLED(CONFIG_TASKS_RCU))
-		return;
-	kfree(it);
+	if (driver_wait(&platform_bus_type, it->name))
+		kfree(it);
 }
 
 /*
