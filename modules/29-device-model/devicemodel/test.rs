@@ -54,7 +54,7 @@ fn finds_its_device(vm: &mut Vm) -> Result {
 /// Each is called once.
 fn sleeps_and_wakes_up(vm: &mut Vm) -> Result {
     if !platform::can_suspend() {
-        vm.note("this kernel has no test of suspend");
+        vm.note("this machine is not put to sleep");
         return Ok(());
     }
     let module = vm.load("devicemodel")?;

@@ -248,7 +248,7 @@ fn what_is_deferred_is_tried_again(vm: &mut Vm) -> Result {
 
 fn needs_suspend(vm: &mut Vm) -> bool {
     if !platform::can_suspend() {
-        vm.note("this kernel has no test of suspend");
+        vm.note("this machine is not put to sleep");
     }
     platform::can_suspend()
 }
