@@ -4,10 +4,9 @@ use crate::{platform, prelude::*};
 
 pub const EXAMPLE: Example = Example {
     demo: &[
-        "cd /sys/bus/platform",
-        "ls -l devices/devicemodel_example/driver",
-        "echo devicemodel_example >drivers/devicemodel_example/unbind",
-        "echo devicemodel_example >drivers/devicemodel_example/bind",
+        "ls -l /sys/bus/platform/devices/devicemodel_example/driver",
+        "echo devicemodel_example >/sys/bus/platform/drivers/devicemodel_example/unbind",
+        "echo devicemodel_example >/sys/bus/platform/drivers/devicemodel_example/bind",
         "echo 0 >/sys/module/suspend/parameters/pm_test_delay",
         "echo devices >/sys/power/pm_test && echo freeze >/sys/power/state",
         "dmesg | grep devicemodel",
