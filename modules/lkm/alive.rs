@@ -19,6 +19,13 @@
 //! runs any more, lost handles are lost for good: what C has allocated is freed, but
 //! nothing is dropped, and the memory stays.
 //!
+//! # Things of something
+//!
+//! Some things go with something else, as the registers of a device do with its driver. They
+//! are Owned in the place of Alive. [`stop_all_of`] stops them, and nothing says that they
+//! are lost. They are at the end of the list, so that at the end of the module all others are
+//! stopped before, and these with them.
+//!
 //! # States
 //!
 //! ```text
@@ -29,6 +36,8 @@
 //!                                     `--drop meanwhile--> freed when it is stopped
 //! ```
 //!
+//! One that is freed right after it was stopped may be Freeing meanwhile. What has an owner is.
+//!
 //! The states change under one lock. The thing is stopped without it. A drop never
 //! waits for the end of the module: that may be waiting for the one who drops.
 
@@ -36,7 +45,6 @@ use crate::{
     bindings,
     callers::is_in_mmap,
     compat::CStrExt,
-    context::Context,
     entry,
     errno::error,
     params,
@@ -74,11 +82,20 @@ pub(crate) unsafe trait Stop: Send + Sync + Sized + 'static {
     /// [`runner`](Self::runner).
     const HAS_RUNNER: bool = false;
 
+    /// Whether it goes with something else: its [`owner`](Self::owner).
+    const HAS_OWNER: bool = false;
+
     /// Ends all use of the value by C, and waits for that. May sleep.
     fn stop(&self);
 
     /// The task or the work item that runs the value's code.
     fn runner(&self) -> Runner {
+        ptr::null()
+    }
+
+    /// The address of what the value goes with, or null. It is only compared, and is the same
+    /// from the beginning on. Called with a lock.
+    fn owner(&self) -> *const c_void {
         ptr::null()
     }
 
@@ -113,6 +130,8 @@ enum State {
     New,
     /// It is on the list.
     Alive,
+    /// It is on the list, and goes with something else.
+    Owned,
     /// Its handle is being dropped.
     Dropping,
     /// Its handle was dropped, and could not wait.
@@ -121,6 +140,8 @@ enum State {
     Stopping,
     /// It was stopped, and waits for its handle's drop.
     Stopped,
+    /// It was stopped, and is being freed.
+    Freeing,
 }
 
 /// What is the same for all things of a type.
@@ -133,10 +154,11 @@ struct Kind {
     free: unsafe fn(NonNull<Node>),
 }
 
-/// What a thing has that has a runner. The others do not need this code.
+/// What a thing has that has a runner or an owner. The others do not need this code.
 struct Runs {
     ask: unsafe fn(NonNull<Node>),
     runner: unsafe fn(NonNull<Node>) -> Runner,
+    owner: unsafe fn(NonNull<Node>) -> *const c_void,
     begin_wait: fn(&List, &Node) -> Wait,
     end_wait: fn(&List, &Node),
 }
@@ -182,10 +204,11 @@ struct Slot<T> {
 impl<T: Stop> Slot<T> {
     const KIND: &'static Kind = &Kind {
         name: T::NAME,
-        runs: match T::HAS_RUNNER {
+        runs: match T::HAS_RUNNER || T::HAS_OWNER {
             true => Some(&Runs {
                 ask: Self::ask,
                 runner: Self::runner,
+                owner: Self::owner,
                 begin_wait: List::begin_wait,
                 end_wait: List::end_wait,
             }),
@@ -211,6 +234,14 @@ impl<T: Stop> Slot<T> {
     unsafe fn runner(node: NonNull<Node>) -> Runner {
         // SAFETY: By this function's contract.
         unsafe { node.cast::<Self>().as_ref() }.value.runner()
+    }
+
+    /// # Safety
+    ///
+    /// As [`stop`](Self::stop)'s, and the value was not dropped.
+    unsafe fn owner(node: NonNull<Node>) -> *const c_void {
+        // SAFETY: By this function's contract.
+        unsafe { node.cast::<Self>().as_ref() }.value.owner()
     }
 
     /// # Safety
@@ -282,6 +313,28 @@ impl<T: Stop> Alive<T> {
         value: impl PinInit<T, Error>,
         register: impl FnOnce(Pin<&mut T>) -> Result,
     ) -> Result<Self> {
+        Self::make(value, register, Call::list)
+    }
+
+    /// As [`new`](Self::new), for a thing that can have an [`owner`](Stop::owner): it is listed
+    /// as one of his. He must not go before this has returned. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub(crate) fn new_of(
+        value: impl PinInit<T, Error>,
+        register: impl FnOnce(Pin<&mut T>) -> Result,
+    ) -> Result<Self> {
+        const { assert!(T::HAS_OWNER) };
+        Self::make(value, register, Call::list_of)
+    }
+
+    fn make(
+        value: impl PinInit<T, Error>,
+        register: impl FnOnce(Pin<&mut T>) -> Result,
+        list: unsafe fn(&Call, NonNull<Node>),
+    ) -> Result<Self> {
         let slot = KBox::pin_init::<Error>(
             try_pin_init!(Slot {
                 node: Node::new(Slot::<T>::KIND),
@@ -300,7 +353,7 @@ impl<T: Stop> Alive<T> {
         // SAFETY: Nobody else has the value yet, and it is not moved.
         register(unsafe { Pin::new_unchecked(&mut (*this.0.as_ptr()).value) })?;
         // SAFETY: The node is on no list, and is taken off it before it is freed.
-        unsafe { call.list(this.0.cast()) };
+        unsafe { list(&call, this.0.cast()) };
         Ok(this)
     }
 
@@ -373,8 +426,7 @@ impl<T: Stop> Deref for Alive<T> {
 impl<T: Stop> Drop for Alive<T> {
     fn drop(&mut self) {
         // SAFETY: This only reads.
-        let irqs_are_off = unsafe { bindings::lkm_irqs_are_off() };
-        let elsewhere = Context::current() != Context::Process || irqs_are_off || self.is_within();
+        let elsewhere = unsafe { bindings::lkm_must_not_sleep() } || self.is_within();
         // SAFETY: By the type invariants. The handle is not used any more.
         unsafe { leave_node(self.0.cast(), elsewhere) };
     }
@@ -443,10 +495,10 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
     let elsewhere = elsewhere || is_in_mmap();
     let state = locked(|list| {
         match it.state.get() {
-            State::Alive if elsewhere || it.begin_wait(list) != Wait::Begun => {
+            State::Alive | State::Owned if elsewhere || it.begin_wait(list) != Wait::Begun => {
                 it.state.set(State::Orphan)
             }
-            State::New | State::Alive => it.state.set(State::Dropping),
+            State::New | State::Alive | State::Owned => it.state.set(State::Dropping),
             State::Stopping => it.abandoned.set(true),
             State::Stopped => it.abandoned.set(elsewhere),
             _ => {}
@@ -465,7 +517,11 @@ unsafe fn leave_node(node: NonNull<Node>, elsewhere: bool) {
                 if state == State::Dropping {
                     (it.kind.stop)(node);
                     if let Some(runs) = it.kind.runs {
-                        locked(|list| (runs.end_wait)(list, it));
+                        locked(|list| {
+                            (runs.end_wait)(list, it);
+                            // What follows may wait for the owner, who waits for this.
+                            it.state.set(State::Freeing);
+                        });
                     }
                 }
                 free(node);
@@ -524,6 +580,23 @@ impl List {
         // SAFETY: What is on the list is not freed.
         if let Some(older) = unsafe { older.as_ref() } {
             older.newer.set(node);
+        }
+    }
+
+    /// As [`push`](Self::push), but to the end of the list.
+    ///
+    /// # Safety
+    ///
+    /// As that of [`push`](Self::push).
+    unsafe fn push_last(&self, node: &Node) {
+        match self.nodes().last() {
+            // SAFETY: By this function's contract.
+            None => unsafe { self.push(node) },
+            Some(oldest) => {
+                node.newer.set(oldest.as_ptr());
+                // SAFETY: What is on the list is not freed.
+                unsafe { oldest.as_ref() }.older.set(node);
+            }
         }
     }
 
@@ -639,6 +712,26 @@ impl Call {
             unsafe { list.push(node) };
         });
     }
+
+    /// As [`list`](Self::list), for a thing that can have an owner.
+    ///
+    /// # Safety
+    ///
+    /// As that of [`list`](Self::list).
+    unsafe fn list_of(&self, node: NonNull<Node>) {
+        // SAFETY: By this function's contract.
+        if unsafe { owner_of(node) }.is_null() {
+            // SAFETY: By this function's contract.
+            return unsafe { self.list(node) };
+        }
+        locked(|list| {
+            // SAFETY: By this function's contract.
+            let node = unsafe { node.as_ref() };
+            node.state.set(State::Owned);
+            // SAFETY: By this function's contract.
+            unsafe { list.push_last(node) };
+        });
+    }
 }
 
 impl Drop for Call {
@@ -721,7 +814,7 @@ fn wait_for_files() {
     }
 }
 
-/// What to do next at the end of the module.
+/// What to do next to stop things.
 enum Next {
     Say,
     Stop(NonNull<Node>),
@@ -770,6 +863,57 @@ fn stop_all() {
     }
 }
 
+/// The owner of a thing, or null.
+///
+/// # Safety
+///
+/// The value in the node's slot was not dropped.
+unsafe fn owner_of(node: NonNull<Node>) -> *const c_void {
+    // SAFETY: By this function's contract.
+    match unsafe { node.as_ref() }.kind.runs {
+        // SAFETY: By this function's contract.
+        Some(runs) => unsafe { (runs.owner)(node) },
+        None => ptr::null(),
+    }
+}
+
+/// Stops all things of `owner`, which is not null, the newest first. Nobody makes one meanwhile,
+/// or later. Those whose handles are there stay. May sleep.
+#[cfg(CONFIG_PCI)]
+pub(crate) fn stop_all_of(owner: *const c_void) {
+    loop {
+        let next = locked(|list| {
+            let is_left = |node: &NonNull<Node>| {
+                // SAFETY: The lock is held.
+                let state = unsafe { node.as_ref() }.state.get();
+                let is_over = matches!(state, State::Stopped | State::Freeing);
+                // SAFETY: In other states the value was not dropped.
+                !is_over && unsafe { owner_of(*node) } == owner
+            };
+            // What has an owner is at the end of the list: the newest is the last one.
+            let Some(node) = list.nodes().filter(is_left).last() else {
+                return Next::Nothing;
+            };
+            // SAFETY: As above.
+            let it = unsafe { node.as_ref() };
+            match it.state.get() {
+                State::Owned | State::Orphan => {
+                    claim(it);
+                    Next::Stop(node)
+                }
+                // What is older may be what it owns.
+                _ => Next::Wait,
+            }
+        });
+        match next {
+            // SAFETY: It was claimed.
+            Next::Stop(node) => unsafe { stop_claimed(node) },
+            Next::Wait => tick(),
+            Next::Nothing | Next::Say => break,
+        }
+    }
+}
+
 /// Asks all things to end that nobody stops yet.
 fn ask_all() {
     locked(|list| {
@@ -806,10 +950,12 @@ unsafe fn stop_claimed(node: NonNull<Node>) {
     // SAFETY: As above.
     unsafe { (it.kind.stop)(node) };
     let is_ours = locked(|_| {
-        if !it.abandoned.get() {
-            it.state.set(State::Stopped);
-        }
-        it.abandoned.get()
+        let is_abandoned = it.abandoned.get();
+        it.state.set(match is_abandoned {
+            true => State::Freeing,
+            false => State::Stopped,
+        });
+        is_abandoned
     });
     if is_ours {
         // SAFETY: It was stopped, and its handle was dropped.
@@ -826,7 +972,7 @@ unsafe fn stop_claimed(node: NonNull<Node>) {
 /// Called by a worker only.
 #[no_mangle]
 unsafe extern "C" fn lkm_reap(_: *mut bindings::work_struct) {
-    // The oldest first: a child became an orphan before its parent could.
+    // What has an owner, then the oldest first: a child became an orphan before its parent could.
     while let Some(node) = locked(|list| {
         // SAFETY: The lock is held.
         let is_orphan = |it: &NonNull<Node>| unsafe { it.as_ref() }.state.get() == State::Orphan;

@@ -244,7 +244,8 @@ impl<T: Item> Subsystem<T> {
     /// - `EINVAL`: the name is no file name, or there are more than 16 files;
     /// - `EEXIST`: there is a subsystem of that name, or two files have the same name;
     /// - `EDEADLK`: the caller is a function of an [`Item`], or `mmap` or `fault` of a file, or
-    ///   more than 64 tasks are in functions, and nobody knows who;
+    ///   opens or stops a [net device](crate::netdev), or more than 64 tasks are in functions,
+    ///   and nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `item`.

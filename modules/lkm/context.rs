@@ -38,8 +38,9 @@ use kernel::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
     /// A system call, a kernel thread or a worker of a workqueue. The code may
-    /// sleep, unless it holds a spinlock or has turned off interrupts or
-    /// preemption.
+    /// sleep, unless it holds a spinlock, or somebody has turned off interrupts,
+    /// softirqs or preemption. `send(2)` does so before a
+    /// [net device](crate::netdev) sends.
     Process,
     /// The bottom half of an interrupt: a tasklet, a timer, an item on a BH
     /// workqueue. The code must not sleep.

@@ -14,6 +14,8 @@
 //! - [`Streaming`]: only one side has the bytes at a time. That may be much faster, where caches
 //!   do not see what a device does. It is for data.
 //!
+//! That is for platform devices. A PCI device has [memory](crate::pci::Coherent) of its own type.
+//!
 //! The `kernel` crate's [`dma`](kernel::dma) has coherent memory only. It can be kept when the
 //! driver no longer has the device, and its type is not the same in all kernels.
 //!
@@ -79,6 +81,30 @@ impl Direction {
     }
 }
 
+/// Fills `bytes` with those at `from`, which a device can change meanwhile.
+///
+/// # Safety
+///
+/// There are so many bytes.
+pub(crate) unsafe fn copy_from_device(from: *const u8, bytes: &mut [u8]) {
+    for (n, byte) in bytes.iter_mut().enumerate() {
+        // SAFETY: By this function's contract, and any byte will do.
+        *byte = unsafe { from.add(n).read_volatile() };
+    }
+}
+
+/// Writes `bytes` to where a device can read them meanwhile.
+///
+/// # Safety
+///
+/// There is so much room, and nobody has a reference to what is there.
+pub(crate) unsafe fn copy_to_device(bytes: &[u8], to: *mut u8) {
+    for (n, byte) in bytes.iter().enumerate() {
+        // SAFETY: By this function's contract.
+        unsafe { to.add(n).write_volatile(*byte) };
+    }
+}
+
 /// # Invariants
 ///
 /// `lkm_dma_alloc()` has returned `at` and `address` for the other values, and only this frees
@@ -131,19 +157,15 @@ impl<'bound> Memory<'bound> {
 
     fn read(&self, offset: usize, bytes: &mut [u8]) -> Result {
         let from = self.find(offset, bytes.len())?;
-        for (n, byte) in bytes.iter_mut().enumerate() {
-            // SAFETY: There are so many bytes, and any byte will do.
-            *byte = unsafe { from.add(n).read_volatile() };
-        }
+        // SAFETY: There are so many bytes.
+        unsafe { copy_from_device(from, bytes) };
         Ok(())
     }
 
     fn write(&self, offset: usize, bytes: &[u8]) -> Result {
         let to = self.find(offset, bytes.len())?;
-        for (n, byte) in bytes.iter().enumerate() {
-            // SAFETY: There is so much room. Nobody has a reference to what is there.
-            unsafe { to.add(n).write_volatile(*byte) };
-        }
+        // SAFETY: There is so much room. Nobody has a reference to what is there.
+        unsafe { copy_to_device(bytes, to) };
         Ok(())
     }
 

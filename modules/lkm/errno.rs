@@ -49,6 +49,16 @@ pub(crate) fn to_user(error: Error) -> c_int {
     -(errno as c_int)
 }
 
+/// As [`to_user`], for a driver that does not want a device. To C one of its own numbers says
+/// to ask again later.
+#[cold]
+pub(crate) fn to_prober(error: Error) -> c_int {
+    match error {
+        EPROBE_DEFER => error.to_errno(),
+        _ => to_user(error),
+    }
+}
+
 /// As [`to_user`], for `open`, which C calls again for `ECHILD` and `ESTALE`: these are
 /// `EIO`.
 #[cold]
@@ -65,6 +75,21 @@ pub(crate) fn to_opener(error: Error) -> c_int {
 pub(crate) fn to_seq_reader(error: Error) -> c_int {
     match error {
         EAGAIN => EBUSY.to_errno(),
+        _ => to_user(error),
+    }
+}
+
+/// As [`to_user`], for what user space may have asked for by netlink: nobody calls again, and
+/// for `EINTR` there is no answer at all. That is `EAGAIN`.
+#[cfg(CONFIG_NET)]
+#[cold]
+pub(crate) fn to_netlink(error: Error) -> c_int {
+    match error.to_errno().unsigned_abs() {
+        bindings::EINTR
+        | bindings::ERESTARTSYS
+        | bindings::ERESTARTNOINTR
+        | bindings::ERESTARTNOHAND
+        | bindings::ERESTART_RESTARTBLOCK => EAGAIN.to_errno(),
         _ => to_user(error),
     }
 }

@@ -36,8 +36,8 @@ use crate::{
     calls::Calls,
     compat::CStrExt,
     errno::{
-        self,
-        error, //
+        error,
+        to_netlink, //
     },
 };
 use core::{
@@ -350,8 +350,8 @@ impl<T: Handler> Family<T> {
     ///   kernel does something special: `NET_DM`, `VFS_DQUOT` and `pmcraid`;
     /// - `EEXIST`: there is a family of that name;
     /// - `ENOSPC`: there is no number left;
-    /// - `EDEADLK`: the caller is a [`Handler`], or more than 64 tasks are in those, and nobody
-    ///   knows who;
+    /// - `EDEADLK`: the caller is a [`Handler`], or opens or stops a
+    ///   [net device](crate::netdev), or more than 64 tasks are in those, and nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `handler`.
@@ -504,19 +504,6 @@ impl<T: Handler> Inner<T> {
         let result = handler.handle(&request);
         drop(inside);
         result.map_or_else(to_netlink, |()| 0)
-    }
-}
-
-/// `error` as a request may be answered with it. For `EINTR` there would be no answer at all.
-#[cold]
-fn to_netlink(error: Error) -> c_int {
-    match error.to_errno().unsigned_abs() {
-        bindings::EINTR
-        | bindings::ERESTARTSYS
-        | bindings::ERESTARTNOINTR
-        | bindings::ERESTARTNOHAND
-        | bindings::ERESTART_RESTARTBLOCK => EAGAIN.to_errno(),
-        _ => errno::to_user(error),
     }
 }
 

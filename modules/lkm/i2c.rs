@@ -88,8 +88,9 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// The device has no driver then. For `ENODEV` and `ENXIO`, which say that there is no
     /// such device, the kernel does not even say so. A process that writes to the driver's
-    /// file `bind` gets the error; one that writes to `new_device` does not. For numbers
-    /// from 512 on see [`Operations`](crate::file::Operations).
+    /// file `bind` gets the error; one that writes to `new_device` does not. With
+    /// `EPROBE_DEFER` the kernel tries again later. For other numbers from 512 on see
+    /// [`Operations`](crate::file::Operations).
     fn probe(
         &self,
         client: &Client,
@@ -218,8 +219,8 @@ impl<T: Driver> Registration<T> {
     ///
     /// - `EINVAL`: the name is no file name;
     /// - `EBUSY`: there is a driver of that name; the kernel says so in the log;
-    /// - `EDEADLK`: the caller is a function of a driver or an adapter, or more than 64
-    ///   tasks are in such, and nobody knows who;
+    /// - `EDEADLK`: the caller is a function of a driver or an adapter, or opens or stops a
+    ///   [net device](crate::netdev), or more than 64 tasks are in such, and nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `driver`.
@@ -300,7 +301,7 @@ impl<T: Driver> Inner<T> {
                 unsafe { bound.write(it.cast()) };
                 0
             }
-            Err(error) => errno::to_user(error),
+            Err(error) => errno::to_prober(error),
         }
     }
 
@@ -311,10 +312,12 @@ impl<T: Driver> Inner<T> {
     /// As for `probe`.
     unsafe fn bind(driver: &T, client: *const c_void, id: usize) -> Result<*mut Bound<T::Device>> {
         let (_, info) = T::IDS.get(id).ok_or(ENODEV)?;
+        // What `probe` does must not be in vain for want of memory.
+        let place = KBox::<Bound<T::Device>>::new_uninit(GFP_KERNEL)?;
         // SAFETY: By this function's contract, and it is closed here, or by `remove`.
         let client = unsafe { Client::new(client) }?;
         let bound = Bound::<T::Device>::new(client.clone(), driver.probe(&client, info));
-        match KBox::pin_init(bound, GFP_KERNEL) {
+        match place.write_pin_init(bound) {
             // SAFETY: Nothing is moved out of the box.
             Ok(bound) => Ok(KBox::into_raw(unsafe { Pin::into_inner_unchecked(bound) })),
             Err(error) => {

@@ -294,8 +294,9 @@ impl<'a> Builder<'a> {
     /// - `EINVAL`: a number that no key or LED has, a text of more than 127 bytes or with a NUL
     ///   in it, or no name;
     /// - `EINTR`: a signal came while this waited for its turn;
-    /// - `EDEADLK`: the caller is a [`Handler`], or more than 64 tasks are in handlers, and
-    ///   nobody knows who;
+    /// - `EDEADLK`: the caller is a [`Handler`], or opens or stops a
+    ///   [net device](crate::netdev), or more than 64 tasks are in handlers, and nobody knows
+    ///   who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `handler`.

@@ -21,6 +21,8 @@
 
 #[cfg(CONFIG_GPIOLIB)]
 use crate::gpio::Input;
+#[cfg(CONFIG_PCI)]
+use crate::pci::Vector;
 use crate::{
     alive::{
         current_runner,
@@ -81,32 +83,83 @@ impl Trigger {
     }
 }
 
-/// Where an interrupt comes from: a number, and the GPIO line if it is one's.
+/// Where an interrupt comes from: a number, and the GPIO line or the PCI device if it is one's.
 ///
-/// [`Input::irq`](crate::gpio::Input::irq) makes one of a line.
+/// [`Input::irq`](crate::gpio::Input::irq) makes one of a line,
+/// [`Device::msi`](crate::pci::Device::msi) and [`Device::intx`](crate::pci::Device::intx) one
+/// of a PCI device.
 pub struct Source {
     number: u32,
     #[cfg(CONFIG_GPIOLIB)]
     input: Option<Input>,
+    #[cfg(CONFIG_PCI)]
+    vector: Option<Vector>,
 }
 
 impl Source {
     /// The interrupt with this number, which is the kernel's own for it, as
     /// `/proc/interrupts` shows. The number of a line that may go with its chip can
-    /// belong to another one then. Can be called in any context.
+    /// belong to another one then. The line of a PCI device may go with the device's driver, and
+    /// the kernel warns of a handler that it still has then. Nobody can have a device's messages
+    /// by their number. Can be called in any context.
     pub fn from_number(number: u32) -> Self {
         Self {
             number,
             #[cfg(CONFIG_GPIOLIB)]
             input: None,
+            #[cfg(CONFIG_PCI)]
+            vector: None,
         }
     }
 
     #[cfg(CONFIG_GPIOLIB)]
     pub(crate) fn of_input(number: u32, input: Input) -> Self {
         Self {
-            number,
             input: Some(input),
+            ..Self::from_number(number)
+        }
+    }
+
+    #[cfg(CONFIG_PCI)]
+    pub(crate) fn of_vector(number: u32, vector: Vector) -> Self {
+        Self {
+            vector: Some(vector),
+            ..Self::from_number(number)
+        }
+    }
+
+    /// Whether others may have handlers of the interrupt, too.
+    #[cfg(CONFIG_PCI)]
+    fn is_shared(&self) -> bool {
+        self.vector.as_ref().is_some_and(Vector::is_shared)
+    }
+
+    #[cfg(not(CONFIG_PCI))]
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// The PCI device that a handler goes with, or null.
+    #[cfg(CONFIG_PCI)]
+    fn owner(&self) -> *const c_void {
+        match &self.vector {
+            Some(vector) => vector.device().owner(),
+            None => ptr::null(),
+        }
+    }
+
+    #[cfg(not(CONFIG_PCI))]
+    fn owner(&self) -> *const c_void {
+        ptr::null()
+    }
+
+    /// Fails for a message of a device that is not known: when that goes, nobody would remove the
+    /// handler.
+    fn check_number(&self) -> Result {
+        // SAFETY: This only looks.
+        match self.owner().is_null() && unsafe { bindings::lkm_irq_is_message(self.number) } {
+            true => Err(EINVAL),
+            false => Ok(()),
         }
     }
 
@@ -139,7 +192,7 @@ impl Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// Nothing: it did not come from the device. If that is so very often, the kernel turns
-    /// the interrupt off.
+    /// the interrupt off. Where devices share a line, each handler is asked.
     NotMine,
     /// Nothing: all is done.
     Done,
@@ -196,6 +249,9 @@ pub trait Handler: Send + Sync + 'static {
 /// This can be dropped at the same moment. Then both may remove the handler, which does no
 /// harm, but the kernel warns of who comes second. A
 /// [controller](crate::gpio::chip::Registration) of the same module avoids that.
+///
+/// A PCI device can go, too, or its driver from it. Before that the handler is removed, and
+/// waited for.
 ///
 /// The kernel does not see an interrupt that is just being requested: it may come into being
 /// when its chip is gone. A controller of the same module waits for that. See
@@ -288,6 +344,7 @@ unsafe impl<T: Handler> Stop for Action<T> {
     const NAME: &'static CStr = c"interrupt handlers";
     /// `T::hard` waits for nobody.
     const HAS_RUNNER: bool = true;
+    const HAS_OWNER: bool = true;
 
     fn stop(&self) {
         let desc = self.desc();
@@ -308,6 +365,10 @@ unsafe impl<T: Handler> Stop for Action<T> {
     fn runner(&self) -> Runner {
         self.runner.load(Relaxed) as Runner
     }
+
+    fn owner(&self) -> *const c_void {
+        self.source.owner()
+    }
 }
 
 impl<T: Handler> Irq<T> {
@@ -322,12 +383,12 @@ impl<T: Handler> Irq<T> {
     /// In case of an error `handler` is dropped, and the line of `source` is given back.
     ///
     /// - `EINVAL`: `name` is no file name;
-    /// - `EINVAL`: there is no interrupt with that number, or it cannot be had, or the line
-    ///   has no such trigger;
+    /// - `EINVAL`: there is no interrupt with that number, or it cannot be had, as the message of
+    ///   a device, or the line has no such trigger;
     /// - `EINVAL`: the handler has no `thread`, and only that could be called;
     /// - `ENOTCONN`: that number stands for no interrupt;
-    /// - `ENODEV`: the chip of the line is gone;
-    /// - `EBUSY`: somebody has the interrupt. The kernel prints a line;
+    /// - `ENODEV`: the chip of the line is gone, or no driver has the PCI device any more;
+    /// - `EBUSY`: somebody has the interrupt, and does not share it. The kernel prints a line;
     /// - `EIO`: it is the number of a line that is driven by the kernel;
     /// - `ENOSYS`: the interrupt has no chip, or not any more;
     /// - `ENOMEM`: no memory;
@@ -353,6 +414,11 @@ impl<T: Handler> Irq<T> {
         if !is_name(name) {
             return Err(EINVAL);
         }
+        // It goes with the device that it is of.
+        #[cfg(CONFIG_PCI)]
+        let device = source.vector.as_ref().map(|it| it.device().clone());
+        #[cfg(CONFIG_PCI)]
+        let _making = device.as_ref().map(|it| it.making()).transpose()?;
         let action = try_pin_init!(Action {
             desc: Atomic::new(0),
             runner: Atomic::new(0),
@@ -360,9 +426,10 @@ impl<T: Handler> Irq<T> {
             handler <- handler,
             _pin: PhantomPinned,
         }? Error);
-        let action = Alive::new(action, |action| {
+        let action = Alive::new_of(action, |action| {
             // The handler can run before `request_threaded_irq()` returns.
             let action = action.into_ref().get_ref();
+            action.source.check_number()?;
             // SAFETY: It is ended below.
             let request = unsafe { bindings::lkm_irq_request_begin() };
             // SAFETY: The functions are for such a pointer, and what it points to stays
@@ -374,7 +441,7 @@ impl<T: Handler> Irq<T> {
                     action.source.number,
                     Action::<T>::HARD,
                     Action::<T>::THREAD,
-                    (trigger.flags() | Action::<T>::FLAGS) as c_ulong,
+                    (trigger.flags() | Action::<T>::FLAGS | action.shared()) as c_ulong,
                     name.as_char_ptr(),
                     action.cookie(),
                 )
@@ -449,6 +516,14 @@ impl<T: Handler> Action<T> {
     } else {
         bindings::IRQF_NO_THREAD
     };
+
+    /// The flag of an interrupt that others have, too.
+    fn shared(&self) -> u32 {
+        match self.source.is_shared() {
+            true => bindings::IRQF_SHARED,
+            false => 0,
+        }
+    }
 
     /// The interrupt's descriptor, or null.
     fn desc(&self) -> *mut c_void {

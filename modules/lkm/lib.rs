@@ -57,9 +57,9 @@
 //! - Locks and waits: [`sync`].
 //! - Memory and network: [`memory`], [`slab`], [`net`] for sockets, and [`genl`] for commands
 //!   that come over one.
-//! - Disks: [`block`].
+//! - Disks: [`block`]. Net devices: [`netdev`].
 //! - Hardware: [`gpio`] for lines, [`irq`] for interrupts, [`i2c`] for devices on such a bus,
-//!   and [`input`] for input devices.
+//!   [`pci`] and [`usb`] for what is plugged in, and [`input`] for input devices.
 //! - Devices that are just there, and their drivers: [`platform`]. [`devicetree`] says what
 //!   there is, and [`dma`] has memory that devices use by themselves.
 //! - Terminals: [`tty`] writes to that of who loads the module, and [`vt`] has the consoles
@@ -194,8 +194,12 @@ pub mod message;
 pub mod miscdevice;
 #[cfg(CONFIG_INET)]
 pub mod net;
+#[cfg(CONFIG_NET)]
+pub mod netdev;
 mod on_drop;
 pub mod params;
+#[cfg(CONFIG_PCI)]
+pub mod pci;
 pub mod platform;
 pub mod print;
 pub mod procfs;
@@ -211,6 +215,8 @@ pub mod timer;
 pub mod tracepoint;
 #[cfg(CONFIG_TTY)]
 pub mod tty;
+#[cfg(CONFIG_USB)]
+pub mod usb;
 #[cfg(CONFIG_VT)]
 pub mod vt;
 pub mod workqueue;

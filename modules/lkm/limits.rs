@@ -37,6 +37,7 @@
 //! | drivers of I2C devices | *unregister waits*: when no function of theirs runs. *We wait* for transfers, when a device goes |
 //! | I2C adapters | *unregister waits*: when no method runs. *Owner held*: an open `/dev/i2c-N` keeps the module. *Unregister waits* for that, too, when init fails |
 //! | input devices | *unregister waits*: when no function of theirs runs. *We wait* for those who report |
+//! | net devices | *unregister waits*: when no function of theirs runs, and nobody has a reference. *We wait* for those who read the counters |
 //! | drivers for platform devices | *unregister waits*: when no device has the driver, and no method runs |
 //! | platform devices, overlays of the device tree, memory for devices | C has nothing of the module. *Unregister waits* for drivers |
 //! | objects that other modules call | *we wait*: when no method runs. *Owner held* for the module whose symbol was imported |
@@ -52,6 +53,9 @@
 //! | wait queues that processes poll | *we wait*: when the last has gone. One that is lost stays in memory |
 //! | sockets that tasks wait for | *unregister waits*: its callback is taken out |
 //! | interrupts | *unregister waits*: when the handler runs nowhere |
+//! | PCI drivers | *unregister waits*: when no method runs, and no device has the driver |
+//! | registers, interrupts and memory of a PCI device | C has the driver's name. *We wait* for those who use them when the driver has the device no more |
+//! | USB drivers | *unregister waits*: when no method runs. *We wait* for those who transfer |
 //! | GPIO lines | C has nothing of the module. *We wait* for those who use a lost one |
 //! | GPIO controllers | *owner held*: a requested line keeps the module. *Unregister waits*: when no method runs. *We wait* when init fails |
 //!
@@ -64,29 +68,40 @@
 //!   BUG, and the thread ends where it is. What it had locked stays so, and the module
 //!   can perhaps not be unloaded. A queue that it was waiting in still has a pointer to its
 //!   stack: here the promise needs a kernel that stops then, by `panic_on_oops`.
-//! - **Wait or go on for ever**: a loop, a deadlock, an operation that nothing ends.
-//!   `rmmod` then waits, too, or is refused. Threads and work items that would wait for
-//!   themselves, by drops, stops and joins of each other alone, are found, and do not
-//!   wait, if all of them are of one module. Others are not: an operation that drops its own
-//!   file in `/proc`, sysfs or debugfs, a method that drops its own object while another
-//!   module calls it, a task that drops the thread that drops its executor, or a handler of
-//!   an input device that waits for somebody who makes or drops one, or has another module
-//!   do so. The same holds for a method of a disk, of a driver or of an I2C adapter, a function
-//!   of an item in configfs, and a command of generic netlink, with things of their kind. (All
-//!   generic netlink of the machine may wait with such a command.) Nor may a method of a disk
-//!   wait for who allocates memory. User space can keep a GPIO controller from going, as long
-//!   as a `read(2)` of its `/dev/gpiochipN` waits, and a subsystem in configfs, as long as it
-//!   does not remove its directories. While more than 64 tasks are in functions of these
-//!   kinds, all counted together, nobody knows who: then nothing of them can be made
-//!   (`EDEADLK`), and what is dropped goes later.
+//! - **Wait or go on for ever**: a loop, a deadlock, an operation that nothing ends. `rmmod`
+//!   then waits, too, or is refused. Threads and work items that would wait for themselves, by
+//!   drops, stops and joins of each other alone, are found, and do not wait, if all of them are
+//!   of one module. Others are not: an operation that drops its own file in `/proc`, sysfs or
+//!   debugfs, a method that drops its own object while another module calls it, a task that
+//!   drops the thread that drops its executor, or a handler of an input device that waits for
+//!   somebody who makes or drops one, or has another module do so. The same holds for a method
+//!   of a disk, of a driver or of an I2C adapter, a function of an item in configfs, and a
+//!   command of generic netlink, with things of their kind. (All generic netlink of the machine
+//!   may wait with such a command.) What opens or stops a net device must not wait for who
+//!   makes or drops any of these: until it returns, nobody changes anything of the network. The
+//!   thread of a PCI device's interrupt must not wait for who takes the device from its driver.
+//!   Nor may a method of a disk wait for who allocates memory, or one of a GPIO controller for
+//!   who changes the network, as a LED may show its traffic: neither makes or drops a net
+//!   device. User space can keep a GPIO controller from going, as long as a `read(2)` of its
+//!   `/dev/gpiochipN` waits, and a subsystem in configfs, as long as it does not remove its
+//!   directories. While more than 64 tasks are in functions of these kinds, all counted
+//!   together, nobody knows who: then nothing of them can be made (`EDEADLK`), and what is
+//!   dropped goes later.
 //! - **Sleep where it must not**: in a tasklet or a timer, in the hard part of an interrupt's
-//!   handler, on a `BH` queue, in a probe, with a spinlock held. The documentation says what
-//!   may sleep. A debug kernel finds it. In a probe here the promise needs handlers that do
-//!   not: the kernel thinks that the probe's CPU is still in it. Who forgets the guard of a
-//!   lock holds the lock for ever, with what goes with it: interrupts may stay off.
+//!   handler, on a `BH` queue, in a probe, where a net device sends or polls, with a spinlock
+//!   held. The documentation says what may sleep. A debug kernel finds it. In a probe here the
+//!   promise needs handlers that do not: the kernel thinks that the probe's CPU is still in
+//!   it. Who forgets the guard of a lock holds the lock for ever, with what goes with it:
+//!   interrupts may stay off.
 //! - **Allocate or free memory in a probe.** What was interrupted may be doing just that:
 //!   here the promise needs handlers that do not. A probe on a function that the kernel
 //!   itself needs to get to a probe, as KASAN's are, stops the machine.
+//! - **Tell a device where to write.** A PCI device that may access memory writes to any
+//!   address that it is told, also of memory that was freed meanwhile. Here the promise needs
+//!   drivers that tell it of [`Coherent`](crate::pci::Coherent) memory only, and wait until it
+//!   has done before they drop that, and before they let it access memory
+//!   ([`set_master`](crate::pci::Device::set_master)): it may still be at what somebody has told
+//!   it earlier. When the driver has the device no more, it writes nowhere.
 //! - **Use up memory, threads or numbers.** That is an error to who asks for more,
 //!   which may be somebody else.
 //! - **Overflow the stack**: by recursion, or by variables of many KiB. The build
@@ -100,12 +115,30 @@
 //!
 //! # What others do
 //!
-//! - The `kernel` crate's own registrations do not all keep the unload rule: its
-//!   miscellaneous devices and debugfs files name no owner, its work items do not keep the
-//!   module, its timers are not stopped when their handle is lost. This crate has its own
-//!   in their place. A module that uses those has no promise.
+//! Not all that the `kernel` crate has keeps the unload rule, or memory. This crate has its own
+//! in the place of the following, and a module that uses theirs has no promise. Each has a module
+//! of safe code that shows it on Linux 7.2, `tests/fixtures/kernel-crate-NAME`. A test tells when
+//! one no longer does.
+//!
+//! | NAME | what the `kernel` crate does | what comes of it |
+//! | --- | --- | --- |
+//! | `miscdevice`, `debugfs`, `disk` | it names no owner, so an open file does not keep the module | closing the file uses what is gone |
+//! | `workqueue` | nothing keeps the module while its work item waits or runs | the work item runs code that is gone |
+//! | `hrtimer` | only dropping its handle stops a timer | a timer whose handle is lost runs code that is gone |
+//! | `platform` | only dropping its handle unregisters a driver, on all buses | the kernel asks a driver that is gone whether it is for a device |
+//! | `pci` | only dropping it gives up the registers of a device | a lost one leaves a name that is gone in `/proc/iomem` |
+//! | `irq` | it asks for an interrupt before what the handler needs is there | an interrupt that comes at once follows a wild pointer |
+//! | `usb` | it drops the data of a driver by a pointer that is cleared by then | the data is never dropped |
+//! | `i2c` | resources of a device go before the data of its driver | dropping the data uses what was freed |
+//! | `property` | it takes what another module says of a device for what it asks for | it follows a number, or null, as the address of a text |
+//! | `configfs-name` | what could not be registered, as the name is taken, is unregistered | the kernel stops |
+//! | `configfs-root` | the data of a subsystem is looked for where that of a group is | an attribute shows or changes what it is not of |
+//!
+//! And there are these:
+//!
 //! - The `kernel` crate's `uaccess` takes any address in any thread. In a thread of the
-//!   kernel that is the memory of some process. This crate's
+//!   kernel that is the memory of some process. (No module shows it, as whose memory that is
+//!   depends on who ran before.) This crate's
 //!   [`Argument`](crate::file::Argument), [`Reader`](crate::file::Reader) and
 //!   [`Writer`](crate::file::Writer) cannot leave their thread.
 //! - Another module that this one calls, or that calls it: what holds for a module holds for

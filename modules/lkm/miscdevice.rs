@@ -16,7 +16,10 @@ use crate::{
         Stop, //
     },
     bindings,
-    callers::current_task,
+    callers::{
+        current_task,
+        is_in_netdev, //
+    },
     compat::CStrExt,
     errno::error,
     file::{
@@ -124,7 +127,7 @@ unsafe impl<T: Operations> Stop for Device<T> {
 
     /// The lock that an `open` has is the one that this takes.
     fn is_within(&self) -> bool {
-        is_opening()
+        is_within()
     }
 }
 
@@ -132,9 +135,11 @@ unsafe impl<T: Operations> Stop for Device<T> {
 /// most one: the kernel has one lock for all of them.
 static OPENER: Atomic<usize> = Atomic::new(0);
 
-/// Whether the caller runs in the `open` of a miscellaneous device.
-fn is_opening() -> bool {
-    OPENER.load(Relaxed) == current_task()
+/// Whether the caller runs in the `open` of a miscellaneous device. Or it opens or stops a net
+/// device: such an `open` of the kernel's waits for a lock, where others wait with it for that of
+/// the network.
+fn is_within() -> bool {
+    OPENER.load(Relaxed) == current_task() || is_in_netdev()
 }
 
 impl<T: Operations> Device<T> {
@@ -160,7 +165,8 @@ impl<T: Operations> Registration<T> {
     ///
     /// One lock covers the opening of all miscellaneous devices, so
     /// [`Operations::open`] must not take long. It cannot create such a device; one that
-    /// it drops goes a little later. May sleep.
+    /// it drops goes a little later. The same holds where a [net device](crate::netdev) is
+    /// opened or stopped. May sleep.
     ///
     /// # Errors
     ///
@@ -170,7 +176,8 @@ impl<T: Operations> Registration<T> {
     /// - `EEXIST`: there is a miscellaneous device of that name; the kernel also
     ///   prints a warning;
     /// - `EBUSY`: there is no minor number left;
-    /// - `EDEADLK`: the caller is the `open` of such a device;
+    /// - `EDEADLK`: the caller is the `open` of such a device, or opens or stops a
+    ///   [net device](crate::netdev);
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `data`.
@@ -209,7 +216,7 @@ impl<T: Operations> Registration<T> {
         Error: From<E>,
     {
         node.check(0)?;
-        if is_opening() {
+        if is_within() {
             return Err(error(bindings::EDEADLK));
         }
         let device = try_pin_init!(Device {

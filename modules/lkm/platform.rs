@@ -349,8 +349,9 @@ impl<T: Driver> Registration<T> {
     /// - `EINVAL`: the name is no file name, or has more than 127 bytes;
     /// - `EBUSY`: there is a driver of that name; the log says so, too;
     /// - `EEXIST`: so it is, but that one just comes or goes;
-    /// - `EDEADLK`: the caller is a method of a driver, or more than 64 tasks are in such methods,
-    ///   and nobody knows who;
+    /// - `EDEADLK`: the caller is a method of a driver, or opens or stops a
+    ///   [net device](crate::netdev), or more than 64 tasks are in such methods, and nobody knows
+    ///   who;
     /// - `ENOMEM`, or `EINVAL` where C does not say that: there is no memory;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `driver`.
@@ -396,14 +397,6 @@ impl<T: Driver> Deref for Registration<T> {
     }
 }
 
-/// What C gets for an error of `probe`. One of C's own numbers means something to it.
-fn to_prober(error: Error) -> c_int {
-    match error {
-        EPROBE_DEFER => error.to_errno(),
-        _ => errno::to_user(error),
-    }
-}
-
 impl<T: Driver> Inner<T> {
     const OPS: &'static bindings::lkm_platform_ops = &bindings::lkm_platform_ops {
         probe: Some(Self::probe),
@@ -433,7 +426,9 @@ impl<T: Driver> Inner<T> {
         // drops all that has these references, or until this fails, which does so, too.
         // INVARIANT: As above.
         let (driver, device) = unsafe { (&*data.cast::<T>(), &*device.cast::<Device>()) };
-        let made = KBox::<T::Private<'_>>::pin_init::<Error>(driver.probe(device), GFP_KERNEL);
+        // What `probe` does must not be in vain for want of memory.
+        let place = KBox::<T::Private<'_>>::new_uninit(GFP_KERNEL).map_err(Error::from);
+        let made = place.and_then(|place| place.write_pin_init::<Error>(driver.probe(device)));
         match made {
             Ok(made) => {
                 // SAFETY: Nothing is moved out of the box.
@@ -442,7 +437,7 @@ impl<T: Driver> Inner<T> {
                 unsafe { private.write(made.cast()) };
                 0
             }
-            Err(error) => to_prober(error),
+            Err(error) => errno::to_prober(error),
         }
     }
 
@@ -568,8 +563,9 @@ impl OwnDevice {
     ///
     /// - `EINVAL`: the name is no file name, or has more than 127 bytes;
     /// - `EEXIST`: there is a device of that name;
-    /// - `EDEADLK`: the caller is a method of a [`Driver`], or more than 64 tasks are in such
-    ///   methods, and nobody knows who;
+    /// - `EDEADLK`: the caller is a method of a [`Driver`], or opens or stops a
+    ///   [net device](crate::netdev), or more than 64 tasks are in such methods, and nobody knows
+    ///   who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn new(name: &CStr, properties: &[(&CStr, Property<'_>)]) -> Result<Self> {

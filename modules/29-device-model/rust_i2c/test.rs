@@ -213,13 +213,13 @@ fn a_sensor_that_does_not_answer_has_no_driver(vm: &mut Vm) -> Result {
     assert_eq!(bus.driver(NOBODY), None);
     assert_eq!(names(DIR)?.len(), 2);
     let bound = bus.bind(DRIVER, NOBODY);
-    assert_eq!(error_of(bound), Some(Errno::NXIO));
+    assert_eq!(bound, Err(Errno::NXIO));
     bus.delete(NOBODY)?;
 
     // It comes to answer.
     bus.unbind(DRIVER, TMP105)?;
     sim("silent", 1)?;
-    assert_eq!(error_of(bus.bind(DRIVER, TMP105)), Some(Errno::NXIO));
+    assert_eq!(bus.bind(DRIVER, TMP105), Err(Errno::NXIO));
     assert_eq!(names(DIR)?, [bus.device(LM75)]);
     bus.bind(DRIVER, TMP105)?;
     assert_eq!(read(bus, TMP105, "temp1_input")?, 21_500);
@@ -232,7 +232,7 @@ fn other_names_are_not_its_own(vm: &mut Vm) -> Result {
         bus.add(name, NOBODY)?;
         assert_eq!(bus.driver(NOBODY), None, "{name}");
         let bound = bus.bind(DRIVER, NOBODY);
-        assert_eq!(error_of(bound), Some(Errno::NODEV), "{name}");
+        assert_eq!(bound, Err(Errno::NODEV), "{name}");
         bus.delete(NOBODY)?;
     }
     Ok(())

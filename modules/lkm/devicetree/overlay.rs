@@ -152,8 +152,9 @@ impl Overlay {
     /// - `EINVAL`: the tree has no node for one of the parts, a node there has another idea of
     ///   what an address is, or two parts add the same;
     /// - `EBUSY`: an overlay could not be removed;
-    /// - `EDEADLK`: the caller is a method of a [`Driver`](crate::platform::Driver), or more than
-    ///   64 tasks are in such methods, and nobody knows who;
+    /// - `EDEADLK`: the caller is a method of a [`Driver`](crate::platform::Driver), or opens or
+    ///   stops a [net device](crate::netdev), or more than 64 tasks are in such methods, and
+    ///   nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends.
     pub fn apply(blob: &'static Blob) -> Result<Self> {

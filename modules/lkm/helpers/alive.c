@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 #include <linux/irqflags.h>
+#include <linux/preempt.h>
 
 #include "helpers.h"
 
@@ -20,10 +21,14 @@ void lkm_alive_unlock(unsigned long flags)
 	spin_unlock_irqrestore(&alive_lock, flags);
 }
 
-/* Some drivers call the handlers of interrupts in process context, with these off. */
-bool lkm_irqs_are_off(void)
+/*
+ * Whether the caller is in an interrupt or a softirq, or one is off. Some drivers call the
+ * handlers of interrupts in process context. So does send(2) the function of a net device that
+ * sends a frame.
+ */
+bool lkm_must_not_sleep(void)
 {
-	return irqs_disabled();
+	return irqs_disabled() || in_interrupt();
 }
 
 void lkm_reaper_start(void)

@@ -49,6 +49,16 @@ void lkm_callers_end(unsigned int place)
 	raw_spin_unlock_irqrestore(&callers_lock, flags);
 }
 
+/*
+ * What opens or stops a net device counts for each kind but mmap, which is no lock of one kind:
+ * C has the lock of the network's configuration then. With the locks of the other kinds, drivers
+ * take that one, and who has it must not wait for those.
+ */
+static bool caller_counts(enum lkm_callers it, enum lkm_callers kind)
+{
+	return it == kind || (it == LKM_IN_NETDEV && kind != LKM_IN_MMAP);
+}
+
 /* Whether the current task may be in a function of that kind. */
 bool lkm_callers_may_have_current(enum lkm_callers kind)
 {
@@ -60,7 +70,7 @@ bool lkm_callers_may_have_current(enum lkm_callers kind)
 	within = more_callers > 0;
 	for (place = 0; place < ARRAY_SIZE(callers); place++)
 		within |= callers[place].task == current &&
-			  callers[place].kind == kind;
+			  caller_counts(callers[place].kind, kind);
 	raw_spin_unlock_irqrestore(&callers_lock, flags);
 	return within;
 }

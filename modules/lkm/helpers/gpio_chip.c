@@ -13,7 +13,6 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
-#include <linux/string.h>
 
 #include "helpers.h"
 
@@ -53,13 +52,11 @@ static int line_chip_end(unsigned int place, int result)
 
 /*
  * Whether the caller may run in what gpiochip_remove() waits for: a function of
- * a chip, or the thread of an interrupt's handler. The kernel calls those irq/...
+ * a chip, or the thread of an interrupt's handler.
  */
 bool lkm_gpio_within(void)
 {
-	if ((current->flags & PF_KTHREAD) && !strncmp(current->comm, "irq/", 4))
-		return true;
-	return lkm_callers_may_have_current(LKM_IN_GPIO);
+	return lkm_irq_is_thread() || lkm_callers_may_have_current(LKM_IN_GPIO);
 }
 
 static int line_direction_input(struct gpio_chip *gpio, unsigned int line)

@@ -56,7 +56,7 @@ void lkm_alive_unlock(unsigned long flags);
 /* In alive.rs. */
 void lkm_reap(struct work_struct *work);
 void lkm_reaper_end(void);
-bool lkm_irqs_are_off(void);
+bool lkm_must_not_sleep(void);
 void lkm_reaper_start(void);
 
 /* A directory in configfs; see configfs.c. The functions get @data. */
@@ -121,7 +121,10 @@ enum lkm_callers {
 	LKM_IN_I2C,
 	LKM_IN_INPUT,
 	LKM_IN_MMAP,
+	LKM_IN_NETDEV,
+	LKM_IN_PCI,
 	LKM_IN_PLATFORM,
+	LKM_IN_USB,
 };
 unsigned int lkm_callers_begin(enum lkm_callers kind);
 void lkm_callers_end(unsigned int place);
@@ -260,6 +263,93 @@ int lkm_overlay_apply(const void *begin, const void *end);
 void lkm_overlay_remove(int id);
 #endif
 
+/* A USB driver, and an interface that it is bound to; see usb.c. The functions get @data. */
+struct lkm_usb_id {
+	unsigned short vendor;
+	unsigned short product;
+	unsigned char class;
+	unsigned char subclass;
+	unsigned char protocol;
+	bool of_device;		/* The vendor and the product count. */
+	bool of_interface;	/* The other three do. */
+};
+struct lkm_usb_endpoint {
+	unsigned char address;
+	unsigned char kind;
+	unsigned short size;
+};
+struct lkm_usb_about {
+	char name[48];
+	unsigned short vendor;
+	unsigned short product;
+	unsigned char number;
+	unsigned char class;
+	unsigned char subclass;
+	unsigned char protocol;
+	unsigned char count;
+	struct lkm_usb_endpoint endpoints[30];
+};
+struct lkm_usb;
+struct lkm_usb_ops {
+	/* What it puts into @bound, the other one gets. */
+	int (*probe)(void *data, struct lkm_usb *it, void **bound);
+	void (*disconnect)(void *data, void *bound);
+};
+struct lkm_usb_driver;
+struct lkm_usb_driver *lkm_usb_driver_add(const char *name,
+					  const struct lkm_usb_id *ids,
+					  size_t count,
+					  const struct lkm_usb_ops *ops,
+					  void *data);
+void lkm_usb_driver_remove(struct lkm_usb_driver *driver);
+void lkm_usb_close(struct lkm_usb *it);
+int lkm_usb_control(struct lkm_usb *it, u8 kind, u8 number, u16 value,
+		    u16 index, void *bytes, u16 len, long timeout);
+void lkm_usb_describe(struct lkm_usb *it, struct lkm_usb_about *about);
+void lkm_usb_free(struct lkm_usb *it);
+int lkm_usb_transfer(struct lkm_usb *it, u8 address, void *bytes, size_t len,
+		     long timeout);
+
+/* A net device; see netdev.c. The functions get @data. */
+struct lkm_frame;
+struct lkm_netdev;
+struct lkm_rx;
+struct lkm_netdev_ops {
+	int (*open)(const void *data);
+	void (*stop)(const void *data);
+	/* @frame is gone then. False: it was not sent. */
+	bool (*transmit)(const void *data, struct lkm_frame *frame);
+	void (*poll)(const void *data, struct lkm_rx *rx);
+};
+struct lkm_netdev_stats {
+	u64 rx_packets;
+	u64 rx_bytes;
+	u64 rx_dropped;
+	u64 tx_packets;
+	u64 tx_bytes;
+	u64 tx_dropped;
+};
+bool lkm_frame_copy(const struct lkm_frame *frame, size_t at, void *into,
+		    size_t len);
+void lkm_frame_free(struct lkm_frame *frame);
+struct lkm_frame *lkm_frame_new(const void *bytes, size_t len);
+unsigned int lkm_frame_size(const struct lkm_frame *frame);
+void lkm_netdev_free(struct lkm_netdev *it);
+void lkm_netdev_get_stats(const struct lkm_netdev *it,
+			  struct lkm_netdev_stats *into);
+void lkm_netdev_name(const struct lkm_netdev *it, char *into);
+struct lkm_netdev *lkm_netdev_new(const char *name, bool arp,
+				  unsigned int max_mtu,
+				  const struct lkm_netdev_ops *ops,
+				  const void *data);
+int lkm_netdev_register(struct lkm_netdev *it);
+void lkm_netdev_schedule(struct lkm_netdev *it);
+void lkm_netdev_stop(struct lkm_netdev *it);
+void lkm_netdev_stop_queue(struct lkm_netdev *it);
+void lkm_netdev_wake_queue(struct lkm_netdev *it);
+bool lkm_rx_receive(struct lkm_rx *rx, struct lkm_frame *frame);
+unsigned int lkm_rx_room(const struct lkm_rx *rx);
+
 void lkm_cond_resched(void);
 void lkm_current_comm(char *into);
 bool lkm_debugfs_note(struct dentry *dentry);
@@ -278,6 +368,8 @@ void lkm_irq_free_all(unsigned int irq);
 void *lkm_irq_get(unsigned int irq);
 void lkm_irq_free(void *of, unsigned int irq, void *cookie);
 void lkm_irq_hard_begin(void);
+bool lkm_irq_is_message(unsigned int irq);
+bool lkm_irq_is_thread(void);
 void lkm_irq_put(void *of);
 void lkm_irq_sync(void *of, unsigned int irq);
 
@@ -301,6 +393,36 @@ void lkm_kprobe_stop(struct lkm_kprobe *it);
 void lkm_kthread_interrupt(struct task_struct *task);
 long lkm_kthread_sleep(long timeout, const u32 *state, u32 until);
 void *lkm_pde_data(const struct inode *inode);
+
+/* A PCI driver, and a device that it is bound to; see pci.c. The functions get @data. */
+struct lkm_pci_driver;
+struct lkm_pci_device;
+struct lkm_pci_id {
+	u32 vendor;
+	u32 device;
+};
+struct lkm_pci_ops {
+	/* What it puts into @bound, remove() gets. */
+	int (*probe)(void *data, struct lkm_pci_device *device, void **bound);
+	void (*remove)(void *data, void *bound);
+};
+struct lkm_pci_driver *lkm_pci_driver_add(const char *name,
+					  const struct lkm_pci_id *ids,
+					  size_t count, u64 dma_mask,
+					  const struct lkm_pci_ops *ops,
+					  void *data);
+void lkm_pci_driver_remove(struct lkm_pci_driver *it);
+void *lkm_pci_dma_alloc(struct lkm_pci_device *it, size_t len, u64 *address);
+void lkm_pci_dma_free(struct lkm_pci_device *it, size_t len, void *at,
+		      u64 address);
+int lkm_pci_irq_get(struct lkm_pci_device *it, bool msi);
+void lkm_pci_irq_put(struct lkm_pci_device *it);
+int lkm_pci_map(struct lkm_pci_device *it, unsigned int bar, void **at,
+		size_t *len);
+void lkm_pci_place(const struct lkm_pci_device *it, u32 *domain, u32 *place);
+void lkm_pci_set_master(struct lkm_pci_device *it);
+void lkm_pci_silence(struct lkm_pci_device *it);
+void lkm_pci_unmap(struct lkm_pci_device *it, unsigned int bar, void *at);
 
 void lkm_clear(void *at, size_t len);
 void lkm_put_page(struct page *page);

@@ -67,7 +67,7 @@ static void client_remove(struct i2c_client *client)
 /* Frees a driver that no device has any more. May sleep. */
 static void client_driver_free(struct lkm_i2c_driver *it)
 {
-	if (!driver_wait(&i2c_bus_type, it->name))
+	if (!driver_wait())
 		return;
 	kfree(it->name);
 	kfree(it);
@@ -122,7 +122,10 @@ struct lkm_i2c_driver *lkm_i2c_driver_add(const char *name,
  */
 void lkm_i2c_driver_remove(struct lkm_i2c_driver *it)
 {
+	struct kernfs_node *directory = driver_directory(&i2c_bus_type, it->name);
+
 	i2c_del_driver(&it->i2c);
+	driver_directory_wait(&i2c_bus_type, it->name, directory);
 	client_driver_free(it);
 }
 

@@ -10,6 +10,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/wait.h>
 
 #include "helpers.h"
@@ -38,6 +39,19 @@ void *lkm_irq_get(unsigned int irq)
 #endif
 	rcu_read_unlock();
 	return desc;
+}
+
+/* Whether the interrupt is a message. It goes when its device's driver says so. */
+bool lkm_irq_is_message(unsigned int irq)
+{
+	const struct irq_desc *desc;
+	bool is_message;
+
+	rcu_read_lock();
+	desc = irq_desc_of(irq);
+	is_message = desc && desc->irq_common_data.msi_desc;
+	rcu_read_unlock();
+	return is_message;
 }
 
 void lkm_irq_put(void *of)
@@ -201,9 +215,15 @@ void lkm_irq_free(void *of, unsigned int irq, void *cookie)
 	if (irq_desc_is_of(desc, irq) && irq_desc_has_cookie(desc, cookie))
 		freed = free_irq(irq, cookie);
 	irq_freeing_end(&freeing);
-	/* gpiolib may be waiting yet. */
-	if (!freed)
-		irq_desc_wait(desc);
+	if (freed)
+		return;
+	/*
+	 * gpiolib may be waiting yet. Or the interrupt has gone and nobody has removed the handler,
+	 * as when the driver of a PCI device gives back a line that it had: then a CPU may still be
+	 * on its way there.
+	 */
+	synchronize_rcu();
+	irq_desc_wait(desc);
 }
 
 /* The cookie of a handler of the interrupt; false if it has none. */
@@ -257,4 +277,11 @@ void lkm_irq_sync(void *of, unsigned int irq)
 void lkm_irq_hard_begin(void)
 {
 	lockdep_hardirq_threaded();
+}
+
+/* Whether the caller is the thread of an interrupt's handler. The kernel calls those irq/... */
+bool lkm_irq_is_thread(void)
+{
+	return (current->flags & PF_KTHREAD) &&
+	       !strncmp(current->comm, "irq/", 4);
 }

@@ -103,7 +103,7 @@ static bool sysfs_has(struct kobject *kobj, const char *name)
 /* Frees a driver that no device has any more. May sleep. */
 static void driver_free(struct lkm_platform_driver *it)
 {
-	if (driver_wait(&platform_bus_type, it->name))
+	if (driver_wait())
 		kfree(it);
 }
 
@@ -145,7 +145,10 @@ lkm_platform_driver_add(const char *name, const struct of_device_id *matches,
 /* Waits until no function runs. May sleep. */
 void lkm_platform_driver_remove(struct lkm_platform_driver *it)
 {
+	struct kernfs_node *directory = driver_directory(&platform_bus_type, it->name);
+
 	platform_driver_unregister(&it->driver);
+	driver_directory_wait(&platform_bus_type, it->name, directory);
 	driver_free(it);
 }
 

@@ -196,8 +196,8 @@ impl<T: Adapter> Registration<T> {
     /// # Errors
     ///
     /// - `EINVAL`: there is no name, or it has more than 47 bytes;
-    /// - `EDEADLK`: the caller is a function of a driver or an adapter, or more than 64
-    ///   tasks are in such, and nobody knows who;
+    /// - `EDEADLK`: the caller is a function of a driver or an adapter, or opens or stops a
+    ///   [net device](crate::netdev), or more than 64 tasks are in such, and nobody knows who;
     /// - `ENOMEM`;
     /// - `EPERM`, `ESHUTDOWN`: the module's init has not begun, or the module ends;
     /// - the error of `adapter`.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use crate::{
-    i2c::{I2cBus, driver_exists},
+    i2c::{I2cBus, I2cNode, SMBUS_BYTE_DATA, SMBUS_OTHERS, SMBUS_WORD_DATA, driver_exists},
     prelude::*,
 };
 use commands::*;
@@ -14,6 +14,8 @@ pub const EXAMPLE: Example = Example {
     tests: tests![
         each_kind_of_both,
         transfers_are_what_they_are,
+        user_space_transfers_by_the_node,
+        a_device_of_ten_bits_has_no_transfers,
         devices_are_told_apart,
         errors_are_those_of_the_adapter,
         a_probe_may_fail,
@@ -24,6 +26,8 @@ pub const EXAMPLE: Example = Example {
         a_method_does_not_wait_for_itself,
         taking_a_device_away_waits_for_transfers,
         dropping_waits_for_transfers,
+        dropping_waits_for_open_nodes,
+        an_open_node_keeps_the_module,
         unloading_waits_for_a_probe,
         functions_may_drop_anything,
         handles_are_dropped_in_softirqs,
@@ -128,7 +132,7 @@ fn transfers_are_what_they_are(vm: &mut Vm) -> Result {
     let (_module, control, bus) = load_with_both(vm)?;
     // That of all devices.
     let all = bus.add(name(DRIVER), 0);
-    assert_eq!(error_of(all), Some(Errno::INVAL));
+    assert_eq!(all, Err(Errno::INVAL));
     for address in [0x01, PLACE, 0x7f] {
         bus.add(name(DRIVER), address)?;
         for register in [0, 1, 0x7f, 0xfe] {
@@ -153,6 +157,78 @@ fn transfers_are_what_they_are(vm: &mut Vm) -> Result {
     }
     all_is_well(&control);
     Ok(())
+}
+
+/// By any address of seven bits, with nothing that the adapter does not know.
+fn user_space_transfers_by_the_node(vm: &mut Vm) -> Result {
+    let (_module, control, bus) = load_with_both(vm)?;
+    let node = I2cNode::open(bus)?;
+    // Reading and writing bytes, and words.
+    assert_eq!(node.functionality()?, 0x0078_0000);
+    for address in [0x01, PLACE, 0x7f] {
+        node.set_address(address, false)?;
+        for register in [0, 0xff] {
+            let mut data = [0; 34];
+            data[0] = register ^ 0x5a;
+            node.transfer(true, register, SMBUS_BYTE_DATA, &mut data)?;
+            data[0] = 0;
+            node.transfer(false, register, SMBUS_BYTE_DATA, &mut data)?;
+            assert_eq!(data[..2], [register ^ 0x5a, 0]);
+            data[..2].copy_from_slice(&[0x34, register]);
+            node.transfer(true, register, SMBUS_WORD_DATA, &mut data)?;
+            data[..2].fill(0);
+            node.transfer(false, register, SMBUS_WORD_DATA, &mut data)?;
+            assert_eq!(data[..3], [0x34, register, 0]);
+            assert_eq!(control.get(LAST_ADDRESS), usize::from(address));
+        }
+    }
+    let methods = control.get(METHODS);
+    let fails = |kind: u32, errno: Errno| {
+        for writes in [false, true] {
+            let mut data = [1; 34];
+            assert_eq!(node.transfer(writes, 0, kind, &mut data), Err(errno));
+        }
+    };
+    for other in SMBUS_OTHERS {
+        fails(other, Errno::OPNOTSUPP);
+    }
+    assert_eq!(node.transfer_messages(), Err(Errno::OPNOTSUPP));
+    node.set_checksums(true)?;
+    fails(SMBUS_BYTE_DATA, Errno::OPNOTSUPP);
+    node.set_checksums(false)?;
+    for address in [PLACE, 0x80, 0x3ff] {
+        node.set_address(address, true)?;
+        fails(SMBUS_BYTE_DATA, Errno::OPNOTSUPP);
+        // The kernel keeps the address.
+        node.set_seven_bits()?;
+        if address > 0x7f {
+            fails(SMBUS_WORD_DATA, Errno::NXIO);
+        }
+    }
+    assert_eq!(node.set_address(0x80, false), Err(Errno::INVAL));
+    assert_eq!(control.get(METHODS), methods);
+    // A driver has it.
+    bus.add(name(DRIVER), PLACE)?;
+    assert_eq!(node.set_address(PLACE, false), Err(Errno::BUSY));
+    all_is_well(&control);
+    Ok(())
+}
+
+/// It can have a driver all the same.
+fn a_device_of_ten_bits_has_no_transfers(vm: &mut Vm) -> Result {
+    // How the kernel writes that it has ten bits.
+    const TEN_BITS: u16 = 0xa000;
+    let (module, control, bus) = load_with_both(vm)?;
+    bus.add(name(DRIVER), TEN_BITS + PLACE)?;
+    assert_eq!(control.get(LIVING), 1);
+    for transfer in [READ_BYTE, WRITE_BYTE, READ_WORD, WRITE_WORD] {
+        assert_eq!(control.call(transfer, 0), Err(Errno::OPNOTSUPP));
+    }
+    assert_eq!(control.get(METHODS), 0);
+    bus.delete(TEN_BITS + PLACE)?;
+    assert_eq!(control.get(LIVING), 0);
+    drop(control);
+    module.unload()
 }
 
 fn devices_are_told_apart(vm: &mut Vm) -> Result {
@@ -194,7 +270,24 @@ fn seen(errno: usize) -> Errno {
     })
 }
 
-const ERRNOS: [usize; 13] = [1, 4, 5, 6, 11, 19, 95, 511, 512, 515, 517, 524, 4095];
+/// The kernel's own number for "not yet".
+const EPROBE_DEFER: usize = 517;
+
+const ERRNOS: [usize; 13] = [
+    1,
+    4,
+    5,
+    6,
+    11,
+    19,
+    95,
+    511,
+    512,
+    515,
+    EPROBE_DEFER,
+    524,
+    4095,
+];
 
 fn errors_are_those_of_the_adapter(vm: &mut Vm) -> Result {
     let (_module, control, bus) = load_with_both(vm)?;
@@ -230,7 +323,11 @@ fn a_probe_may_fail(vm: &mut Vm) -> Result {
         bus.add(name(DRIVER), PLACE)?;
         assert_eq!(bus.driver(PLACE), None);
         let bound = bus.bind(name(DRIVER), PLACE);
-        assert_eq!(error_of(bound), Some(seen(errno)), "{errno}");
+        let seen = match errno {
+            EPROBE_DEFER => Errno::AGAIN,
+            _ => seen(errno),
+        };
+        assert_eq!(bound, Err(seen), "{errno}");
         assert_eq!(control.call(READ_BYTE, 0), Err(Errno::NODEV));
         bus.delete(PLACE)?;
         assert_eq!(control.call(READ_BYTE, 0), Err(Errno::NODEV));
@@ -405,6 +502,41 @@ fn dropping_waits_for_transfers(vm: &mut Vm) -> Result {
 }
 
 /// By rmmod itself, which goes on when the probe does.
+/// Until then they work.
+fn dropping_waits_for_open_nodes(vm: &mut Vm) -> Result {
+    let (module, control, bus) = load_with_both(vm)?;
+    for _ in 0..vm.fewer(10) {
+        control.call(MAKE, BUS)?;
+        let node = I2cNode::open(I2cBus::find(name(BUS))?)?;
+        node.set_address(PLACE, false)?;
+        let dropper = control.caller(DROP, BUS)?;
+        eventually("the bus to go", || !exists(BUS))?;
+        dropper.sleeps()?;
+        let mut data = [7; 34];
+        node.transfer(true, 1, SMBUS_BYTE_DATA, &mut data)?;
+        node.transfer(false, 1, SMBUS_BYTE_DATA, &mut data)?;
+        assert_eq!(data[0], 7);
+        assert!(!dropper.has_ended());
+        drop(node);
+        assert_eq!(dropper.end()?, Ok(0));
+    }
+    assert!(I2cNode::open(bus).is_err());
+    all_is_well(&control);
+    drop(control);
+    module.unload()
+}
+
+fn an_open_node_keeps_the_module(vm: &mut Vm) -> Result {
+    let (mut module, control, bus) = load_with_both(vm)?;
+    let node = I2cNode::open(bus)?;
+    drop(control);
+    assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
+    node.set_address(PLACE, false)?;
+    node.transfer(false, 1, SMBUS_BYTE_DATA, &mut [0; 34])?;
+    drop(node);
+    module.unload()
+}
+
 fn unloading_waits_for_a_probe(vm: &mut Vm) -> Result {
     for _ in 0..vm.fewer(10) {
         let (module, control, bus) = load_with_both(vm)?;

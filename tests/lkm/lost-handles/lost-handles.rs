@@ -96,6 +96,17 @@ use lkm::{
         ThisThread, //
     },
     miscdevice,
+    netdev::{
+        self,
+        Frame,
+        Netdev,
+        Port, //
+    },
+    pci::{
+        self,
+        Bar,
+        Coherent, //
+    },
     platform::{
         self,
         Driver, //
@@ -115,6 +126,11 @@ use lkm::{
         new_timer,
         Restart,
         Timer, //
+    },
+    usb::{
+        self,
+        Id,
+        Interface, //
     },
     workqueue::{
         new_work,
@@ -965,6 +981,63 @@ fn platform_device() -> Result<platform::OwnDevice> {
     platform::OwnDevice::new(c"lost-handles", &properties)
 }
 
+/// A driver for what is not there.
+struct Nobody;
+
+impl usb::Driver for Nobody {
+    type Device = ();
+
+    fn probe(&self, _interface: &Arc<Interface>) -> impl PinInit<(), Error> {
+        runs();
+        Ok::<(), Error>(())
+    }
+}
+
+fn usb_driver() -> Result<usb::Registration<Nobody>> {
+    usb::Registration::new(c"lost-handles", &[Id::device(0xffff, 0xffff)], Nobody)
+}
+
+/// A driver of QEMU's `edu`, and what it has of a device.
+struct Edu;
+
+struct OfEdu {
+    bar: Bar,
+    _memory: Coherent,
+    _irq: Irq<Pressed>,
+}
+
+impl pci::Driver for Edu {
+    type Data = OfEdu;
+
+    const IDS: &'static [pci::Id] = &[pci::Id::new(0x1234, 0x11e8)];
+
+    const DMA_BITS: u32 = 28;
+
+    fn probe(&self, device: &pci::Device) -> Result<OfEdu> {
+        runs();
+        let bar = device.bar(0)?;
+        let memory = device.coherent(1)?;
+        let irq = Irq::new(device.msi()?, Trigger::Unchanged, c"lost-handles", Pressed)?;
+        device.set_master()?;
+        // The device interrupts, and is not told that this was heard.
+        bar.write32(0x60, 1)?;
+        Ok(OfEdu {
+            bar,
+            _memory: memory,
+            _irq: irq,
+        })
+    }
+
+    fn remove(&self, data: OfEdu) {
+        runs();
+        say("acknowledge", data.bar.write32(0x64, 1));
+    }
+}
+
+fn pci_driver() -> Result<pci::Registration<Edu>> {
+    pci::Registration::new(c"lost-handles", Edu)
+}
+
 /// A device that has pages in common with processes, and sends them signals.
 struct Shared {
     pages: SharedPages,
@@ -1021,6 +1094,20 @@ fn input_device() -> Result<input::Device> {
     let mut can = Capabilities::new();
     can.key(30);
     input::Builder::new("lost-handles", &can).register(())
+}
+
+/// What takes all frames.
+struct Sink;
+
+impl netdev::Driver for Sink {
+    fn transmit(&self, _port: &Port, _frame: Frame) -> Result {
+        runs();
+        Ok(())
+    }
+}
+
+fn net_device() -> Result<Netdev<Sink>> {
+    Netdev::new(c"lost-handles", Sink)
 }
 
 lkm::interface! {
@@ -1146,9 +1233,12 @@ impl kernel::Module for LostHandles {
             b"platform driver" => lose(platform_driver()?),
             b"platform device" => lose(platform_device()?),
             b"both" => lose((platform_driver()?, platform_device()?)),
+            b"usb driver" => lose(usb_driver()?),
+            b"pci driver" => lose(pci_driver()?),
             b"shared" => lose(shared()?),
             b"class" | b"class device" => lose(class()?),
             b"input" => lose(input_device()?),
+            b"net device" => lose(net_device()?),
             b"object" => lose(object()?),
             b"exported" => lose(exported()?),
             b"executor" => lose(tasks()?),

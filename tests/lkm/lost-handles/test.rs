@@ -5,10 +5,13 @@ use rustix::mm::{MapFlags, ProtFlags};
 use crate::{
     i2c::{I2cBus, driver_exists},
     mapping::Mapping,
+    netdev::{NetDevice, PacketSocket},
     netlink::{Netlink, Request},
+    pci::{EDU, PciDevice},
     platform,
     prelude::*,
     sigio::*,
+    usb,
 };
 
 pub const EXAMPLE: Example = Example {
@@ -44,9 +47,12 @@ pub const EXAMPLE: Example = Example {
         lost_disks_are_removed,
         lost_families_are_unregistered,
         a_lost_family_may_be_in_use,
+        lost_pci_drivers_leave_their_devices,
         lost_platform_devices_are_given_back,
+        lost_usb_drivers_are_removed,
         so_does_a_mapping_or_a_wish_for_signals,
         lost_input_devices_are_unregistered,
+        lost_net_devices_are_unregistered,
         lost_objects_are_gone,
     ],
     setup: Some(gpio_sim),
@@ -623,6 +629,54 @@ fn lost_platform_devices_are_given_back(vm: &mut Vm) -> Result {
     Ok(())
 }
 
+/// What user space has told them is freed.
+fn lost_usb_drivers_are_removed(vm: &mut Vm) -> Result {
+    const NAME: &str = "lost-handles";
+    for way in WAYS {
+        let module = load(vm, "usb driver", way)?;
+        usb::add_id(NAME, 0xffff, 0)?;
+        module.unload()?;
+        assert!(!usb::has_driver(NAME), "{way}");
+        vm.log()
+            .expect("lost_handles: not dropped: 1 USB drivers; ")?;
+    }
+    are_stopped(vm, "usb driver", "1 USB drivers")?;
+    are_stopped_when_init_fails(vm, "usb driver", "1 USB drivers")?;
+    assert!(!usb::has_driver(NAME));
+    Ok(())
+}
+
+/// What the driver has of the device goes with it, and is not lost.
+fn lost_pci_drivers_leave_their_devices(vm: &mut Vm) -> Result {
+    const NAME: &str = "lost-handles";
+    let device = PciDevice::first(EDU)?;
+    let is_free = || -> Result {
+        assert_eq!(device.driver(), None);
+        assert!(!device.is_master()?);
+        assert!(!fs::read_to_string("/proc/iomem")?.contains(NAME));
+        assert_eq!(interrupts(NAME)?, None);
+        Ok(())
+    };
+    for way in WAYS {
+        let module = load(vm, "pci driver", way)?;
+        assert_eq!(device.driver().as_deref(), Some(NAME), "{way}");
+        assert!(interrupts(NAME)?.is_some());
+        // It still does what it is for.
+        device.unbind(NAME)?;
+        is_free()?;
+        device.bind(NAME)?;
+        module.unload()?;
+        is_free()?;
+        assert_eq!(vm.log().count("lost-handles: acknowledge: errno 0")?, 2);
+        vm.log()
+            .expect("lost_handles: not dropped: 1 PCI drivers; ")?;
+        assert_eq!(vm.log().count("not dropped")?, 1);
+    }
+    are_stopped(vm, "pci driver", "1 PCI drivers")?;
+    are_stopped_when_init_fails(vm, "pci driver", "1 PCI drivers")?;
+    is_free()
+}
+
 fn so_does_a_mapping_or_a_wish_for_signals(vm: &mut Vm) -> Result {
     let inbox = Inbox::new(&[SIGIO])?;
     for way in WAYS {
@@ -654,6 +708,27 @@ fn lost_input_devices_are_unregistered(vm: &mut Vm) -> Result {
     are_stopped(vm, "input", "1 input devices")?;
     are_stopped_when_init_fails(vm, "input", "1 input devices")?;
     assert!(!devices()?.contains("lost-handles"));
+    Ok(())
+}
+
+/// While they are up, and in use.
+fn lost_net_devices_are_unregistered(vm: &mut Vm) -> Result {
+    const DEVICE: &str = "lost-handles";
+    for way in WAYS {
+        let module = load(vm, "net device", way)?;
+        let device = NetDevice::open(DEVICE)?;
+        device.set_up(true)?;
+        let socket = PacketSocket::of(device.index()?)?;
+        socket.send(&[0; 60])?;
+        module.unload()?;
+        assert!(!NetDevice::exists(DEVICE), "{way}");
+        assert_eq!(socket.send(&[0; 60]), Err(Errno::NXIO), "{way}");
+        vm.log()
+            .expect("lost_handles: not dropped: 1 net devices; ")?;
+    }
+    are_stopped(vm, "net device", "1 net devices")?;
+    are_stopped_when_init_fails(vm, "net device", "1 net devices")?;
+    assert!(!NetDevice::exists(DEVICE));
     Ok(())
 }
 

@@ -34,13 +34,15 @@ fn reloads() -> u32 {
     if kmemleak::available() { 3 } else { 10 }
 }
 
-/// Nodes with numbers that differ from load to load: the kernel frees a number only when
+/// Nodes with numbers that can differ from load to load: the kernel frees most only when
 /// it frees the device, which can be late. And what the kernel has for all disks as long as
 /// there is one. The checks leave them to the example's own tests.
-const NUMBERED: [&str; 4] = [
+const NUMBERED: [&str; 6] = [
     "/dev/gpiochip",
+    "/proc/irq/",
     "/sys/devices/virtual/bdi/",
     "/sys/kernel/debug/bdi/",
+    "/sys/kernel/irq/",
     "/sys/kernel/slab/bio-",
 ];
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Write},
     path::Path,
 };
 
@@ -15,6 +15,28 @@ use rustix::io::Errno;
 /// As `File::open`.
 pub fn read_write(path: impl AsRef<Path>) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// Writes `text` to the file at `path`, which is there, by one write(2). `fs::write` would try
+/// again on `EINTR`, which can be the error of a module.
+///
+/// # Errors
+///
+/// The kernel's error number.
+///
+/// # Panics
+///
+/// When only a part is written.
+pub fn write_once(path: impl AsRef<Path>, text: &str) -> Result<(), Errno> {
+    let file = OpenOptions::new().write(true).open(path);
+    let written = file.and_then(|mut file| file.write(text.as_bytes()));
+    match written {
+        Ok(len) => {
+            assert_eq!(len, text.len());
+            Ok(())
+        }
+        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+    }
 }
 
 /// The names of what is in the directory at `path`, in order.
@@ -40,6 +62,12 @@ pub fn error_of<T>(result: io::Result<T>) -> Option<Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_written_that_is_there() {
+        write_once("/dev/null", "text").unwrap();
+        assert_eq!(write_once("/nowhere", "text"), Err(Errno::NOENT));
+    }
 
     #[test]
     fn an_error_has_a_number() {

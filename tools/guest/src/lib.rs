@@ -30,8 +30,10 @@ mod log;
 pub mod mapping;
 mod modinfo;
 mod module;
+pub mod netdev;
 pub mod netlink;
 mod orders;
+pub mod pci;
 pub mod platform;
 pub mod polling;
 pub mod prelude;
@@ -47,6 +49,7 @@ pub mod terminal;
 mod text_file;
 mod threads;
 mod trouble;
+pub mod usb;
 mod vm;
 mod waiter;
 

@@ -3,16 +3,12 @@
 //! Platform devices and their drivers as user space has them, and how it puts the machine to
 //! sleep.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::Write,
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use anyhow::Result;
 use rustix::{io::Errno, system::uname};
 
-use crate::Vm;
+use crate::{Vm, files::write_once};
 
 const BUS: &str = "/sys/bus/platform";
 const PM_TEST: &str = "/sys/power/pm_test";
@@ -42,7 +38,7 @@ pub fn driver_of(device: &str) -> Option<String> {
 ///
 /// The kernel's error number, or the driver's.
 pub fn bind(driver: &str, device: &str) -> Result<(), Errno> {
-    write(&format!("{BUS}/drivers/{driver}/bind"), device)
+    write_once(format!("{BUS}/drivers/{driver}/bind"), device)
 }
 
 /// Takes `device` from `driver`.
@@ -51,7 +47,7 @@ pub fn bind(driver: &str, device: &str) -> Result<(), Errno> {
 ///
 /// The kernel's error number.
 pub fn unbind(driver: &str, device: &str) -> Result<(), Errno> {
-    write(&format!("{BUS}/drivers/{driver}/unbind"), device)
+    write_once(format!("{BUS}/drivers/{driver}/unbind"), device)
 }
 
 /// From now on `device` is for `driver` alone, or, if that is empty, for whom it was made for.
@@ -61,7 +57,7 @@ pub fn unbind(driver: &str, device: &str) -> Result<(), Errno> {
 /// The kernel's error number.
 pub fn give_to(device: &str, driver: &str) -> Result<(), Errno> {
     let path = format!("{BUS}/devices/{device}/driver_override");
-    write(&path, &format!("{driver}\n"))
+    write_once(path, &format!("{driver}\n"))
 }
 
 /// Whether [`give_to`] can be called while others bind. Linux 6.18 looks at what was written
@@ -86,11 +82,11 @@ pub fn can_suspend() -> bool {
 ///
 /// The kernel's error number, or that of a driver.
 pub fn suspend() -> Result<(), Errno> {
-    write("/sys/module/suspend/parameters/pm_test_delay", "0")?;
+    write_once("/sys/module/suspend/parameters/pm_test_delay", "0")?;
     // Without this the machine would sleep for ever: nothing wakes it.
-    write(PM_TEST, "devices")?;
-    let result = write("/sys/power/state", "freeze");
-    write(PM_TEST, "none")?;
+    write_once(PM_TEST, "devices")?;
+    let result = write_once("/sys/power/state", "freeze");
+    write_once(PM_TEST, "none")?;
     result
 }
 
@@ -104,14 +100,4 @@ pub fn suspend_once(_: &mut Vm) -> Result<()> {
         suspend()?;
     }
     Ok(())
-}
-
-/// Writes `text` to a file of sysfs: once, whatever comes of it.
-fn write(path: &str, text: &str) -> Result<(), Errno> {
-    let file = OpenOptions::new().write(true).open(path);
-    let written = file.and_then(|mut file| file.write(text.as_bytes()));
-    match written {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
-    }
 }

@@ -43,9 +43,10 @@ const SHRINK: [u8; 4096] = {
 /// Frees directory entries and inodes that nobody uses.
 const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 
-/// Addresses for mappings of memory, such as a thread's stack: many that are free
-/// are given back at a time. The mapping itself, a `vm_struct`, is counted.
-const LATE: &str = "vmap_area";
+/// What the kernel keeps for itself when it is free, and what goes with each is counted, too.
+/// Heads of packets: up to 128 for each CPU. A packet has data. Addresses for mappings of
+/// memory, such as a thread's stack: many are given back at a time. A mapping has a `vm_struct`.
+const LATE: [&str; 2] = ["skbuff_head_cache", "vmap_area"];
 
 /// How often to count. Who allocates an object on a CPU that has none for its own use
 /// gets it with some fifty others, which are counted as in use, too.
@@ -176,7 +177,8 @@ impl Slabs {
     /// Reads what `/proc/slabinfo` says.
     pub fn parse(text: &str) -> Option<Self> {
         let lines = text.lines().skip(1).filter(|line| !line.starts_with('#'));
-        let lines = lines.filter(|line| line.split_whitespace().next() != Some(LATE));
+        let is_late = |name| LATE.contains(&name);
+        let lines = lines.filter(|line| !line.split_whitespace().next().is_some_and(is_late));
         let counts = lines.map(|line| {
             let mut words = line.split_whitespace();
             Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
@@ -204,6 +206,7 @@ slabinfo - version: 2.1
 # name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables
 kmalloc-1k           130    140   1024   16    4 : tunables    0    0    0 : slabdata      9
 kmalloc-8            512    512      8  512    1 : tunables    0    0    0 : slabdata      1
+skbuff_head_cache    192    192    256   16    1 : tunables    0    0    0 : slabdata     12
 vmap_area             96    168     72   56    1 : tunables    0    0    0 : slabdata      3
 ";
 

@@ -43,14 +43,18 @@ const PLACES: [(&str, usize); 11] = [
 /// together.
 const CACHES: &str = "/sys/kernel/slab";
 
-/// Directories whose contents are the business of processes.
-const OF_PROCESSES: [&str; 6] = [
+/// Directories whose contents are the business of processes, or of what is plugged in: a USB
+/// device gets another number each time. And what the debug kernel counts references in, which
+/// it removes late.
+const OF_PROCESSES: [&str; 8] = [
+    "/dev/bus/usb",
     "/dev/hugepages",
     "/dev/mqueue",
     "/dev/shm",
     "/sys/fs/bpf",
     "/sys/fs/cgroup",
     "/sys/fs/fuse/connections",
+    "/sys/kernel/debug/ref_tracker",
 ];
 
 /// The names of what there is in `/dev`, `/proc` and `/sys`.

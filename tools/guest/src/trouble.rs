@@ -9,9 +9,10 @@ use crate::Line;
 const QUOTED: (usize, usize) = (100, 200);
 
 /// Signs of trouble in the kernel log.
-const TROUBLE: [&str; 29] = [
+const TROUBLE: [&str; 32] = [
     "BUG:",
     "DEBUG_LOCKS_WARN_ON",
+    "Dead loop on virtual device",
     "INFO: possible",
     "INFO: trying to register non-static key",
     "KASAN:",
@@ -22,8 +23,10 @@ const TROUBLE: [&str; 29] = [
     "Oops:",
     "UBSAN:",
     "WARNING:",
+    "asks to queue packet",
     "cannot create duplicate filename",
     "double free",
+    "exceeding its budget",
     "general protection",
     "inconsistent lock state",
     "kernel stack overflow",
@@ -44,12 +47,13 @@ const TROUBLE: [&str; 29] = [
 /// What the kernel logs when something took long by its clock, which goes on while
 /// the host lets a VM stand still. It is the cause when a test hangs; a test that
 /// passes was only slow.
-const SLOWNESS: [&str; 5] = [
+const SLOWNESS: [&str; 6] = [
     "BUG: soft lockup",
     "BUG: workqueue lockup",
     "INFO: rcu",
     "INFO: task",
     "self-detected stall",
+    "unregister_netdevice: waiting for",
 ];
 
 /// What a complaint of SLUB's begins with, unlike all others without a colon:
@@ -116,6 +120,7 @@ mod tests {
             "WARNING: CPU: 0 PID: 1 at init.c:3",
             "BUG: KASAN: slab-use-after-free in f",
             "BUG kmalloc-64 (Tainted: G           O      ): Poison overwritten",
+            "Virtual device net0 asks to queue packet!",
             "kobject (000000004f1c83d1): tried to init an initialized object, something is wrong.",
         ] {
             let found = find(&lines(&["rcu: INFO: rcu_sched detected stalls", trouble]));
@@ -127,6 +132,7 @@ mod tests {
             "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [sh:1]",
             "rcu: INFO: rcu_sched self-detected stall on CPU",
             "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:",
+            "unregister_netdevice: waiting for net0 to become free. Usage count = 2",
         ] {
             let found = find(&lines(&[slowness]));
             assert_eq!(found, Some(Trouble::Slowness(slowness.to_owned())));

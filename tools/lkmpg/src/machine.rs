@@ -117,6 +117,12 @@ impl Machine {
         u64::from(self.memory) << 20
     }
 
+    /// Whether a VM of it can be saved, and others restored from it. QEMU leaves the state of
+    /// some devices out, as that of `edu`, and says nothing.
+    pub fn can_be_saved(&self) -> bool {
+        self.devices.is_empty()
+    }
+
     /// The value of QEMU's `-smp`.
     pub fn smp(&self) -> String {
         self.smp.replace("{cpus}", &self.cpus.to_string())
@@ -267,7 +273,9 @@ pub mod tests {
             Needs::read(&dir.path().join("none.toml")).unwrap(),
         ];
         assert_eq!(Chosen::Tcg.accel(&machine), "tcg,thread=multi");
+        assert!(machine.can_be_saved());
         let machine = machine.with(&needs);
+        assert!(!machine.can_be_saved());
         assert_eq!(Chosen::Tcg.accel(&machine), "tcg,thread=single");
         assert_eq!(Chosen::Kvm.accel(&machine), "kvm");
         assert_eq!(machine.devices, ["edu", "virtio-rng"]);

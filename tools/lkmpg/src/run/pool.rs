@@ -78,18 +78,12 @@ impl<'a> Pool<'a> {
     ) -> Result<Self> {
         let machines = groups.iter().map(|it| workshop.machine_for(it));
         let machines = machines.collect::<Result<Vec<_>>>()?;
-        let mut templates: Vec<(Machine, _)> = Vec::new();
-        for (index, machine) in machines.iter().enumerate() {
-            let again = machines[..index].contains(machine);
-            if again && !templates.iter().any(|(it, _)| it == machine) {
-                templates.push((machine.clone(), OnceLock::new()));
-            }
-        }
+        let templates = to_save(&machines).into_iter();
         Ok(Self {
             workshop,
             accel,
             timeout,
-            templates,
+            templates: templates.map(|it| (it, OnceLock::new())).collect(),
             boots: AtomicBool::new(fresh),
             early: Mutex::new(early),
         })
@@ -175,5 +169,42 @@ impl<'a> Pool<'a> {
                 .join("; ");
             eprintln!("lkmpg: a VM cannot be restored, so each boots: {why}");
         }
+    }
+}
+
+/// Those of `machines` that are worth saving: several VMs are to be one.
+fn to_save(machines: &[Machine]) -> Vec<Machine> {
+    let mut found: Vec<Machine> = Vec::new();
+    for (index, machine) in machines.iter().enumerate() {
+        let again = machines[..index].contains(machine);
+        if again && machine.can_be_saved() && !found.contains(machine) {
+            found.push(machine.clone());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{self, Needs};
+
+    #[test]
+    fn what_several_need_is_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        machine::tests::write(dir.path(), None);
+        let plain = Machine::open(dir.path()).unwrap();
+        let with = |needs: Needs| plain.with([&needs]);
+        let large = with(Needs {
+            memory: 512,
+            ..Needs::default()
+        });
+        // QEMU would not restore it as it was.
+        let device = with(Needs {
+            devices: vec!["edu".to_owned()],
+            ..Needs::default()
+        });
+        let machines = [&plain, &large, &plain, &device, &plain, &device].map(Machine::clone);
+        assert_eq!(to_save(&machines), [plain]);
     }
 }
