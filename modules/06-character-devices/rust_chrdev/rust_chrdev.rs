@@ -3,6 +3,7 @@
 //! A character device, whose node appears by itself.
 //!
 //! Write-up: Character Device
+//! Book: 5 Preliminaries
 
 use core::ffi::CStr;
 use kernel::{

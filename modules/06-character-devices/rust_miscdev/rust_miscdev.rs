@@ -3,6 +3,7 @@
 //! A miscellaneous device: no major number of its own, and less to do.
 //!
 //! Write-up: Misc Device
+//! Book: 20 Modern Interface Choices for Linux 5.10 and Later
 
 use kernel::{
     page::PAGE_SIZE,

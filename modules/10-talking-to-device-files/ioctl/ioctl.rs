@@ -3,6 +3,7 @@
 //! A device with a value for each opening and a number for all, by ioctl.
 //!
 //! Book: 10 Talking To Device Files
+//! Book: 17 Copying Data Across the User-Kernel Boundary
 
 use core::ffi::CStr;
 use kernel::{

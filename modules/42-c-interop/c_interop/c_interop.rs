@@ -4,6 +4,7 @@
 //! wrapper.
 //!
 //! Write-up: A little C with your Rust
+//! Book: 5 Preliminaries
 
 use kernel::prelude::*;
 

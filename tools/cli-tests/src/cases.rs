@@ -99,6 +99,12 @@ fn lists_every_example(checkout: &Checkout) -> Result<()> {
     for example in checkout.examples()? {
         outcome.says(&format!("{example} [..]"))?;
     }
+    // The guide's, from the first with an example to the last.
+    let chapters = run(checkout.lkmpg(&["list", "--by-chapter"]))?;
+    chapters.ends(0)?;
+    for number in 4..=31 {
+        chapters.says(&format!("{number:2} [..]  [..]"))?;
+    }
     Ok(())
 }
 

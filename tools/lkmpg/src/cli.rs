@@ -66,6 +66,10 @@ pub enum Command {
         #[arg(long)]
         tests: bool,
 
+        /// List the chapters of the book, each with its examples
+        #[arg(long, conflicts_with = "tests")]
+        by_chapter: bool,
+
         /// Print a JSON array
         #[arg(long)]
         json: bool,

@@ -19,6 +19,9 @@ pub struct Example {
     /// Where the book has it: `4.1 The Simplest Module`; for an example of the
     /// write-up, `Write-up: Printing`; may be empty.
     pub chapter: String,
+    /// Other chapters that it shows something of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// What it shows, in a sentence; may be empty.
     pub shows: String,
     /// What it needs of the machine; in JSON only the architectures that can have
@@ -131,7 +134,10 @@ fn describe(name: String, folder: String, source: &str) -> Example {
         .filter_map(|line| line.trim().strip_prefix("//!"))
         .map(str::trim);
     let is_chapter = |line: &&str| line.starts_with("Book:") || line.starts_with("Write-up:");
-    let chapter = docs.clone().find(is_chapter).unwrap_or_default();
+    let mut chapters = docs
+        .clone()
+        .filter(is_chapter)
+        .map(|line| line.trim_start_matches("Book:").trim().to_owned());
     let shows = docs
         .skip_while(|line| line.is_empty())
         .take_while(|line| !line.is_empty() && !is_chapter(line))
@@ -140,7 +146,8 @@ fn describe(name: String, folder: String, source: &str) -> Example {
     Example {
         name,
         folder,
-        chapter: chapter.trim_start_matches("Book:").trim().to_owned(),
+        chapter: chapters.next().unwrap_or_default(),
+        also: chapters.collect(),
         shows,
         needs: Needs::default(),
     }
@@ -219,6 +226,12 @@ mod tests {
             "//! Prints.\n//!\n//! Write-up: Printing\n",
         );
         assert_eq!(other.chapter, "Write-up: Printing");
+        let two = "//! Does.\n//!\n//! Book: 6 Devices\n//! Book: 17 Copying\n";
+        let two = describe("x".into(), "c/x".into(), two);
+        assert_eq!(
+            (&*two.chapter, &*two.also),
+            ("6 Devices", &["17 Copying".to_owned()][..])
+        );
         let bare = describe("x".into(), "c/x".into(), "use x;\n");
         assert_eq!((&*bare.chapter, &*bare.shows), ("", ""));
     }
@@ -259,6 +272,7 @@ mod tests {
             name: name.into(),
             folder: String::new(),
             chapter: "4.1 X".into(),
+            also: Vec::new(),
             shows: "y".into(),
             needs: Needs::default(),
         };

@@ -7,6 +7,7 @@
 mod output;
 
 mod accel;
+mod chapters;
 mod check;
 mod children;
 mod cli;
@@ -90,8 +91,12 @@ fn run(cli: &Cli) -> Result<bool> {
             run::shell(source, &names.names, vm, *gdb).map(|()| true)
         }
         Command::Build { names } => build(source, &names.names).map(|()| true),
-        Command::List { tests: true, json } => list_tests(source, *json).map(|()| true),
-        Command::List { json, .. } => list(source, *json).map(|()| true),
+        Command::List {
+            tests: true, json, ..
+        } => list_tests(source, *json).map(|()| true),
+        Command::List {
+            by_chapter, json, ..
+        } => list(source, *by_chapter, *json).map(|()| true),
         Command::Check { nightly } => check::check(source, *nightly),
         Command::Develop { command } => develop(source, command).map(|never| match never {}),
         Command::Fetch => fetch(source).map(|never| match never {}),
@@ -153,12 +158,15 @@ fn enter(file: &Path, command: &[OsString]) -> Result<Infallible> {
 }
 
 /// Prints the examples.
-fn list(source: &Source, json: bool) -> Result<()> {
-    let examples = examples::discover(&repo::root(source)?)?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&examples)?);
-    } else {
-        print!("{}", examples::table(&examples));
+fn list(source: &Source, by_chapter: bool, json: bool) -> Result<()> {
+    let root = repo::root(source)?;
+    let examples = examples::discover(&root)?;
+    let chapters = by_chapter.then(|| chapters::of(&root, &examples));
+    match (chapters, json) {
+        (Some(chapters), true) => println!("{}", serde_json::to_string_pretty(&chapters)?),
+        (Some(chapters), false) => print!("{}", chapters::table(&chapters)),
+        (None, true) => println!("{}", serde_json::to_string_pretty(&examples)?),
+        (None, false) => print!("{}", examples::table(&examples)),
     }
     Ok(())
 }
