@@ -172,7 +172,8 @@ in
       inherit (base) vm;
       debugVm = debug.vm;
       modules = builtins.attrValues (builtins.intersectAttrs fixtures base) ++ [ base.needs ];
-      debugModules = builtins.attrValues (builtins.intersectAttrs fixtures debug);
+      debugModules =
+        builtins.attrValues (builtins.intersectAttrs fixtures debug) ++ [ debug.i2c-sim ];
     };
   };
 

@@ -127,7 +127,6 @@
 //! | `hrtimer` | only dropping its handle stops a timer | a timer whose handle is lost runs code that is gone |
 //! | `platform` | only dropping its handle unregisters a driver, on all buses | the kernel asks a driver that is gone whether it is for a device |
 //! | `pci` | only dropping it gives up the registers of a device | a lost one leaves a name that is gone in `/proc/iomem` |
-//! | `irq` | it asks for an interrupt before what the handler needs is there | an interrupt that comes at once follows a wild pointer |
 //! | `usb` | it drops the data of a driver by a pointer that is cleared by then | the data is never dropped |
 //! | `i2c` | resources of a device go before the data of its driver | dropping the data uses what was freed |
 //! | `property` | it takes what another module says of a device for what it asks for | it follows a number, or null, as the address of a text |
@@ -136,6 +135,9 @@
 //!
 //! And there are these:
 //!
+//! - On Linux 7.2 the `kernel` crate's `irq::Registration` asks for an interrupt before what the
+//!   handler needs is there. One that comes at once follows a wild pointer. (No module shows it,
+//!   as it takes an interrupt at that very moment.)
 //! - The `kernel` crate's `uaccess` takes any address in any thread. In a thread of the
 //!   kernel that is the memory of some process. (No module shows it, as whose memory that is
 //!   depends on who ran before.) This crate's

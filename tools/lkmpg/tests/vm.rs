@@ -257,6 +257,64 @@ fn leaked_memory_is_a_failure_on_the_debug_kernel() {
     assert!(stdout(&output).contains("test leaks-memory::reload ... ok"));
 }
 
+/// What the kernel says when it follows a pointer to what is not there.
+const FAULT: &str = "BUG: unable to handle page fault";
+/// The same for a null pointer.
+const NULL: &str = "BUG: kernel NULL pointer dereference";
+
+/// What the `kernel` crate does wrong: the fixtures `kernel-crate-NAME`, and two texts of what is
+/// seen. Where the crate was mended, this goes, and what `lkm`'s page on its limits says of it.
+const HOLES: [(&str, &str, &str); 11] = [
+    ("configfs-name", NULL, "configfs_unregister_subsystem"),
+    ("configfs-root", "it shows another number", "left: 0"),
+    ("debugfs", FAULT, "full_proxy_release"),
+    ("disk", FAULT, "bdev_release"),
+    ("hrtimer", "Oops:", "last unloaded: kernel_crate_hrtimer"),
+    ("miscdevice", FAULT, "sys_close"),
+    ("pci", FAULT, "r_show"),
+    ("platform", FAULT, "bind_store"),
+    ("property", NULL, "read_from_fwnode_property"),
+    ("usb", "the data was never dropped", "left: 0"),
+    ("workqueue", "Oops:", "Workqueue: events_long"),
+];
+
+/// What the run that printed `stdout` says of the failure of `test`.
+fn failure<'a>(stdout: &'a str, test: &str) -> &'a str {
+    let begin = format!("---- {test} ----\n");
+    let Some((_, rest)) = stdout.split_once(&begin) else {
+        panic!("{test} did not fail:\n{stdout}");
+    };
+    rest.split("\n---- ").next().unwrap_or_default()
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn what_the_kernel_crate_does_wrong_is_seen() {
+    let tests = HOLES.map(|(name, ..)| format!("kernel-crate-{name}::is_sound"));
+    let output = test(&tests.each_ref().map(String::as_str));
+    assert_fails(&output, &[]);
+    let stdout = stdout(&output);
+    for ((_, first, second), test) in HOLES.iter().zip(&tests) {
+        let failure = failure(&stdout, test);
+        for text in [first, second] {
+            assert!(failure.contains(text), "no {text:?} of {test}:\n{failure}");
+        }
+    }
+}
+
+/// That which only the debug kernel sees.
+#[test]
+#[ignore = "needs a VM"]
+fn what_the_kernel_crate_uses_after_free_is_seen() {
+    let output = test_debug("kernel-crate-i2c::is_sound");
+    let expected = [
+        "test kernel-crate-i2c::is_sound ... FAILED",
+        "BUG: KASAN: slab-use-after-free",
+        "Freed by task",
+    ];
+    assert_fails(&output, &expected);
+}
+
 #[test]
 #[ignore = "needs a VM"]
 fn failures_are_in_the_junit_file() {
