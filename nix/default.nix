@@ -130,10 +130,17 @@ let
     fixtures
   ];
 
-  # What the CLI takes for a kernel: the VM and all modules.
+  # What the CLI takes for a kernel: the VM, all modules, and those in C.
   setFor =
     kernel: extra:
-    (scope.modulesFor kernel).buildAll all // { vm = scope.vmWith { inherit kernel extra; }; };
+    let
+      modules = scope.modulesFor kernel;
+    in
+    modules.buildAll all
+    // {
+      vm = scope.vmWith { inherit kernel extra; };
+      twins = modules.inC;
+    };
   base = setFor scope.kernel { };
   debug = setFor scope.kernel-debug { };
   linux_6_18 = setFor scope.kernel-nixos { };
@@ -149,6 +156,7 @@ let
       vm
       ;
     inherit (scope.modules) lkm sizes;
+    twins = scope.modules.inC;
     inherit (scope.tools) cli-tests;
     modules = scope.modules.join modules;
     initramfs = scope.initramfsWith { extraModules = builtins.attrValues modules; };
@@ -169,11 +177,12 @@ in
     nixos-options = (vmTest folders).nixosOptions;
     rust-analyzer = scope.develop.check;
     harness = scope.tools.harness {
-      inherit (base) vm;
+      inherit (base) vm twins;
       debugVm = debug.vm;
       modules = builtins.attrValues (builtins.intersectAttrs fixtures base) ++ [ base.needs ];
       debugModules =
         builtins.attrValues (builtins.intersectAttrs fixtures debug) ++ [ debug.i2c-sim ];
+      benchModules = [ base.hello-debugfs-file ];
     };
   };
 
@@ -192,7 +201,12 @@ in
     vm-tests = (vmTest passing).tests;
     # Checks that take long and rarely fail.
     nightly = {
-      gdb = scope.modules.join (removeAttrs gdb [ "vm" ]);
+      gdb = scope.modules.join (
+        removeAttrs gdb [
+          "twins"
+          "vm"
+        ]
+      );
       inherit (scope.modules) headers-gcc-6_18 headers-lto;
       doc-lkm-6_18 = (scope.modulesFor scope.kernel-nixos).doc-lkm;
       vm-test-debug-6_18 = (vmTest passing).ltsDebugTest;

@@ -66,9 +66,11 @@ pub(crate) fn loaded() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The name that the kernel gives the module whose file is `name`.ko.
+/// The name that the kernel gives the module whose file is `name`.ko; a twin in C has that of
+/// the module.
 pub(crate) fn kernel_name(name: &str) -> String {
-    name.replace('-', "_")
+    let file = name.rsplit('/').next().unwrap_or(name);
+    file.replace('-', "_")
 }
 
 /// The modules whose symbols the one called `name` uses, and which are not loaded: in the
@@ -384,6 +386,13 @@ mod tests {
         let mut order = Vec::new();
         add_needed("a", &uses, &mut order).unwrap();
         assert_eq!(order, ["c", "d", "b"]);
+    }
+
+    #[test]
+    fn a_twin_is_called_as_its_module() {
+        let twin = lkmpg_proto::twin("hello-1");
+        assert_eq!(kernel_name(&twin), kernel_name("hello-1"));
+        assert_ne!(file(&twin), file("hello-1"));
     }
 
     #[test]

@@ -60,6 +60,14 @@ pub enum Command {
         #[command(flatten)]
         test: TestOptions,
     },
+    /// Measure what modules do, and what their twins in C do
+    Bench {
+        /// Examples; `*` stands for any text. All that can be measured when there is none
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+        #[command(flatten)]
+        bench: BenchOptions,
+    },
     /// List the examples: name, chapter, what it shows
     List {
         /// List all tests, those of lkm and those that every module has, too
@@ -146,6 +154,29 @@ pub struct TestOptions {
     pub junit: Option<PathBuf>,
 }
 
+#[derive(Args, Debug)]
+pub struct BenchOptions {
+    /// Measure in so many rounds
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub rounds: NonZeroU32,
+
+    /// Measure by this machine's clock; else instructions are counted, each a nanosecond
+    #[arg(long)]
+    pub wall: bool,
+
+    /// How the VM's instructions are run [default: auto]
+    #[arg(long, value_enum, requires = "wall")]
+    pub accel: Option<Accel>,
+
+    /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    /// Give up on a VM that ends no round for so many seconds [default: 600]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+}
+
 /// Where the things come from that a command works with.
 #[derive(Args, Debug)]
 pub struct Source {
@@ -190,6 +221,10 @@ pub struct Source {
         value_delimiter = ':'
     )]
     pub modules: Vec<PathBuf>,
+
+    /// The modules' twins in C that are already built
+    #[arg(long, global = true, hide = true, env = "LKMPG_TWINS")]
+    pub twins: Option<PathBuf>,
 
     /// A development shell that is already built: a file for bash to read
     #[arg(long, global = true, hide = true, env = "LKMPG_SHELL")]
@@ -258,6 +293,22 @@ mod tests {
         assert_eq!(read("--gdb=4321"), Some(4321));
         assert_eq!(read("--gdb=0"), None);
         assert_eq!(read("--gdb=65536"), None);
+    }
+
+    #[test]
+    fn counted_instructions_are_emulated() {
+        let read = |options: &[&str]| {
+            let typed = [&["lkmpg", "bench", "blkram"], options].concat();
+            let cli = Cli::try_parse_from(typed).ok()?;
+            match cli.command {
+                Command::Bench { bench, .. } => Some((bench.wall, bench.accel)),
+                _ => None,
+            }
+        };
+        assert_eq!(read(&[]), Some((false, None)));
+        assert_eq!(read(&["--accel", "kvm"]), None);
+        let kvm = read(&["--wall", "--accel", "kvm"]);
+        assert_eq!(kvm, Some((true, Some(Accel::Kvm))));
     }
 
     #[test]

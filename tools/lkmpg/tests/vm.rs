@@ -6,6 +6,8 @@
 //! `LKMPG_TEST_MODULES` a list, with spaces, of directories that hold the
 //! modules of `tests/fixtures`. `LKMPG_TEST_DEBUG_VM` and
 //! `LKMPG_TEST_DEBUG_MODULES` are the same for the debug kernel.
+//! `LKMPG_TEST_BENCH_MODULES` has the module hello-debugfs-file, and
+//! `LKMPG_TEST_TWINS` is a directory with its twin in C.
 
 use std::{
     env, fs,
@@ -59,6 +61,16 @@ fn lkmpg_with(vm: &Path, modules: &str, arguments: &[&str]) -> Command {
 fn test(arguments: &[&str]) -> Output {
     let arguments = [&["test", "--accel", "tcg"], arguments].concat();
     lkmpg(&arguments).output().expect("lkmpg starts")
+}
+
+/// Measures two rounds of what `arguments` name. Only hello-debugfs-file has all it takes.
+fn bench(arguments: &[&str]) -> Output {
+    let twins = env::var_os("LKMPG_TEST_TWINS").expect("LKMPG_TEST_TWINS is set");
+    let arguments = [&["bench", "--rounds", "2"], arguments].concat();
+    lkmpg_with(&vm(), "LKMPG_TEST_BENCH_MODULES", &arguments)
+        .env("LKMPG_TWINS", twins)
+        .output()
+        .expect("lkmpg starts")
 }
 
 /// The tests of `module` on the debug kernel.
@@ -385,6 +397,91 @@ fn a_shell_ends_with_its_input() {
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     assert!(stdout.contains("Loaded: warns."), "{stdout}");
     assert!(stdout.contains("42 modules"), "{stdout}");
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn what_a_module_does_is_measured() {
+    let output = bench(&[]);
+    let stdout = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(stderr, "accel: tcg (instructions are counted)\n");
+    let lines: Vec<_> = stdout.lines().collect();
+    let columns: Vec<_> = lines[0].split_whitespace().collect();
+    assert_eq!(columns, ["OPERATION", "C", "RUST", "RUST/C", "SPREAD"]);
+    let operations = [
+        "load",
+        "open and close",
+        "write",
+        "read",
+        "read the blob",
+        "unload",
+    ];
+    for (line, operation) in lines[1..].iter().zip(operations) {
+        let begin = format!("hello-debugfs-file: {operation} ");
+        assert!(line.starts_with(&begin), "{stdout}");
+        let ratio = line.split_whitespace().rev().nth(1).unwrap();
+        assert!(ratio.parse::<f64>().unwrap() > 0.0, "{stdout}");
+    }
+    assert_eq!(lines.len(), operations.len() + 2, "{stdout}");
+    let mean = lines.last().unwrap();
+    assert!(mean.starts_with("geometric mean of 4"), "{stdout}");
+}
+
+/// What the host does meanwhile is not in the figures. How far apart they are without this
+/// depends on that: several times is no rarity when kernels are compiled.
+#[test]
+#[ignore = "needs a VM"]
+fn instructions_are_as_many_each_time() {
+    let run = || -> Value {
+        let output = bench(&["hello-debugfs-file", "--json"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let (first, second) = (run(), run());
+    assert_eq!(first["clock"], "instructions");
+    let operations = |results: &Value| -> Vec<(String, f64, f64)> {
+        let rows = results["operations"].as_array().unwrap().iter();
+        let own = rows.filter(|row| row["own"] == true);
+        let figures = own.map(|row| {
+            let number = |key: &str| row[key].as_f64().unwrap();
+            (row["operation"].to_string(), number("c"), number("rust"))
+        });
+        figures.collect()
+    };
+    let (first, second) = (operations(&first), operations(&second));
+    assert_eq!(first.len(), 4);
+    for (one, other) in first.iter().zip(&second) {
+        assert_eq!(one.0, other.0);
+        for (one, other) in [(one.1, other.1), (one.2, other.2)] {
+            assert!((one / other - 1.0).abs() < 0.1, "{first:?}\n{second:?}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn what_cannot_be_measured_is_told() {
+    let said = |command: &mut Command| {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let no_twin = |arguments: &[&str]| {
+        let arguments = [&["bench"], arguments].concat();
+        let modules = "LKMPG_TEST_BENCH_MODULES";
+        said(&mut lkmpg_with(&vm(), modules, &arguments))
+    };
+    let unknown = no_twin(&["hello-debugfs"]);
+    let near = "did you mean 'hello-debugfs-file'?";
+    assert!(unknown.contains(near), "{unknown}");
+    let alone = no_twin(&["hello-debugfs-file"]);
+    assert!(alone.contains("-file has no twin in C"), "{alone}");
+    let none = no_twin(&[]);
+    assert!(none.contains("no module here has both"), "{none}");
+    let nothing = said(&mut lkmpg(&["bench", "warns"]));
+    assert!(nothing.contains("warns has no operations"), "{nothing}");
 }
 
 #[test]

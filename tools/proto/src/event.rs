@@ -37,6 +37,20 @@ pub enum Event {
         /// The piece.
         step: Step,
     },
+    /// A round of a measurement has ended, in which C and Rust did the same.
+    Measured {
+        /// The module.
+        module: String,
+        /// What was done.
+        operation: String,
+        /// Whether that is one of the example's operations. Else the kernel loaded the
+        /// module, or unloaded it.
+        own: bool,
+        /// How long it took the module's twin in C, each time, in picoseconds.
+        c: u64,
+        /// How long it took the module.
+        rust: u64,
+    },
     /// The shell is about to start. The guest waits until the host answers
     /// with a line of its own.
     Ready,
@@ -99,6 +113,18 @@ mod tests {
         let line = event.to_line();
         assert_eq!(line.matches('\n').count(), 1);
         assert_eq!(Event::from_line(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn figures_survive_the_wire() {
+        let event = Event::Measured {
+            module: "procfs2".into(),
+            operation: "read".into(),
+            own: true,
+            c: u64::MAX,
+            rust: 1,
+        };
+        assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod request;
 pub use catalog::{Catalog, Check};
 pub use event::{Event, Outcome, Step};
 pub use request::{
-    FILES_DEVICE, FILES_VENDOR, Mode, Module, Orders, Request, events_to, events_tty,
+    FILES_DEVICE, FILES_VENDOR, Mode, Module, Orders, Request, events_to, events_tty, twin,
 };
 
 use serde::Serialize;

@@ -14,6 +14,8 @@ pub enum Mode {
     Demo,
     /// Load the modules and give a shell.
     Shell,
+    /// Measure the operations of each module, and of its [`twin`].
+    Bench,
 }
 
 /// What is to be done with which modules.
@@ -25,7 +27,7 @@ pub struct Request {
     pub modules: Vec<String>,
     /// The tests to run of a module, by name; all of one that is not here.
     pub only: BTreeMap<String, Vec<String>>,
-    /// How many times to run the whole list of tests.
+    /// How many times to run the whole list of tests, or how many rounds to measure.
     pub repeat: NonZeroU32,
 }
 
@@ -64,6 +66,13 @@ pub struct Orders {
     /// For the kernel's random numbers: VMs that were restored from the same
     /// state would all draw the same.
     pub seed: [u8; 32],
+}
+
+/// What the twin in C of the module called `name` is called here. The files of both have
+/// the same name, so this one is in a folder of its own.
+#[must_use]
+pub fn twin(name: &str) -> String {
+    format!("c/{name}")
 }
 
 /// The file of a module.

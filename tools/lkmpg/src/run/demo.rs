@@ -61,6 +61,7 @@ pub fn demo(
                 News::Begin(module) => Told::Begin(module.to_owned()),
                 News::Step(step) => Told::Step(step),
                 News::Verdict(verdict) => Told::Verdict(verdict.clone()),
+                News::Measured(_) => return,
             });
         })?;
         Ok(())

@@ -2,6 +2,7 @@
 
 //! The commands that run VMs.
 
+mod bench;
 mod demo;
 mod jobs;
 mod pool;
@@ -9,6 +10,7 @@ mod session;
 mod shell;
 mod test;
 
+pub use bench::bench;
 pub use demo::demo;
 pub use shell::shell;
 pub use test::test;

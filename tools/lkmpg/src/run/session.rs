@@ -41,6 +41,20 @@ pub enum News<'a> {
     Verdict(&'a Verdict),
     /// A piece of a demonstration.
     Step(Step),
+    /// A round of a measurement.
+    Measured(Measured),
+}
+
+/// How long something took a module's twin in C, and the module, in picoseconds.
+pub struct Measured {
+    /// What was done.
+    pub operation: String,
+    /// Whether it is one of the example's operations.
+    pub own: bool,
+    /// The twin's time.
+    pub c: u64,
+    /// The module's time.
+    pub rust: u64,
 }
 
 /// How a session ended.
@@ -187,6 +201,18 @@ impl Session<'_> {
             Event::Demo { step, .. } => (self.news)(News::Step(step)),
             Event::End => self.ended = Some(Instant::now()),
             Event::Begun => self.begun = true,
+            Event::Measured {
+                operation,
+                own,
+                c,
+                rust,
+                ..
+            } => (self.news)(News::Measured(Measured {
+                operation,
+                own,
+                c,
+                rust,
+            })),
             Event::Waiting | Event::Ready => {}
         }
     }

@@ -98,7 +98,7 @@ fn run_all(
 }
 
 /// How many modules are done, below the results; nothing without a terminal.
-fn bar(modules: usize) -> ProgressBar {
+pub(super) fn bar(modules: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {pos} of {len} modules, {elapsed}");
     let bar = ProgressBar::new(modules as u64).with_style(style.expect("the template is sound"));
     bar.enable_steady_tick(TICK);
