@@ -173,6 +173,8 @@ in
     vm-test = (vmTest passing).test;
     vm-test-6_18 = (vmTest passing).ltsTest;
     vm-test-debug = (vmTest passing).debugTest;
+    # A dozen attempts, which are some seconds each, find what fails at the first one.
+    vm-test-faults = (vmTest passing).faultsTest 12;
     nixos-vm-test = (vmTest folders).nixosTest;
     nixos-options = (vmTest folders).nixosOptions;
     rust-analyzer = scope.develop.check;
@@ -210,6 +212,7 @@ in
       inherit (scope.modules) headers-gcc-6_18 headers-lto;
       doc-lkm-6_18 = (scope.modulesFor scope.kernel-nixos).doc-lkm;
       vm-test-debug-6_18 = (vmTest passing).ltsDebugTest;
+      vm-test-faults-more = (vmTest passing).faultsTest 200;
       vm-test-distribution = (vmTest passing).distributionTest;
       vm-test-gcc = (vmTest passing).gccTest;
       vm-test-repeated = (vmTest passing).repeated;

@@ -31,13 +31,7 @@ pub struct Harness<'a> {
 impl<'a> Harness<'a> {
     /// A harness that reports to `report`.
     pub fn new(vm: Vm, report: &'a mut dyn Report) -> Self {
-        panic::set_hook(Box::new(|panic| {
-            let place = panic.location().map(|place| {
-                let file = short(place.file());
-                format!("{file}:{}:{}", place.line(), place.column())
-            });
-            *PANICKED_AT.lock().unwrap() = place;
-        }));
+        watch_panics();
         Self { vm, report }
     }
 
@@ -212,7 +206,7 @@ fn unload_others(before: &[String]) -> Result<()> {
 }
 
 /// Unloads the modules that are not in `before`, and returns their names.
-fn unload_all_but(before: &[String]) -> Result<Vec<String>> {
+pub fn unload_all_but(before: &[String]) -> Result<Vec<String>> {
     let mut left = module::loaded()?;
     left.retain(|name| !before.contains(name));
     for name in &left {
@@ -221,11 +215,22 @@ fn unload_all_but(before: &[String]) -> Result<Vec<String>> {
     Ok(left)
 }
 
+/// Has panics print nothing, but tell [`describe`] where they happen.
+pub fn watch_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| {
+            let file = short(place.file());
+            format!("{file}:{}:{}", place.line(), place.column())
+        });
+        *PANICKED_AT.lock().unwrap() = place;
+    }));
+}
+
 /// Where the last panic happened.
 static PANICKED_AT: Mutex<Option<String>> = Mutex::new(None);
 
 /// The error that stands for a panic.
-fn describe(payload: &(dyn Any + Send)) -> anyhow::Error {
+pub fn describe(payload: &(dyn Any + Send)) -> anyhow::Error {
     let text = payload
         .downcast_ref::<String>()
         .map(String::as_str)

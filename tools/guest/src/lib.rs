@@ -19,6 +19,7 @@ pub mod disk;
 mod echo_server;
 mod eventually;
 mod example;
+mod faults;
 mod files;
 mod gpio;
 mod gpio_buttons;
@@ -125,6 +126,7 @@ fn serve(tty: &str) -> Result<()> {
     match request.mode {
         Mode::Test => Harness::new(vm, &mut report).run(&request),
         Mode::Bench => Harness::new(vm, &mut report).measure(&request),
+        Mode::Faults => faults::run(vm, &mut report, &request),
         Mode::Demo => demo::run(vm, &mut report, &request.modules),
         Mode::Shell => shell::run(vm, &mut report, &request.modules),
     }?;

@@ -180,10 +180,21 @@ impl Module {
     /// When the file cannot be read or the kernel refuses it. The module's own
     /// error number is the `Errno` at the root of the error.
     pub fn load(name: &str, params: &str) -> Result<Self> {
-        let mut module = Self::with_needed(name, kernel_name(name))?;
-        insert(name, params)?;
-        module.loaded = true;
+        let mut module = Self::to_insert(name)?;
+        module.insert(name, params)?;
         Ok(module)
+    }
+
+    /// The module of the file `name`.ko, which is not loaded yet; those that it uses are.
+    pub(crate) fn to_insert(name: &str) -> Result<Self> {
+        Self::with_needed(name, kernel_name(name))
+    }
+
+    /// Has the kernel load the file `name`.ko, the one that this is the module of.
+    pub(crate) fn insert(&mut self, name: &str, params: &str) -> Result<()> {
+        insert(name, params)?;
+        self.loaded = true;
+        Ok(())
     }
 
     /// Loads `NAME.ko` and nothing else, where [`Module::load`] is like modprobe.
@@ -343,6 +354,14 @@ impl Module {
             module.loaded = false;
             module.try_unload().context("a module that it used")
         })
+    }
+
+    /// Unloads the module and none that was loaded for it, waiting up to 10 s until nobody
+    /// uses it.
+    pub(crate) fn try_unload_soon(&mut self) -> Result<(), Errno> {
+        unload_soon(&self.name)?;
+        self.loaded = false;
+        Ok(())
     }
 
     /// Unloads the module, then those that were loaded for it, waiting up to 10 s for each

@@ -75,9 +75,17 @@ fn bench(arguments: &[&str]) -> Output {
 
 /// The tests of `module` on the debug kernel.
 fn test_debug(module: &str) -> Output {
+    on_debug(&["test", module, "--kernel", "debug", "--accel", "tcg"])
+}
+
+/// What fails in `module` when an allocation does.
+fn test_faults(module: &str) -> Output {
+    on_debug(&["test", module, "--faults", "--accel", "tcg"])
+}
+
+fn on_debug(arguments: &[&str]) -> Output {
     let vm = env::var_os("LKMPG_TEST_DEBUG_VM").expect("LKMPG_TEST_DEBUG_VM is set");
-    let arguments = ["test", module, "--kernel", "debug", "--accel", "tcg"];
-    lkmpg_with(Path::new(&vm), "LKMPG_TEST_DEBUG_MODULES", &arguments)
+    lkmpg_with(Path::new(&vm), "LKMPG_TEST_DEBUG_MODULES", arguments)
         .output()
         .expect("lkmpg starts")
 }
@@ -325,6 +333,74 @@ fn what_the_kernel_crate_uses_after_free_is_seen() {
         "Freed by task",
     ];
     assert_fails(&output, &expected);
+}
+
+/// The row of `module` in the table of faults: faults, points, what was left out.
+fn faults_of(stdout: &str, module: &str) -> [u32; 3] {
+    let mut lines = stdout.lines().map(|line| line.split_whitespace());
+    let row = lines
+        .find_map(|mut words| (words.next() == Some(module)).then(|| words.collect::<Vec<_>>()));
+    let row = row.unwrap_or_else(|| panic!("no row {module} in:\n{stdout}"));
+    [0, 1, 2].map(|column: usize| row[column].parse().unwrap())
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn a_leak_after_a_fault_is_a_failure() {
+    let output = test_faults("leaks-on-error");
+    let expected = [
+        "MODULE          FAULTS  POINTS  LEFT OUT  RESULT",
+        "test leaks-on-error::nothing_left ... FAILED",
+        "unreferenced object",
+        "(size 1024)",
+        "(during load, fault ",
+    ];
+    assert_fails(&output, &expected);
+    let stdout = stdout(&output);
+    // The load was refused as it should be.
+    let load = stdout.lines().find(|line| line.contains("::load ... ok"));
+    assert!(
+        load.is_some_and(|line| line.contains("ENOMEM: ")),
+        "{stdout}"
+    );
+    let [faults, points, left_out] = faults_of(&stdout, "leaks-on-error");
+    assert!(faults >= 5 && points >= 1, "{stdout}");
+    assert_eq!(left_out, 0, "{stdout}");
+}
+
+#[test]
+#[ignore = "needs a VM"]
+fn a_failed_allocation_that_is_used_is_a_failure() {
+    let output = test_faults("uses-failed-allocation");
+    let expected = [
+        "test uses-failed-allocation::load, fault 1 of ",
+        "Call Trace:",
+        "Kernel panic - not syncing",
+    ];
+    assert_fails(&output, &expected);
+}
+
+/// Also when it is not the test's first thread, or not even its program, that allocates.
+#[test]
+#[ignore = "needs a VM"]
+fn all_that_a_test_begins_has_faults() {
+    let output = test_faults("leaks-in-read");
+    let expected = [
+        "test leaks-in-read::nothing_left ... FAILED",
+        "(during read_by_a_thread, fault ",
+        "(during read_by_a_program, fault ",
+    ];
+    assert_fails(&output, &expected);
+    let stdout = stdout(&output);
+    for test in ["load", "read_by_a_thread", "read_by_a_program"] {
+        let begin = format!("test leaks-in-read::{test} ... ok (");
+        let line = stdout.lines().find(|line| line.starts_with(&begin));
+        let line = line.unwrap_or_else(|| panic!("no {begin:?} in:\n{stdout}"));
+        assert!(line.contains("faults: "), "{line}");
+        assert!(!line.contains("in a process of its own"), "{line}");
+    }
+    let [_, _, left_out] = faults_of(&stdout, "leaks-in-read");
+    assert_eq!(left_out, 0, "{stdout}");
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub enum Event {
         /// How long it took, in milliseconds.
         millis: u64,
     },
+    /// What faults there were in the test whose result comes next.
+    Faults(Faults),
     /// A piece of a demonstration's transcript.
     Demo {
         /// The module being shown.
@@ -66,6 +68,19 @@ pub enum Outcome {
     Passed,
     /// Not as expected.
     Failed,
+}
+
+/// Faults that were injected.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Faults {
+    /// The module under test.
+    pub module: String,
+    /// How many.
+    pub injected: u32,
+    /// Where: each place once.
+    pub points: Vec<String>,
+    /// For how many more there was no share.
+    pub left_out: u32,
 }
 
 /// A piece of a demonstration's transcript.
@@ -124,6 +139,17 @@ mod tests {
             c: u64::MAX,
             rust: 1,
         };
+        assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
+    }
+
+    #[test]
+    fn faults_survive_the_wire() {
+        let event = Event::Faults(Faults {
+            module: "hello-1".into(),
+            injected: 3,
+            points: vec!["kvasprintf+0x8c for init+0x47 [hello_1]".into()],
+            left_out: 1,
+        });
         assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
     }
 

@@ -11,7 +11,7 @@ mod event;
 mod request;
 
 pub use catalog::{Catalog, Check};
-pub use event::{Event, Outcome, Step};
+pub use event::{Event, Faults, Outcome, Step};
 pub use request::{
     FILES_DEVICE, FILES_VENDOR, Mode, Module, Orders, Request, events_to, events_tty, twin,
 };

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Mode {
     /// Run the tests of each module.
     Test,
+    /// Have allocations fail while each module is loaded, tested and unloaded.
+    Faults,
     /// Show each module at work.
     Demo,
     /// Load the modules and give a shell.
@@ -29,6 +31,8 @@ pub struct Request {
     pub only: BTreeMap<String, Vec<String>>,
     /// How many times to run the whole list of tests, or how many rounds to measure.
     pub repeat: NonZeroU32,
+    /// How many allocations are to fail for each module, at most, in [`Mode::Faults`].
+    pub faults: u32,
 }
 
 impl Request {
@@ -40,6 +44,7 @@ impl Request {
             modules,
             only: BTreeMap::new(),
             repeat: NonZeroU32::MIN,
+            faults: 0,
         }
     }
 

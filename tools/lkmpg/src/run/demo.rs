@@ -62,6 +62,8 @@ pub fn demo(
                 News::Step(step) => Told::Step(step),
                 News::Verdict(verdict) => Told::Verdict(verdict.clone()),
                 News::Measured(_) => return,
+                // In a demonstration there are none.
+                News::Faults(_) => return,
             });
         })?;
         Ok(())

@@ -4,6 +4,7 @@
 
 mod bench;
 mod demo;
+mod faults;
 mod jobs;
 mod pool;
 mod session;

@@ -5,11 +5,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use lkmpg_proto::{Event, Outcome, Request, Step};
+use lkmpg_proto::{Event, Faults, Outcome, Request, Step};
 
 use crate::{
     children::interrupted,
-    console::Console,
+    console::{Console, demangle},
     modules::Modules,
     qemu::{Happening, Vm},
     stop::Stop,
@@ -39,6 +39,8 @@ pub enum News<'a> {
     Begin(&'a str),
     /// It has ended.
     Verdict(&'a Verdict),
+    /// What faults there were in the one that ends next.
+    Faults(Faults),
     /// A piece of a demonstration.
     Step(Step),
     /// A round of a measurement.
@@ -194,10 +196,11 @@ impl Session<'_> {
                     subject: module,
                     test,
                     outcome,
-                    message,
+                    message: demangle(&message),
                     time: Duration::from_millis(millis),
                 });
             }
+            Event::Faults(faults) => (self.news)(News::Faults(faults)),
             Event::Demo { step, .. } => (self.news)(News::Step(step)),
             Event::End => self.ended = Some(Instant::now()),
             Event::Begun => self.begun = true,
