@@ -163,16 +163,6 @@ in
     options = "--kernel debug";
   };
 
-  # The same kernel with allocations that fail: `share` of them for each module at most.
-  faultsTest =
-    share:
-    vmTest {
-      name = "vm-test-faults-${toString share}";
-      kernel = kernel-debug;
-      modules = modules.join ((modulesFor kernel-debug).buildAll folders);
-      options = "--faults=${toString share}";
-    };
-
   ltsDebugTest = vmTest {
     name = "vm-test-debug-6_18";
     kernel = kernel-debug-6_18;

@@ -90,7 +90,6 @@ fn run(cli: &Cli) -> Result<bool> {
         Command::Shell { names, vm, gdb } => {
             run::shell(source, &names.names, vm, *gdb).map(|()| true)
         }
-        Command::Bench { names, bench } => run::bench(source, names, bench),
         Command::Build { names } => build(source, &names.names).map(|()| true),
         Command::List {
             tests: true, json, ..

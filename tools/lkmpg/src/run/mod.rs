@@ -2,16 +2,13 @@
 
 //! The commands that run VMs.
 
-mod bench;
 mod demo;
-mod faults;
 mod jobs;
 mod pool;
 mod session;
 mod shell;
 mod test;
 
-pub use bench::bench;
 pub use demo::demo;
 pub use shell::shell;
 pub use test::test;
