@@ -23,6 +23,7 @@
  * kernel's own bindings have their types in some versions only.
  */
 struct lkm_i2c_driver {
+	struct driver_memory memory;	/* First. */
 	struct i2c_driver i2c;
 	const struct lkm_i2c_driver_ops *ops;
 	void *data;
@@ -64,15 +65,6 @@ static void client_remove(struct i2c_client *client)
 	client_driver(client)->ops->remove(i2c_get_clientdata(client));
 }
 
-/* Frees a driver that no device has any more. May sleep. */
-static void client_driver_free(struct lkm_i2c_driver *it)
-{
-	if (!driver_wait())
-		return;
-	kfree(it->name);
-	kfree(it);
-}
-
 /*
  * Adds a driver for devices with one of @names. All names are copied. @ops and @data stay until
  * lkm_i2c_driver_remove(). May sleep.
@@ -110,7 +102,7 @@ struct lkm_i2c_driver *lkm_i2c_driver_add(const char *name,
 	result = i2c_register_driver(THIS_MODULE, &it->i2c);
 	if (result) {
 		/* It may have had devices. */
-		client_driver_free(it);
+		driver_free(&it->memory, it->name);
 		return ERR_PTR(result);
 	}
 	return it;
@@ -126,7 +118,7 @@ void lkm_i2c_driver_remove(struct lkm_i2c_driver *it)
 
 	i2c_del_driver(&it->i2c);
 	driver_directory_wait(&i2c_bus_type, it->name, directory);
-	client_driver_free(it);
+	driver_free(&it->memory, it->name);
 }
 
 /* C calls this with the bus locked. */

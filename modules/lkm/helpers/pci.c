@@ -19,6 +19,7 @@
 #ifdef CONFIG_PCI
 /* A driver whose functions are written in Rust; see pci.rs. */
 struct lkm_pci_driver {
+	struct driver_memory memory;	/* First. */
 	struct pci_driver pci;
 	const struct lkm_pci_ops *ops;
 	void *data;
@@ -90,15 +91,6 @@ static void lkm_pci_remove(struct pci_dev *pci)
 	kfree(it);
 }
 
-/* Frees a driver that no device has any more. May sleep. */
-static void lkm_pci_driver_free(struct lkm_pci_driver *it)
-{
-	if (!driver_wait())
-		return;
-	kfree(it->name);
-	kfree(it);
-}
-
 /*
  * Adds a driver of devices with the @count @ids. @name and @ids are copied. @ops and @data stay
  * until lkm_pci_driver_remove(). The functions can be called before this returns. May sleep.
@@ -137,7 +129,7 @@ struct lkm_pci_driver *lkm_pci_driver_add(const char *name,
 	result = __pci_register_driver(&it->pci, THIS_MODULE, THIS_MODULE->name);
 	if (result) {
 		/* It may have had devices. */
-		lkm_pci_driver_free(it);
+		driver_free(&it->memory, it->name);
 		return ERR_PTR(result);
 	}
 	return it;
@@ -150,7 +142,7 @@ void lkm_pci_driver_remove(struct lkm_pci_driver *it)
 
 	pci_unregister_driver(&it->pci);
 	driver_directory_wait(&pci_bus_type, it->name, directory);
-	lkm_pci_driver_free(it);
+	driver_free(&it->memory, it->name);
 }
 
 /* Where the device is. The lower byte of @place is its number and function, above is the bus. */
