@@ -22,6 +22,7 @@ mod gpio;
 mod gpio_buttons;
 mod gpio_sim;
 mod harness;
+mod host;
 pub mod i2c;
 pub mod keyboard;
 mod kmemleak;
@@ -54,6 +55,7 @@ mod vm;
 mod waiter;
 
 pub use example::{Example, Test};
+pub use host::PulledOut;
 pub use log::{Line, Log};
 pub use module::Module;
 pub use vm::Vm;
@@ -67,6 +69,7 @@ use rustix::system::{RebootCommand, reboot};
 
 use crate::{
     harness::Harness,
+    host::Host,
     report::{Port, Report},
 };
 
@@ -118,8 +121,13 @@ fn serve(tty: &str) -> Result<()> {
     orders::prepare(&orders)?;
     report.send(&Event::Begun)?;
 
-    let vm = Vm::new()?;
     let request = orders.request;
+    let host = match request.mode {
+        Mode::Test | Mode::Demo => Some(Host::at(report.try_clone()?)),
+        // There it only passes on what is typed.
+        Mode::Shell => None,
+    };
+    let vm = Vm::new(host)?;
     match request.mode {
         Mode::Test => Harness::new(vm, &mut report).run(&request),
         Mode::Demo => demo::run(vm, &mut report, &request.modules),

@@ -112,6 +112,7 @@ impl Session<'_> {
                         if !self.console.panicked() {
                             deadline = Instant::now() + self.timeout;
                         }
+                        vm.change_devices(&event)?;
                         self.hear(event);
                     }
                     Err(_) => {
@@ -187,7 +188,7 @@ impl Session<'_> {
             Event::Demo { step, .. } => (self.news)(News::Step(step)),
             Event::End => self.ended = Some(Instant::now()),
             Event::Begun => self.begun = true,
-            Event::Waiting | Event::Ready => {}
+            Event::Waiting | Event::Ready | Event::Unplug { .. } | Event::Plug { .. } => {}
         }
     }
 
