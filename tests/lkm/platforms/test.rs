@@ -604,6 +604,13 @@ fn bind_and_look() -> Result {
     Ok(())
 }
 
+/// Waits until somebody takes a device from its driver.
+fn others_bind(control: &Control) -> Result {
+    let removes = || calls(control)[1];
+    let before = removes();
+    eventually("somebody who binds", || removes() > before)
+}
+
 fn dropped_while_user_space_binds(vm: &mut Vm) -> Result {
     let (module, control) = load(vm)?;
     control.call(MAKE, FOREIGN)?;
@@ -612,6 +619,7 @@ fn dropped_while_user_space_binds(vm: &mut Vm) -> Result {
         for _ in 0..vm.fewer(50) {
             control.call(MAKE, DRIVER)?;
             control.call(MAKE, DEVICE)?;
+            others_bind(&control)?;
             control.call(DROP, DRIVER)?;
             control.call(MAKE, DRIVER)?;
             control.call(DROP, DEVICE)?;
@@ -631,6 +639,7 @@ fn unloading_while_user_space_binds(vm: &mut Vm) -> Result {
     while_others(3, bind_and_look, || {
         for _ in 0..vm.fewer(50) {
             let (module, control) = load_bound_by_anybody(vm)?;
+            others_bind(&control)?;
             drop(control);
             module.unload()?;
         }
