@@ -748,10 +748,8 @@ impl Drop for Call {
 unsafe extern "C" fn finish() {
     stop_all();
     wait_for_files();
-    // SAFETY: All things were stopped, and this may sleep.
-    // Unload rule, we wait: this does, for the reaper, and for those in C who still look at
-    // a driver.
-    unsafe { bindings::lkm_alive_end() };
+    // SAFETY: This may sleep.
+    unsafe { bindings::lkm_reaper_end() };
     params::end();
     // Unload rule, we wait: now no code of the module runs but this.
     // What was dropped by one who could not free it may own handles of others.

@@ -107,9 +107,6 @@ pub trait Driver: Send + Sync + 'static {
 /// does not keep the module. *We wait*, when a device goes, until nobody uses it by way of a
 /// [`Client`].
 ///
-/// Without a lock, C looks at some drivers for longer: see
-/// [`platform`](crate::platform::Registration). The module's end waits for that, too.
-///
 /// What the driver does for a device, and dropping that, may drop drivers and adapters, too.
 /// They go a little later then. So does one that is dropped when more than 64 tasks are in such
 /// functions, and nobody knows who.
@@ -181,8 +178,7 @@ unsafe impl<T: Driver> Sync for Inner<T> {}
 
 // SAFETY: When `stop` has returned, no function of `OPS` runs, and none can begin: C has
 // waited for those that ran, under the locks of their devices. All devices were given to
-// `remove`, so C has nothing of them either. Who still looks at the driver sees C's half only.
-// The module's end waits for them.
+// `remove`, so C has nothing of them either.
 unsafe impl<T: Driver> Stop for Inner<T> {
     const NAME: &'static CStr = c"I2C drivers";
 

@@ -34,11 +34,11 @@
 //! | subsystems in configfs | *owner held*: a directory that a process has made keeps the module. *Unregister waits*: when no function of an item runs. *We wait* for directories when init fails |
 //! | disks | *owner held*: an open file, a mount and a swap area keep the module. *Unregister waits*: when no method runs. *We wait* when init fails |
 //! | generic netlink families | *unregister waits*: when no command runs, of any family. *We wait* for those who send to a group |
-//! | drivers of I2C devices | *unregister waits*: when no function of theirs runs. *We wait* for transfers, when a device goes, and at the end for those who look at the driver |
+//! | drivers of I2C devices | *unregister waits*: when no function of theirs runs. *We wait* for transfers, when a device goes |
 //! | I2C adapters | *unregister waits*: when no method runs. *Owner held*: an open `/dev/i2c-N` keeps the module. *Unregister waits* for that, too, when init fails |
 //! | input devices | *unregister waits*: when no function of theirs runs. *We wait* for those who report |
 //! | net devices | *unregister waits*: when no function of theirs runs, and nobody has a reference. *We wait* for those who read the counters |
-//! | drivers for platform devices | *unregister waits*: when no device has the driver, and no method runs. *We wait* at the end for those who look at the driver |
+//! | drivers for platform devices | *unregister waits*: when no device has the driver, and no method runs |
 //! | platform devices, overlays of the device tree, memory for devices | C has nothing of the module. *Unregister waits* for drivers |
 //! | objects that other modules call | *we wait*: when no method runs. *Owner held* for the module whose symbol was imported |
 //! | files in `/proc` and sysfs, attributes of device classes, unsigned values and `bool`s in debugfs | *unregister waits*: when no operation runs. The directory of a file stays until the file is gone |
@@ -53,9 +53,9 @@
 //! | wait queues that processes poll | *we wait*: when the last has gone. One that is lost stays in memory |
 //! | sockets that tasks wait for | *unregister waits*: its callback is taken out |
 //! | interrupts | *unregister waits*: when the handler runs nowhere |
-//! | PCI drivers | *unregister waits*: when no method runs, and no device has the driver. *We wait* at the end for those who look at the driver |
+//! | PCI drivers | *unregister waits*: when no method runs, and no device has the driver |
 //! | registers, interrupts and memory of a PCI device | C has the driver's name. *We wait* for those who use them when the driver has the device no more |
-//! | USB drivers | *unregister waits*: when no method runs. *We wait* for those who transfer, and at the end for those who look at the driver |
+//! | USB drivers | *unregister waits*: when no method runs. *We wait* for those who transfer |
 //! | GPIO lines | C has nothing of the module. *We wait* for those who use a lost one |
 //! | GPIO controllers | *owner held*: a requested line keeps the module. *Unregister waits*: when no method runs. *We wait* when init fails |
 //!

@@ -135,10 +135,9 @@ pub trait Driver: Send + Sync + 'static {
 /// lost ends in the same way, with the module.
 ///
 /// Without a lock, C looks at some drivers for longer, such as who reads `/proc/bus/pci/devices`.
-/// So C's half of a driver, with its name, stays in memory until each task that runs in the kernel
-/// has slept, or has been in user space. The drop does not wait for that. The module's end does,
-/// once for all drivers, which takes some tenths of a second. A thread of the kernel that never
-/// sleeps would have it wait for ever.
+/// So the drop also waits until each task that runs in the kernel has slept, or has been in user
+/// space, which takes some tenths of a second. A thread that never sleeps until something was
+/// dropped would have it wait for ever.
 ///
 /// A method may drop its own driver, or another one of the module. So may the thread of an
 /// interrupt's handler. It does not wait then: that is done a little later. So it is while more
@@ -196,8 +195,7 @@ unsafe impl<T: Driver> Send for Inner<T> {}
 unsafe impl<T: Driver> Sync for Inner<T> {}
 
 // SAFETY: When `stop` has returned, no device has the driver or gets it: C waits for `probe` and
-// `remove`, which calls `end` for each device. Who still looks at the driver sees C's half only.
-// The module's end waits for them.
+// `remove`, which calls `end` for each device, and for those who look at the driver.
 unsafe impl<T: Driver> Stop for Inner<T> {
     const NAME: &'static CStr = c"PCI drivers";
 

@@ -234,10 +234,9 @@ impl Device {
 /// had for them, and waits until no method runs. A device that a driver has does not keep the
 /// module.
 ///
-/// Without a lock, C looks at some drivers for longer. So C's half of a driver, with its name,
-/// stays in memory until each task that runs in the kernel has slept, or has been in user space.
-/// The drop does not wait for that. The module's end does, once for all drivers, which takes some
-/// tenths of a second. A thread of the kernel that never sleeps would have it wait for ever.
+/// Without a lock, C looks at some drivers for longer. So the drop also waits until each task
+/// that runs in the kernel has slept, or has been in user space, which takes some tenths of a
+/// second. A thread that never sleeps until something was dropped would have it wait for ever.
 ///
 /// A method, or the drop of a [`Private`](Driver::Private), may drop its own driver or another
 /// one of the module. It does not wait then: that is done a little later. So it is while more
@@ -303,9 +302,8 @@ unsafe impl<T: Driver> Send for Inner<T> {}
 // SAFETY: A shared reference gives access to `driver` only, and `T` is `Sync`.
 unsafe impl<T: Driver> Sync for Inner<T> {}
 
-// SAFETY: When `stop` has returned, no device has the driver, and no method runs or will: only
-// those get to the value, and to the table of functions. Who still looks at C's half sees a copy
-// of the name, and the list of matches, which is a static. The module's end waits for them.
+// SAFETY: When `stop` has returned, no device has the driver, no method runs or will, and C has
+// no pointer to the driver, its name or its table of functions.
 unsafe impl<T: Driver> Stop for Inner<T> {
     const NAME: &'static CStr = c"platform drivers";
 

@@ -504,9 +504,6 @@ pub trait Driver: Send + Sync + 'static {
 /// What the driver is bound to does not keep the module. Devices that it makes for user space do,
 /// while they are open.
 ///
-/// Without a lock, C looks at some drivers for longer: see [`platform`](platform::Registration).
-/// The module's end waits for that, too.
-///
 /// A method may drop drivers, which then go a little later. So does one that a method of a driver
 /// on another bus drops, such as [`platform`]; and one that is dropped while more than 64 tasks are
 /// in methods, and nobody knows who.
@@ -585,8 +582,7 @@ unsafe impl<T: Driver> Send for Inner<T> {}
 unsafe impl<T: Driver> Sync for Inner<T> {}
 
 // SAFETY: When `stop` has returned, C has unregistered the driver, and disconnected it from all
-// interfaces. It calls none of its functions then: only those get to the value. Who still looks at
-// the driver sees C's half only. The module's end waits for them.
+// interfaces. It calls none of its functions then, and has no pointer to the value.
 unsafe impl<T: Driver> Stop for Inner<T> {
     const NAME: &'static CStr = c"USB drivers";
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-
 use crate::prelude::*;
 
 pub const EXAMPLE: Example = Example {
@@ -25,7 +23,6 @@ pub const EXAMPLE: Example = Example {
         a_file_outlives_its_directory,
         a_file_does_not_keep_the_module,
         many_make_and_remove,
-        unloading_while_others_make_directories,
         unloading_at_once,
     ],
     setup: Some(configfs),
@@ -211,40 +208,6 @@ fn many_make_and_remove(vm: &mut Vm) -> Result {
     assert_eq!(children()?, "0\n");
     fs::remove_dir(GROUP)?;
     module.unload()
-}
-
-/// A directory keeps it for as long as there is one.
-fn unloading_while_others_make_directories(vm: &mut Vm) -> Result {
-    const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-    let (next, made) = (AtomicU32::new(0), AtomicU32::new(0));
-    let make = || -> Result {
-        let begin = Instant::now();
-        let group = format!("{TOP}/group-{}", next.fetch_add(1, SeqCst));
-        // It is not there all the time.
-        if fs::create_dir(&group).is_ok() {
-            let child = format!("{group}/child");
-            fs::create_dir(&child)?;
-            fs::write(format!("{child}/storeme"), "7")?;
-            let text = fs::read_to_string(format!("{child}/storeme"))?;
-            ensure!(text == "7\n", "{text}");
-            fs::remove_dir(&child)?;
-            fs::remove_dir(&group)?;
-            made.fetch_add(1, SeqCst);
-        }
-        // Most of the time there is none.
-        thread::sleep(LONGEST_PAUSE.min(3 * begin.elapsed()));
-        Ok(())
-    };
-    while_others(3, make, || {
-        for _ in 0..vm.fewer(30) {
-            let mut module = vm.load("rust_configfs")?;
-            let before = made.load(SeqCst);
-            eventually("a directory", || made.load(SeqCst) > before)?;
-            eventually("that there is none", || module.try_unload().is_ok())?;
-            module.was_unloaded()?;
-        }
-        Ok(())
-    })
 }
 
 fn unloading_at_once(vm: &mut Vm) -> Result {

@@ -6,7 +6,6 @@ use rustix::event::PollFlags;
 
 use crate::{
     disk::fill,
-    mapping::Mapping,
     pci::{EDU, PciDevice},
     polling::{READABLE, WRITABLE},
     prelude::*,
@@ -30,7 +29,6 @@ pub const EXAMPLE: Example = Example {
         keeps_what_is_written,
         has_an_end,
         bad_addresses,
-        cannot_be_mapped,
         each_interrupt_is_counted,
         many_use_it_at_once,
         a_signal_ends_a_wait,
@@ -39,7 +37,6 @@ pub const EXAMPLE: Example = Example {
         pulled_out_while_it_is_open,
         pulled_out_while_it_is_used,
         a_factorial_that_nobody_fetches,
-        parting_waits_for_a_copy,
         unloading_while_it_copies,
         unloading_while_it_interrupts,
         another_device_is_refused,
@@ -267,15 +264,6 @@ fn bad_addresses(vm: &mut Vm) -> Result {
     Ok(())
 }
 
-/// The registers for DMA are in the same page as the others. Who had that could have the device
-/// read and write any memory.
-fn cannot_be_mapped(vm: &mut Vm) -> Result {
-    let _module = vm.load(NAME)?;
-    let mapped = Mapping::of(read_write(DEVICE)?, 0, SIZE);
-    assert_eq!(mapped.err(), Some(Errno::NODEV));
-    Ok(())
-}
-
 fn each_interrupt_is_counted(vm: &mut Vm) -> Result {
     let rounds = vm.fewer(200) as usize;
     for (params, kind) in KINDS {
@@ -460,29 +448,6 @@ fn a_factorial_that_nobody_fetches(vm: &mut Vm) -> Result {
         drop(control);
         module.unload()
     })
-}
-
-/// The device is not told to end, so it must have ended when the driver has given its memory back.
-fn parting_waits_for_a_copy(vm: &mut Vm) -> Result {
-    const ID: usize = 0;
-    const COMMAND: usize = 0x98;
-    const RUN: u32 = 1;
-    let module = vm.load(NAME)?;
-    for _ in 0..vm.fewer(20) {
-        let mut child = reader()?;
-        child.kill()?;
-        child.wait()?;
-        let edu = edu()?;
-        edu.unbind(NAME)?;
-        // The registers, which are nobody's now.
-        let registers = Mapping::of(read_write(edu.path("resource0"))?, 0, 4096)?;
-        assert_eq!(registers.read32(ID), 0x0100_00ed);
-        assert_eq!(registers.read32(COMMAND) & RUN, 0);
-        drop(registers);
-        edu.bind(NAME)?;
-    }
-    works(&Control::open(DEVICE)?)?;
-    module.unload()
 }
 
 /// The device writes to memory of the module until it has done.

@@ -37,7 +37,6 @@ pub const EXAMPLE: Example = Example {
         unbound_while_reading,
         removed_while_reading,
         the_controller_goes_while_reading,
-        unplugged_by_the_host_while_reading,
         unplugged_by_all_and_read_by_all,
         an_open_file_keeps_the_module,
         so_does_one_of_a_keyboard_that_is_gone,
@@ -50,8 +49,6 @@ pub const EXAMPLE: Example = Example {
 };
 
 const NODE: &str = "/dev/rust_usb0";
-/// The keyboard, for the host.
-const ID: &str = "kbd";
 const READ: &[c_long] = &[SYS_read];
 
 fn there_is_a_keyboard(_vm: &mut Vm) -> Result {
@@ -60,11 +57,6 @@ fn there_is_a_keyboard(_vm: &mut Vm) -> Result {
 
 fn keyboard() -> Result<UsbDevice> {
     UsbDevice::find(USB_KEYBOARD)
-}
-
-fn keyboard_is_gone() -> Result {
-    let is_gone = || UsbDevice::look(USB_KEYBOARD).is_none();
-    eventually("the keyboard's end", is_gone)
 }
 
 /// Begins a thread that reads, and waits until it waits for a key.
@@ -317,46 +309,6 @@ fn the_controller_goes_while_reading(vm: &mut Vm) -> Result {
         drop(away);
         Ok(())
     })
-}
-
-/// The keyboard is really gone: it does not answer any more, and the kernel finds out.
-fn unplugged_by_the_host_while_reading(vm: &mut Vm) -> Result {
-    if !vm.can_unplug() {
-        vm.note("nobody can unplug the keyboard here");
-        return Ok(());
-    }
-    let module = vm.load("rust_usb")?;
-    let before = keyboard()?;
-    let mut old = read_write(NODE)?;
-    for _ in 0..3 {
-        let readers = [reader()?, reader()?];
-        let away = vm.unplug(ID)?;
-        for reader in readers {
-            assert_eq!(error_of(reader.end()?), Some(Errno::NODEV));
-        }
-        assert_eq!(error_of(old.read(&mut [0; 8])), Some(Errno::NODEV));
-        assert_eq!(error_of(old.write(&[1])), Some(Errno::NODEV));
-        eventually("the node's end", || !Path::new(NODE).exists())?;
-        keyboard_is_gone()?;
-        away.plug_in()?;
-        // It has the same place and the same number, and is another one.
-        assert_eq!(keyboard()?, before);
-        let is_bound = || before.driver().as_deref() == Some("rust_usb");
-        eventually("the driver", is_bound)?;
-        node_is_there()?;
-        fs::write(NODE, [4])?;
-        assert_eq!(error_of(old.read(&mut [0; 8])), Some(Errno::NODEV));
-        assert_eq!(error_of(old.write(&[1])), Some(Errno::NODEV));
-        old = read_write(NODE)?;
-    }
-    // It is not there when the module goes.
-    drop(old);
-    let away = vm.unplug(ID)?;
-    module.unload()?;
-    keyboard_is_gone()?;
-    away.plug_in()?;
-    assert_eq!(keyboard()?.driver(), None);
-    Ok(())
 }
 
 /// Whoever reads or writes gets what there is, or is told that there is nothing.

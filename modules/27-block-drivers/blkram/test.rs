@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::{
@@ -30,7 +28,6 @@ pub const EXAMPLE: Example = Example {
         has_a_file_system,
         has_partitions,
         stays_while_it_is_used,
-        unloading_while_others_use_it,
         unloading_at_once,
         is_empty_each_time,
     ],
@@ -347,45 +344,6 @@ fn stays_while_it_is_used(vm: &mut Vm) -> Result {
     assert_eq!(module.try_unload(), Err(Errno::WOULDBLOCK));
     drop(mapping);
     module.unload()
-}
-
-/// Whoever has it open has it for as long as he likes. It goes when nobody has.
-fn unloading_while_others_use_it(vm: &mut Vm) -> Result {
-    const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-    let uses = AtomicU32::new(0);
-    let use_it = || -> Result {
-        let begin = Instant::now();
-        // It is not there all the time.
-        if let Ok(disk) = Disk::open_direct(DISK) {
-            let mut bytes = Buffer::new(4096);
-            for at in (0..16).map(|n| n * 4096) {
-                fill(&mut bytes, at);
-                disk.write_all_at(&bytes, at)?;
-                disk.read_exact_at(&mut bytes, MIB as u64 - 4096 - at)?;
-            }
-            uses.fetch_add(1, SeqCst);
-        }
-        // Most of the time nobody has it open.
-        thread::sleep(LONGEST_PAUSE.min(3 * begin.elapsed()));
-        Ok(())
-    };
-    while_others(3, use_it, || {
-        for _ in 0..vm.fewer(30) {
-            let mut module = vm.load_with("blkram", "blkram_mb=1")?;
-            let before = uses.load(SeqCst);
-            eventually("somebody who uses it", || uses.load(SeqCst) > before)?;
-            let is_unloaded = || match module.try_unload() {
-                Ok(()) => true,
-                Err(error) => {
-                    assert_eq!(error, Errno::WOULDBLOCK);
-                    false
-                }
-            };
-            eventually("that nobody has it open", is_unloaded)?;
-            module.was_unloaded()?;
-        }
-        Ok(())
-    })
 }
 
 /// What was written to the kernel's memory only is not in anybody's way.

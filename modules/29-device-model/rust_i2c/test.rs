@@ -345,13 +345,9 @@ fn unloaded_while_it_is_read(vm: &mut Vm) -> Result {
 fn unloaded_while_sensors_come_and_go(vm: &mut Vm) -> Result {
     let (module, bus) = load(vm)?;
     module.unload()?;
-    let comings = AtomicU32::new(0);
     let come_and_go = || -> Result {
         bus.delete(TMP105)?;
         bus.add("rust_tmp105", TMP105)?;
-        if bus.driver(TMP105).is_some() {
-            comings.fetch_add(1, SeqCst);
-        }
         // The driver may be gone, or be busy with it.
         let _ = bus.unbind(DRIVER, LM75);
         let _ = bus.bind(DRIVER, LM75);
@@ -359,10 +355,7 @@ fn unloaded_while_sensors_come_and_go(vm: &mut Vm) -> Result {
     };
     while_others(1, come_and_go, || {
         for _ in 0..vm.fewer(50) {
-            let module = vm.load("rust_i2c")?;
-            let before = comings.load(SeqCst);
-            eventually("a sensor to come", || comings.load(SeqCst) > before)?;
-            module.unload()?;
+            vm.load("rust_i2c")?.unload()?;
         }
         Ok(())
     })

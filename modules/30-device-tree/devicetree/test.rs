@@ -13,7 +13,6 @@ pub const EXAMPLE: Example = Example {
         finds_its_devices,
         the_devices_come_later,
         with_as_little_as_there_can_be,
-        an_address_has_both_halves,
         malformed_properties_are_refused,
         a_device_in_no_tree_is_refused,
         unloading_at_once,
@@ -154,20 +153,6 @@ fn with_as_little_as_there_can_be(vm: &mut Vm) -> Result {
     overlay.unload()?;
     vm.log().expect("devicetree: Removing device unnamed")?;
     module.unload()
-}
-
-/// The guide's module reads one of them.
-fn an_address_has_both_halves(vm: &mut Vm) -> Result {
-    let overlay = vm.load_with("devicetree-overlay", "nodes=plain")?;
-    let module = vm.load("devicetree")?;
-    let driver = platform::driver_of("140001000.lkmpg_far");
-    assert_eq!(driver.as_deref(), Some(NAME));
-    let mut said = vm.log().texts("devicetree")?;
-    said.retain(|line| line.contains("reg property"));
-    // No other device has one.
-    assert_eq!(said, ["Found reg property: 0x140001000"]);
-    module.unload()?;
-    overlay.unload()
 }
 
 /// And the devices have no driver then.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-#include <linux/compiler.h>
 #include <linux/irqflags.h>
 #include <linux/preempt.h>
 
@@ -37,20 +36,7 @@ void lkm_reaper_start(void)
 	queue_work(system_dfl_wq, &reaper);
 }
 
-/*
- * What waits for those who look at what was stopped, or NULL. So a module that has nothing of
- * that kind does not have its code either. Nobody may know what it can be: only READ_ONCE() and
- * WRITE_ONCE() keep the compiler from calling the one function by its name.
- */
-static void (*end_of_rest)(void);
-
-/* All things were stopped. May sleep. */
-void lkm_alive_end(void)
+void lkm_reaper_end(void)
 {
-	void (*end)(void);
-
 	cancel_work_sync(&reaper);
-	end = READ_ONCE(end_of_rest);
-	if (end)
-		end();
 }

@@ -51,11 +51,11 @@ enum lkm_vt {
 	LKM_MAX_NR_CONSOLES = MAX_NR_CONSOLES,
 };
 
-void lkm_alive_end(void);
 unsigned long lkm_alive_lock(void);
 void lkm_alive_unlock(unsigned long flags);
 /* In alive.rs. */
 void lkm_reap(struct work_struct *work);
+void lkm_reaper_end(void);
 bool lkm_must_not_sleep(void);
 void lkm_reaper_start(void);
 

@@ -23,7 +23,6 @@
  * kernel's own bindings have their types in some versions only.
  */
 struct lkm_i2c_driver {
-	struct driver_memory memory;	/* First. */
 	struct i2c_driver i2c;
 	const struct lkm_i2c_driver_ops *ops;
 	void *data;
@@ -65,6 +64,15 @@ static void client_remove(struct i2c_client *client)
 	client_driver(client)->ops->remove(i2c_get_clientdata(client));
 }
 
+/* Frees a driver that no device has any more. May sleep. */
+static void client_driver_free(struct lkm_i2c_driver *it)
+{
+	if (!driver_wait())
+		return;
+	kfree(it->name);
+	kfree(it);
+}
+
 /*
  * Adds a driver for devices with one of @names. All names are copied. @ops and @data stay until
  * lkm_i2c_driver_remove(). May sleep.
@@ -102,7 +110,7 @@ struct lkm_i2c_driver *lkm_i2c_driver_add(const char *name,
 	result = i2c_register_driver(THIS_MODULE, &it->i2c);
 	if (result) {
 		/* It may have had devices. */
-		driver_free(&it->memory, it->name);
+		client_driver_free(it);
 		return ERR_PTR(result);
 	}
 	return it;
@@ -118,7 +126,7 @@ void lkm_i2c_driver_remove(struct lkm_i2c_driver *it)
 
 	i2c_del_driver(&it->i2c);
 	driver_directory_wait(&i2c_bus_type, it->name, directory);
-	driver_free(&it->memory, it->name);
+	client_driver_free(it);
 }
 
 /* C calls this with the bus locked. */

@@ -19,7 +19,6 @@
 #ifdef CONFIG_PCI
 /* A driver whose functions are written in Rust; see pci.rs. */
 struct lkm_pci_driver {
-	struct driver_memory memory;	/* First. */
 	struct pci_driver pci;
 	const struct lkm_pci_ops *ops;
 	void *data;
@@ -91,6 +90,15 @@ static void lkm_pci_remove(struct pci_dev *pci)
 	kfree(it);
 }
 
+/* Frees a driver that no device has any more. May sleep. */
+static void lkm_pci_driver_free(struct lkm_pci_driver *it)
+{
+	if (!driver_wait())
+		return;
+	kfree(it->name);
+	kfree(it);
+}
+
 /*
  * Adds a driver of devices with the @count @ids. @name and @ids are copied. @ops and @data stay
  * until lkm_pci_driver_remove(). The functions can be called before this returns. May sleep.
@@ -129,7 +137,7 @@ struct lkm_pci_driver *lkm_pci_driver_add(const char *name,
 	result = __pci_register_driver(&it->pci, THIS_MODULE, THIS_MODULE->name);
 	if (result) {
 		/* It may have had devices. */
-		driver_free(&it->memory, it->name);
+		lkm_pci_driver_free(it);
 		return ERR_PTR(result);
 	}
 	return it;
@@ -142,7 +150,7 @@ void lkm_pci_driver_remove(struct lkm_pci_driver *it)
 
 	pci_unregister_driver(&it->pci);
 	driver_directory_wait(&pci_bus_type, it->name, directory);
-	driver_free(&it->memory, it->name);
+	lkm_pci_driver_free(it);
 }
 
 /* Where the device is. The lower byte of @place is its number and function, above is the bus. */

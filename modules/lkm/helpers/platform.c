@@ -18,7 +18,6 @@
 
 /* A driver whose functions are written in Rust; see platform.rs. */
 struct lkm_platform_driver {
-	struct driver_memory memory;	/* First. */
 	struct platform_driver driver;
 	struct dev_pm_ops pm;
 	const struct lkm_platform_ops *ops;
@@ -101,10 +100,16 @@ static bool sysfs_has(struct kobject *kobj, const char *name)
 	return node;
 }
 
+/* Frees a driver that no device has any more. May sleep. */
+static void driver_free(struct lkm_platform_driver *it)
+{
+	if (driver_wait())
+		kfree(it);
+}
+
 /*
- * @name is copied, and short enough. @matches, which can be NULL, stays as long as the module,
- * @ops and @data until lkm_platform_driver_remove(). The functions can be called before this
- * returns.
+ * @name is copied, and short enough. @matches, which can be NULL, @ops and @data stay until
+ * lkm_platform_driver_remove(). The functions can be called before this returns.
  */
 struct lkm_platform_driver *
 lkm_platform_driver_add(const char *name, const struct of_device_id *matches,
@@ -131,7 +136,7 @@ lkm_platform_driver_add(const char *name, const struct of_device_id *matches,
 	result = platform_driver_register(&it->driver);
 	if (result) {
 		/* It may have had devices. */
-		driver_free(&it->memory, NULL);
+		driver_free(it);
 		return ERR_PTR(result);
 	}
 	return it;
@@ -144,7 +149,7 @@ void lkm_platform_driver_remove(struct lkm_platform_driver *it)
 
 	platform_driver_unregister(&it->driver);
 	driver_directory_wait(&platform_bus_type, it->name, directory);
-	driver_free(&it->memory, NULL);
+	driver_free(it);
 }
 
 static struct property_entry entry_of(const struct lkm_property *it)

@@ -25,7 +25,6 @@
 #include <linux/usb.h>
 
 struct lkm_usb_driver {
-	struct driver_memory memory;	/* First. */
 	struct usb_driver usb;
 	const struct lkm_usb_ops *ops;
 	void *data;
@@ -333,6 +332,15 @@ static void usb_if_fill_id(struct usb_device_id *to,
 	to->driver_info = 1;
 }
 
+/* Frees a driver that no interface has any more. May sleep. */
+static void usb_driver_free(struct lkm_usb_driver *driver)
+{
+	if (!driver_wait())
+		return;
+	kfree(driver->name);
+	kfree(driver);
+}
+
 /*
  * @name and @ids are copied. @ops and @data stay until lkm_usb_driver_remove(). The functions
  * can be called before this returns. May sleep.
@@ -372,7 +380,7 @@ struct lkm_usb_driver *lkm_usb_driver_add(const char *name,
 				     THIS_MODULE->name);
 	if (result) {
 		/* It may have had devices. */
-		driver_free(&driver->memory, driver->name);
+		usb_driver_free(driver);
 		return ERR_PTR(result);
 	}
 	return driver;
@@ -395,6 +403,6 @@ void lkm_usb_driver_remove(struct lkm_usb_driver *driver)
 	mutex_unlock(&driver->lock);
 	usb_deregister(&driver->usb);
 	driver_directory_wait(bus, driver->name, directory);
-	driver_free(&driver->memory, driver->name);
+	usb_driver_free(driver);
 }
 #endif

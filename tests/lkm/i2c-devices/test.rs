@@ -649,13 +649,10 @@ fn everything_at_once_on_all_cpus(vm: &mut Vm) -> Result {
 /// Linux 6.18 lets a device be made then, and waits for it for ever.
 fn devices_are_made_while_the_bus_goes(vm: &mut Vm) -> Result {
     let (module, control, _bus) = load_with_both(vm)?;
-    let added = AtomicU32::new(0);
     let add = || -> Result {
         if let Ok(bus) = I2cBus::find(name(BUS)) {
             for address in 0x20..0x28 {
-                if bus.add("nobody", address).is_ok() {
-                    added.fetch_add(1, SeqCst);
-                }
+                let _ = bus.add("nobody", address);
             }
         }
         Ok(())
@@ -663,9 +660,7 @@ fn devices_are_made_while_the_bus_goes(vm: &mut Vm) -> Result {
     while_others(2, add, || {
         for _ in 0..vm.fewer(50) {
             control.call(DROP, BUS)?;
-            let before = added.load(SeqCst);
             control.call(MAKE, BUS)?;
-            eventually("a device", || added.load(SeqCst) > before)?;
         }
         Ok(())
     })?;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-
 use crate::{
     pci::{EDU, PciDevice},
     platform,
@@ -746,13 +744,10 @@ fn handles_are_dropped_in_softirqs(vm: &mut Vm) -> Result {
 /// While user space gives it devices, takes them away, and looks.
 fn drivers_and_modules_at_the_same_time(vm: &mut Vm) -> Result {
     let [one, other] = both()?;
-    let parted = AtomicU32::new(0);
     let meddle = || -> Result {
         for device in [&one, &other] {
             // The driver may be gone.
-            if device.unbind(NAME).is_ok() {
-                parted.fetch_add(1, SeqCst);
-            }
+            let _ = device.unbind(NAME);
             let _ = device.bind(NAME);
         }
         // The kernel reads the driver's name for the last one, and has no lock.
@@ -769,8 +764,6 @@ fn drivers_and_modules_at_the_same_time(vm: &mut Vm) -> Result {
             control.call(REGISTER, 0)?;
             control.call(UNREGISTER, 0)?;
             control.call(REGISTER, 0)?;
-            let before = parted.load(SeqCst);
-            eventually("somebody who meddles", || parted.load(SeqCst) > before)?;
             drop(control);
             module.unload()?;
         }

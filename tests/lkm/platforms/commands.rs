@@ -48,9 +48,6 @@ pub(crate) const TRY_DRIVER: u32 = command(14);
 /// Makes that many devices that are for no driver, in place of those that it has made before.
 pub(crate) const CROWD: u32 = command(16);
 
-/// Drops a thing while a thread runs in the kernel that does not sleep before the drop is done.
-pub(crate) const DROP_WHILE_BUSY: u32 = command(17);
-
 /// Methods; the second is a drop.
 pub(crate) const PROBE: usize = 1;
 pub(crate) const REMOVE: usize = 2;

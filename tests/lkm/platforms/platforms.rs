@@ -90,8 +90,6 @@ static LATER: Atomic<u32> = Atomic::new(0);
 const WAITS_FOR_SUSPEND: u32 = 1;
 const SUSPEND_WAITS: u32 = 2;
 const BEGINS: u32 = 3;
-/// Whether a thread runs that does not sleep.
-static BUSY: Atomic<u32> = Atomic::new(0);
 
 fn must(is_so: bool) {
     if !is_so {
@@ -535,26 +533,6 @@ impl Control {
         Ok(())
     }
 
-    /// A thread does not sleep until that is done.
-    fn drop_while_busy(&self, thing: usize) -> Result {
-        let place = self.things.place(thing)?;
-        BUSY.store(0, Relaxed);
-        let busy = KThread::spawn(c"platforms-busy", |this| {
-            BUSY.store(1, Relaxed);
-            while !this.should_stop() {
-                core::hint::spin_loop();
-            }
-            Ok(())
-        })?;
-        while BUSY.load(Relaxed) == 0 {
-            pause();
-        }
-        take(place);
-        // That has it stop.
-        drop(busy);
-        Ok(())
-    }
-
     /// The suspend waits until the thread begins, or, if `meanwhile`, until it is done.
     fn drop_later(&self, thing: usize, meanwhile: bool) -> Result {
         let place = self.things.place(thing)?.clone();
@@ -594,7 +572,6 @@ impl Operations for Control {
             DROP_IN_SOFTIRQ => self.drop_in_softirq(number)?,
             DROP_LATER => self.drop_later(number, false)?,
             DROP_MEANWHILE => self.drop_later(number, true)?,
-            DROP_WHILE_BUSY => self.drop_while_busy(number)?,
             CROWD => self.crowd(number)?,
             ARM => ARMED.store(number as u32, Relaxed),
             FAIL => FAILING.store(number as u32, Relaxed),

@@ -71,8 +71,7 @@ fn catalog() -> Catalog {
 
 /// Runs the tests of the modules called `names`. Returns whether none failed.
 fn test(names: Vec<String>) -> Result<bool> {
-    // Whoever began this VM takes no requests.
-    let mut vm = Vm::new(None)?;
+    let mut vm = Vm::new()?;
     vm.log().begin()?;
     let mut lines = Lines::new(io::stdout());
     Harness::new(vm, &mut lines).run(&Request::new(Mode::Test, names))?;

@@ -22,7 +22,6 @@ mod gpio;
 mod gpio_buttons;
 mod gpio_sim;
 mod harness;
-mod host;
 pub mod i2c;
 pub mod keyboard;
 mod kmemleak;
@@ -55,7 +54,6 @@ mod vm;
 mod waiter;
 
 pub use example::{Example, Test};
-pub use host::PulledOut;
 pub use log::{Line, Log};
 pub use module::Module;
 pub use vm::Vm;
@@ -69,7 +67,6 @@ use rustix::system::{RebootCommand, reboot};
 
 use crate::{
     harness::Harness,
-    host::Host,
     report::{Port, Report},
 };
 
@@ -121,13 +118,8 @@ fn serve(tty: &str) -> Result<()> {
     orders::prepare(&orders)?;
     report.send(&Event::Begun)?;
 
+    let vm = Vm::new()?;
     let request = orders.request;
-    let host = match request.mode {
-        Mode::Test | Mode::Demo => Some(Host::at(report.try_clone()?)),
-        // There it only passes on what is typed.
-        Mode::Shell => None,
-    };
-    let vm = Vm::new(host)?;
     match request.mode {
         Mode::Test => Harness::new(vm, &mut report).run(&request),
         Mode::Demo => demo::run(vm, &mut report, &request.modules),

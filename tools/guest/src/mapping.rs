@@ -28,7 +28,7 @@ pub struct Mapping {
     len: usize,
 }
 
-// SAFETY: the memory belongs to no thread, and what is in it is only copied.
+// SAFETY: the memory belongs to no thread, and is only accessed byte by byte.
 unsafe impl Send for Mapping {}
 
 // SAFETY: as above.
@@ -190,18 +190,6 @@ impl Mapping {
         unsafe { self.at.cast::<u8>().add(offset).read_volatile() }
     }
 
-    /// The four bytes at `offset`, read at once: that is how a device has its registers read.
-    ///
-    /// # Panics
-    ///
-    /// When they are not in the mapping, or `offset` is no multiple of four.
-    #[must_use]
-    pub fn read32(&self, offset: usize) -> u32 {
-        assert!(offset % 4 == 0 && offset < self.len && self.len - offset >= 4);
-        // SAFETY: the bytes are in the mapping, which begins at a page. Others may write to them.
-        unsafe { self.at.cast::<u32>().add(offset / 4).read_volatile() }
-    }
-
     /// Writes a byte at `offset`.
     ///
     /// # Panics
@@ -323,8 +311,6 @@ mod tests {
 
         mapping = Mapping::of(&zero, 0, PAGE).unwrap();
         mapping.write(0, 8);
-        mapping.write(7, 9);
-        assert_eq!(mapping.read32(4).to_ne_bytes(), [0, 0, 0, 9]);
         let place = Mapping::reserve(PAGE).unwrap();
         let to = place.address();
         mapping.relocate(place).unwrap();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use lkmpg_proto::{Event, Orders, Outcome, Reply};
+use lkmpg_proto::{Event, Orders, Outcome};
 use rustix::{
     fs::OFlags,
     termios::{OptionalActions, tcgetattr, tcsetattr},
@@ -41,25 +41,10 @@ impl Port {
         Ok(Self { port, path })
     }
 
-    /// Another way to the same host. It answers one of them at a time.
-    pub fn try_clone(&self) -> Result<Self> {
-        let port = self.port.try_clone();
-        Ok(Self {
-            port: port.with_context(|| self.path.clone())?,
-            path: self.path.clone(),
-        })
-    }
-
     /// Waits for the host's orders.
     pub fn orders(&mut self) -> Result<Orders> {
         let line = self.line()?;
         Orders::from_line(&line).with_context(|| format!("{}: {line:?}", self.path))
-    }
-
-    /// Waits for the host's answer to a request.
-    pub fn reply(&mut self) -> Result<Reply> {
-        let line = self.line()?;
-        Reply::from_line(&line).with_context(|| format!("{}: {line:?}", self.path))
     }
 
     /// Waits for the host's answer, a line without content.

@@ -5,27 +5,19 @@ use std::{mem, path::Path, process::Command};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::io::Errno;
 
-use crate::{
-    Log, Module,
-    host::{Host, PulledOut},
-    kmemleak, module, slabs,
-    syscalls::errno,
-};
+use crate::{Log, Module, kmemleak, module, slabs, syscalls::errno};
 
 /// The machine that a test runs on.
 pub struct Vm {
     log: Log,
-    host: Option<Host>,
     notes: Vec<String>,
     may_leak: bool,
 }
 
 impl Vm {
-    /// With a `host` if there is one that takes requests.
-    pub(crate) fn new(host: Option<Host>) -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             log: Log::open()?,
-            host,
             notes: Vec::new(),
             may_leak: false,
         })
@@ -76,26 +68,6 @@ impl Vm {
     /// What was noted since the last call of this function.
     pub(crate) fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
-    }
-
-    /// Whether there is a host that can [`unplug`](Self::unplug) a device: not in a VM of NixOS,
-    /// nor in a shell.
-    #[must_use]
-    pub fn can_unplug(&self) -> bool {
-        self.host.is_some()
-    }
-
-    /// Has the host pull out a device, until the result is dropped. `id` is what the device's
-    /// text in `needs.toml` has after `id=`. It must be on a bus where that needs no consent,
-    /// such as USB. It is gone when this returns, and the kernel notices later.
-    ///
-    /// # Errors
-    ///
-    /// When there is no host, or no such device, or it is not plugged in.
-    pub fn unplug(&self, id: &str) -> Result<PulledOut> {
-        let host = self.host.as_ref();
-        host.context("only `lkmpg test` and `lkmpg demo` unplug devices; ask can_unplug() first")?
-            .unplug(id)
     }
 
     /// Whether a module's `pr_debug!` prints: where the kernel was built with

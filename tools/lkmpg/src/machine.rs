@@ -151,15 +151,6 @@ impl Machine {
     }
 }
 
-/// The one of `devices`, which are QEMU's `-device`s, with this `id`.
-pub fn with_id<'a>(devices: &'a [String], id: &str) -> Option<&'a str> {
-    let mut devices = devices.iter().map(String::as_str);
-    devices.find(|device| {
-        let mut properties = device.split(',');
-        properties.any(|property| property.strip_prefix("id=") == Some(id))
-    })
-}
-
 /// The list of tests in the file at `path`.
 pub fn read_catalog(path: &Path) -> Result<Catalog> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
@@ -291,21 +282,6 @@ pub mod tests {
         assert_eq!((machine.memory, machine.cpus), (128, 4));
         assert_eq!(machine.cmdline, "panic=-1 quiet");
         assert_eq!(machine.smp(), "cpus=4,sockets=4");
-    }
-
-    #[test]
-    fn a_device_is_found_by_its_id() {
-        let devices = [
-            "edu",
-            "qemu-xhci,id=xhci",
-            "usb-kbd,bus=xhci.0,id=kbd,port=1",
-        ];
-        let devices = devices.map(str::to_owned);
-        assert_eq!(with_id(&devices, "xhci"), Some(devices[1].as_str()));
-        assert_eq!(with_id(&devices, "kbd"), Some(devices[2].as_str()));
-        for other in ["edu", "xhci.0", "kb", ""] {
-            assert_eq!(with_id(&devices, other), None, "{other}");
-        }
     }
 
     #[test]

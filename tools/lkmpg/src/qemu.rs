@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use lkmpg_proto::{Event, Orders, Reply, Request, events_to};
+use lkmpg_proto::{Orders, Request, events_to};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::ioctl_fionbio,
@@ -27,7 +27,7 @@ use crate::{
     accel::Chosen,
     children::Group,
     delivery::{self, Delivery},
-    machine::{self, Machine},
+    machine::Machine,
     memory::Inherited,
     modules::Modules,
     qmp::Qmp,
@@ -45,13 +45,8 @@ pub struct Vm {
     received: Vec<u8>,
     keyboard: Option<Keyboard>,
     delivery: Delivery,
-    /// The way to QEMU itself, when the VM is to be saved, or restored, or has
-    /// devices that may go: not in use yet, ...
-    monitor: Option<UnixStream>,
-    /// ... or in use.
+    /// The way to QEMU itself, when the VM is to be saved, or restored.
     qmp: Option<Qmp>,
-    /// QEMU's `-device`s beyond those of every VM.
-    devices: Vec<String>,
     /// Where QEMU finds the state to write or to read.
     state: String,
     restored: bool,
@@ -175,12 +170,10 @@ impl Vm {
             let port = format!("tcp:127.0.0.1:{port}");
             qemu.command.args(["-gdb", &port]);
         }
-        let (mut monitor, mut state) = (None, String::new());
-        if template.is_some() || !machine.devices.is_empty() {
-            monitor = Some(qemu.socket("qmp")?);
-            qemu.command.args(["-mon", "chardev=qmp,mode=control"]);
-        }
+        let (mut socket, mut state) = (None, String::new());
         if let Some(template) = template {
+            socket = Some(qemu.socket("qmp")?);
+            qemu.command.args(["-mon", "chardev=qmp,mode=control"]);
             state = qemu.inherited.path(&template.state)?;
         }
 
@@ -200,26 +193,15 @@ impl Vm {
                 console: keyboard,
             }),
             delivery,
-            monitor,
             qmp: None,
-            devices: machine.devices.clone(),
             state,
             restored: false,
         };
-        if template.is_some() {
-            if let Err(error) = vm.connect() {
-                return Err(vm.explain(error)?);
-            }
+        match socket.map(Qmp::connect).transpose() {
+            Ok(qmp) => vm.qmp = qmp,
+            Err(error) => return Err(vm.explain(error)?),
         }
         Ok(vm)
-    }
-
-    /// Greets QEMU, if that was not done before.
-    fn connect(&mut self) -> Result<()> {
-        if let Some(monitor) = self.monitor.take() {
-            self.qmp = Some(Qmp::connect(monitor)?);
-        }
-        Ok(())
     }
 
     /// Whether it was restored, not booted.
@@ -268,42 +250,6 @@ impl Vm {
     /// Answers the guest, which waits for a line.
     pub fn answer(&mut self) -> Result<()> {
         self.write(b"\n")
-    }
-
-    /// Does what a test asks for with `event`, if it does, and tells it when that
-    /// is done, or why it is not.
-    pub fn change_devices(&mut self, event: &Event) -> Result<()> {
-        let changed = match event {
-            Event::Unplug { device } => self.unplug(device),
-            Event::Plug { device } => self.plug(device),
-            _ => return Ok(()),
-        };
-        let reply = match changed {
-            Ok(()) => Reply::Done,
-            Err(error) => Reply::Refused(format!("{error:#}")),
-        };
-        self.write(reply.to_line().as_bytes())
-    }
-
-    /// Pulls out the device with this `id`. When this returns it is gone, but the
-    /// guest's kernel may not know yet.
-    fn unplug(&mut self, id: &str) -> Result<()> {
-        self.device(id)?;
-        self.connect()?;
-        self.qmp.as_mut().context("QMP")?.unplug(id)
-    }
-
-    /// Plugs in the device with this `id`, as it was when the VM began.
-    fn plug(&mut self, id: &str) -> Result<()> {
-        let device = self.device(id)?.to_owned();
-        self.connect()?;
-        self.qmp.as_mut().context("QMP")?.plug(&device)
-    }
-
-    /// QEMU's `-device` with this `id`.
-    fn device(&self, id: &str) -> Result<&str> {
-        let found = machine::with_id(&self.devices, id);
-        found.with_context(|| format!("no device in needs.toml has id={id}"))
     }
 
     /// Writes to the guest's port, which takes no more than it reads.

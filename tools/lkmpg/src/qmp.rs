@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The QEMU Machine Protocol: how a VM is saved, and restored, and how devices go and come.
+//! The QEMU Machine Protocol: how a VM is saved, and restored.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -65,35 +65,10 @@ impl Qmp {
         }
     }
 
-    /// Pulls out the device with this `id`, and waits until it is gone. It must be one that goes
-    /// without the guest's consent, as those of USB do.
-    pub fn unplug(&mut self, id: &str) -> Result<()> {
-        let command = self.send("device_del", json!({ "id": id }))?;
-        // Either can be first.
-        let (mut is_answered, mut is_gone) = (false, false);
-        while !(is_answered && is_gone) {
-            let answer = self.receive()?;
-            if let Some(error) = answer.get("error") {
-                bail!("QEMU refuses {command}: {error}");
-            }
-            is_answered |= answer.get("return").is_some();
-            is_gone |= answer["event"] == "DEVICE_DELETED" && answer["data"]["device"] == id;
-        }
-        Ok(())
-    }
-
-    /// Plugs in `device`, which is what QEMU's `-device` takes.
-    pub fn plug(&mut self, device: &str) -> Result<()> {
-        // QMP's own `device_add` wants each property in its type, which the text does not tell.
-        let line = json!({ "command-line": format!("device_add {device}") });
-        let said = self.execute("human-monitor-command", line)?;
-        let said = said.as_str().unwrap_or_default().trim();
-        ensure!(said.is_empty(), "QEMU refuses {device}: {said}");
-        Ok(())
-    }
-
     fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
-        let command = self.send(command, arguments)?;
+        let command = json!({ "execute": command, "arguments": arguments });
+        let line = format!("{command}\n");
+        self.0.get_mut().write_all(line.as_bytes()).context("QMP")?;
         loop {
             let mut answer = self.receive()?;
             if let Some(error) = answer.get("error") {
@@ -104,14 +79,6 @@ impl Qmp {
             }
             // An event.
         }
-    }
-
-    /// Sends a command, and returns it, for errors.
-    fn send(&mut self, command: &str, arguments: Value) -> Result<Value> {
-        let command = json!({ "execute": command, "arguments": arguments });
-        let line = format!("{command}\n");
-        self.0.get_mut().write_all(line.as_bytes()).context("QMP")?;
-        Ok(command)
     }
 
     fn receive(&mut self) -> Result<Value> {
@@ -173,47 +140,5 @@ mod tests {
         assert!(error.contains("no such file"), "{error}");
         let (saved, _) = talk(&[], |mut qmp| qmp.save("/x"));
         assert!(saved.is_err());
-    }
-
-    #[test]
-    fn unplugging_is_waited_for() {
-        let deleted = |id: &str| {
-            json!({ "event": "DEVICE_DELETED", "data": { "device": id, "path": "/x" } }).to_string()
-        };
-        let done = r#"{"return": {}}"#.to_owned();
-        let other = deleted("other");
-        for answers in [
-            [deleted("kbd"), other.clone(), done.clone()],
-            [done, other, deleted("kbd")],
-        ] {
-            let answer: &'static str = answers.join("\n").leak();
-            let answers: &'static [&'static str] = vec![answer].leak();
-            let (unplugged, asked) = talk(answers, |mut qmp| {
-                qmp.unplug("kbd")?;
-                // Nothing is left to read.
-                qmp.0.get_ref().set_nonblocking(true)?;
-                anyhow::Ok(qmp.receive().is_err())
-            });
-            assert!(unplugged.unwrap());
-            assert_eq!(asked[2]["execute"], "device_del");
-            assert_eq!(asked[2]["arguments"]["id"], "kbd");
-        }
-        let answers = &[r#"{"error": {"desc": "no such device"}}"#];
-        let (unplugged, _) = talk(answers, |mut qmp| qmp.unplug("kbd"));
-        let error = unplugged.unwrap_err().to_string();
-        assert!(error.contains("no such device"), "{error}");
-    }
-
-    #[test]
-    fn a_device_is_plugged_in_as_it_was() {
-        let (plugged, asked) = talk(&[r#"{"return": ""}"#], |mut qmp| qmp.plug("kbd,id=a"));
-        plugged.unwrap();
-        assert_eq!(asked[2]["execute"], "human-monitor-command");
-        let line = &asked[2]["arguments"]["command-line"];
-        assert_eq!(line, "device_add kbd,id=a");
-        let answers = &[r#"{"return": "Error: no bus\r\n"}"#];
-        let (plugged, _) = talk(answers, |mut qmp| qmp.plug("kbd"));
-        let error = plugged.unwrap_err().to_string();
-        assert_eq!(error, "QEMU refuses kbd: Error: no bus");
     }
 }

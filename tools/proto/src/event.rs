@@ -37,17 +37,6 @@ pub enum Event {
         /// The piece.
         step: Step,
     },
-    /// A test wants a device pulled out of the VM, and waits for the host's
-    /// [`Reply`](crate::Reply).
-    Unplug {
-        /// The device's `id` for QEMU.
-        device: String,
-    },
-    /// A test wants it back, as it was, and waits for the same.
-    Plug {
-        /// The device's `id` for QEMU.
-        device: String,
-    },
     /// The shell is about to start. The guest waits until the host answers
     /// with a line of its own.
     Ready,
@@ -110,17 +99,6 @@ mod tests {
         let line = event.to_line();
         assert_eq!(line.matches('\n').count(), 1);
         assert_eq!(Event::from_line(&line).unwrap(), event);
-    }
-
-    #[test]
-    fn requests_survive_the_wire() {
-        let device = || "kbd".to_owned();
-        for event in [
-            Event::Unplug { device: device() },
-            Event::Plug { device: device() },
-        ] {
-            assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
-        }
     }
 
     #[test]

@@ -4,17 +4,14 @@
 //!
 //! The guest has a serial port for this. It says that it waits; the host answers
 //! with its [`Orders`], and the guest tells what happens. Each of them writes one
-//! JSON object a line: the guest [`Event`]s. With some of those a test asks for
-//! something, which the host answers with a [`Reply`].
+//! JSON object a line: the guest [`Event`]s.
 
 mod catalog;
 mod event;
-mod reply;
 mod request;
 
 pub use catalog::{Catalog, Check};
 pub use event::{Event, Outcome, Step};
-pub use reply::Reply;
 pub use request::{
     FILES_DEVICE, FILES_VENDOR, Mode, Module, Orders, Request, events_to, events_tty,
 };

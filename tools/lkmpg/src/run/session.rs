@@ -112,7 +112,6 @@ impl Session<'_> {
                         if !self.console.panicked() {
                             deadline = Instant::now() + self.timeout;
                         }
-                        vm.change_devices(&event)?;
                         self.hear(event);
                     }
                     Err(_) => {
@@ -188,7 +187,7 @@ impl Session<'_> {
             Event::Demo { step, .. } => (self.news)(News::Step(step)),
             Event::End => self.ended = Some(Instant::now()),
             Event::Begun => self.begun = true,
-            Event::Waiting | Event::Ready | Event::Unplug { .. } | Event::Plug { .. } => {}
+            Event::Waiting | Event::Ready => {}
         }
     }
 
