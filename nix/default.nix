@@ -130,10 +130,17 @@ let
     fixtures
   ];
 
-  # What the CLI takes for a kernel: the VM and all modules.
+  # What the CLI takes for a kernel: the VM, all modules, and those in C.
   setFor =
     kernel: extra:
-    (scope.modulesFor kernel).buildAll all // { vm = scope.vmWith { inherit kernel extra; }; };
+    let
+      modules = scope.modulesFor kernel;
+    in
+    modules.buildAll all
+    // {
+      vm = scope.vmWith { inherit kernel extra; };
+      twins = modules.inC;
+    };
   base = setFor scope.kernel { };
   debug = setFor scope.kernel-debug { };
   linux_6_18 = setFor scope.kernel-nixos { };
@@ -149,6 +156,7 @@ let
       vm
       ;
     inherit (scope.modules) lkm sizes;
+    twins = scope.modules.inC;
     inherit (scope.tools) cli-tests;
     modules = scope.modules.join modules;
     initramfs = scope.initramfsWith { extraModules = builtins.attrValues modules; };
@@ -165,15 +173,20 @@ in
     vm-test = (vmTest passing).test;
     vm-test-6_18 = (vmTest passing).ltsTest;
     vm-test-debug = (vmTest passing).debugTest;
+    # A dozen attempts, which are some seconds each, find what fails at the first one.
+    vm-test-faults = (vmTest passing).faultsTest 12;
+    # What a few hundred rounds find.
+    vm-fuzz = (vmTest passing).fuzzTest 20000;
     nixos-vm-test = (vmTest folders).nixosTest;
     nixos-options = (vmTest folders).nixosOptions;
     rust-analyzer = scope.develop.check;
     harness = scope.tools.harness {
-      inherit (base) vm;
+      inherit (base) vm twins;
       debugVm = debug.vm;
       modules = builtins.attrValues (builtins.intersectAttrs fixtures base) ++ [ base.needs ];
       debugModules =
         builtins.attrValues (builtins.intersectAttrs fixtures debug) ++ [ debug.i2c-sim ];
+      benchModules = [ base.hello-debugfs-file ];
     };
   };
 
@@ -192,10 +205,18 @@ in
     vm-tests = (vmTest passing).tests;
     # Checks that take long and rarely fail.
     nightly = {
-      gdb = scope.modules.join (removeAttrs gdb [ "vm" ]);
+      gdb = scope.modules.join (
+        removeAttrs gdb [
+          "twins"
+          "vm"
+        ]
+      );
       inherit (scope.modules) headers-gcc-6_18 headers-lto;
       doc-lkm-6_18 = (scope.modulesFor scope.kernel-nixos).doc-lkm;
       vm-test-debug-6_18 = (vmTest passing).ltsDebugTest;
+      vm-test-faults-more = (vmTest passing).faultsTest 200;
+      vm-fuzz-more = (vmTest passing).fuzzTest 1000000;
+      vm-fuzz-debug = (vmTest passing).fuzzDebugTest 50000;
       vm-test-distribution = (vmTest passing).distributionTest;
       vm-test-gcc = (vmTest passing).gccTest;
       vm-test-repeated = (vmTest passing).repeated;

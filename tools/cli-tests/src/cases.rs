@@ -44,6 +44,8 @@ cases![
     one_test_by_name,
     tests_of_lkm_and_fixtures_by_name,
     lists_every_test,
+    bench_compares_with_c,
+    fuzz_makes_calls,
     completes_in_shells,
     debug_kernel_looks_for_more,
     kernel_with_long_term_support,
@@ -140,6 +142,27 @@ fn demo_shows_the_module(checkout: &Checkout) -> Result<()> {
         .ends(0)?
         .says("  HelloWorld!")?
         .says("[..]/proc/helloworld removed[..]")?
+        .says("1 passed, 0 failed")?;
+    Ok(())
+}
+
+fn bench_compares_with_c(checkout: &Checkout) -> Result<()> {
+    run(checkout.lkmpg(&["bench", "procfs2", "--rounds", "1"]))?
+        .ends(0)?
+        .says("accel: tcg (instructions are counted)")?
+        .says("procfs2: read [..] ns [..]")?
+        .says("geometric mean of 3, [..]")?;
+    run(checkout.lkmpg(&["bench", "hello-1"]))?
+        .ends(2)?
+        .says("[..]hello-1 has no operations that can be measured[..]")?;
+    Ok(())
+}
+
+fn fuzz_makes_calls(checkout: &Checkout) -> Result<()> {
+    run(checkout.lkmpg(&["fuzz", "procfs2", "--seed", "7", "--calls", "500"]))?
+        .ends(0)?
+        .says("seed: 7")?
+        .says("procfs2 [..] ok")?
         .says("1 passed, 0 failed")?;
     Ok(())
 }

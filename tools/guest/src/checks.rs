@@ -158,7 +158,8 @@ fn leaves_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
     Ok(String::new())
 }
 
-fn nothing_left(before: &Snapshot) -> Result<()> {
+/// Fails when there is something that was not there `before`, and that does not go.
+pub fn nothing_left(before: &Snapshot) -> Result<()> {
     let mut left = Vec::new();
     let nothing = within(snapshot::PATIENCE, || {
         left = Snapshot::take().since(before);
@@ -314,6 +315,6 @@ fn leaks_nothing(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
 }
 
 fn memory_leaks(_: &mut Vm, subject: &Subject<'_>) -> Result<String> {
-    kmemleak::check(&subject.begun)?;
+    kmemleak::check(&subject.begun, &[])?;
     Ok(String::new())
 }

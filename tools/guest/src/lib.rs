@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Runs inside a VM: loads the examples' modules, runs their
-//! tests and the checks that every module must pass, and reports each result
-//! to the host, or on standard output where it was not our init that began.
+//! tests and the checks that every module must pass, or measures what they do,
+//! and reports each result to the host, or on standard output where it was not our
+//! init that began.
 //!
 //! It is also the programs that examples bring for user space, each under its
 //! own name, as busybox is many programs.
 
 pub mod arch;
+pub mod bench;
 mod checks;
 mod command;
 pub mod configfs;
@@ -17,7 +19,9 @@ pub mod disk;
 mod echo_server;
 mod eventually;
 mod example;
+mod faults;
 mod files;
+mod fuzz;
 mod gpio;
 mod gpio_buttons;
 mod gpio_sim;
@@ -122,6 +126,9 @@ fn serve(tty: &str) -> Result<()> {
     let request = orders.request;
     match request.mode {
         Mode::Test => Harness::new(vm, &mut report).run(&request),
+        Mode::Bench => Harness::new(vm, &mut report).measure(&request),
+        Mode::Fuzz => Harness::new(vm, &mut report).fuzz(&request),
+        Mode::Faults => faults::run(vm, &mut report, &request),
         Mode::Demo => demo::run(vm, &mut report, &request.modules),
         Mode::Shell => shell::run(vm, &mut report, &request.modules),
     }?;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::Read,
+    io::{Read, Seek, SeekFrom},
     os::unix::fs::OpenOptionsExt,
     time::Duration,
 };
@@ -63,6 +63,7 @@ pub struct Log {
     mark: usize,
     taken: usize,
     expected: Vec<u64>,
+    expected_texts: Vec<String>,
 }
 
 impl Log {
@@ -79,7 +80,15 @@ impl Log {
             mark: 0,
             taken: 0,
             expected: Vec::new(),
+            expected_texts: Vec::new(),
         })
+    }
+
+    /// Opens the log at its end: it remembers what is logged from now on.
+    pub(crate) fn open_at_end() -> Result<Self> {
+        let mut log = Self::open()?;
+        log.kmsg.seek(SeekFrom::End(0)).context("/dev/kmsg")?;
+        Ok(log)
     }
 
     /// Begins anew: what has been logged so far is no business of ours.
@@ -123,6 +132,15 @@ impl Log {
         Ok(lines.cloned().collect())
     }
 
+    /// As [`take`](Log::take), and forgets all lines so far.
+    pub(crate) fn drain(&mut self) -> Result<Vec<Line>> {
+        let lines = self.take()?;
+        self.lines.clear();
+        self.mark = 0;
+        self.taken = 0;
+        Ok(lines)
+    }
+
     /// Waits up to a minute for a line since the mark that contains `text`, and
     /// returns that line.
     ///
@@ -157,7 +175,13 @@ impl Log {
         let lines = self.lines[self.mark..].iter();
         let lines = lines.filter(|line| line.text.contains(text));
         self.expected.extend(lines.map(|line| line.sequence));
+        self.expected_texts.push(text.to_owned());
         Ok(())
+    }
+
+    /// The texts of all lines that a test [expected](Log::expect_trouble) as trouble.
+    pub(crate) fn expected_texts(&self) -> &[String] {
+        &self.expected_texts
     }
 
     /// What the module called `name` has said since the mark: its lines without

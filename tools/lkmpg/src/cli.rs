@@ -2,10 +2,11 @@
 
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
 
-use crate::source::Kernel;
+use crate::{source::Kernel, stop::Stop};
 
 /// The examples of the Linux Kernel Module Programming Guide, in Rust.
 #[derive(Debug, Parser)]
@@ -59,6 +60,27 @@ pub enum Command {
         run: RunOptions,
         #[command(flatten)]
         test: TestOptions,
+    },
+    /// Measure what modules do, and what their twins in C do
+    Bench {
+        /// Examples; `*` stands for any text. All that can be measured when there is none
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+        #[command(flatten)]
+        bench: BenchOptions,
+    },
+    /// Make random system calls on what modules make, each module in a VM of its own
+    Fuzz {
+        /// Modules; `*` stands for any text. Every example and every test of lkm when there is
+        /// none
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+        #[command(flatten)]
+        vm: VmOptions,
+        #[command(flatten)]
+        run: RunOptions,
+        #[command(flatten)]
+        fuzz: FuzzOptions,
     },
     /// List the examples: name, chapter, what it shows
     List {
@@ -133,17 +155,97 @@ pub struct RunOptions {
 
 #[derive(Args, Debug)]
 pub struct TestOptions {
-    /// Which kernel to test on
-    #[arg(long, value_enum, default_value_t)]
-    pub kernel: Kernel,
+    /// Which kernel to test on [default: base, with --faults: debug]
+    #[arg(long, value_enum)]
+    kernel: Option<Kernel>,
 
     /// Run the whole list of tests so many times in the same VM
     #[arg(long, value_name = "N", default_value = "1")]
     pub repeat: NonZeroU32,
 
+    /// Have allocations fail, one at a time, in the load, the tests and the unload: N for each module at most [default: 200]
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "200",
+        conflicts_with = "repeat"
+    )]
+    pub faults: Option<NonZeroU32>,
+
     /// Write the results to a JUnit file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchOptions {
+    /// Measure in so many rounds
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub rounds: NonZeroU32,
+
+    /// Measure by this machine's clock; else instructions are counted, each a nanosecond
+    #[arg(long)]
+    pub wall: bool,
+
+    /// How the VM's instructions are run [default: auto]
+    #[arg(long, value_enum, requires = "wall")]
+    pub accel: Option<Accel>,
+
+    /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    /// Give up on a VM that ends no round for so many seconds [default: 600]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Args, Debug)]
+pub struct FuzzOptions {
+    /// What the calls are made from [default: a random number]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// For so many seconds in each module [default: 60, unless --calls is given]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    time: Option<Duration>,
+
+    /// So many calls on each module, or a few more
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    pub calls: Option<u64>,
+
+    /// Which kernel to do it on [default: base, with --replay: that of the file]
+    #[arg(long, value_enum)]
+    pub kernel: Option<Kernel>,
+
+    /// Make the calls of a failing case again and again; take the module from there
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "seed"])]
+    pub replay: Option<PathBuf>,
+}
+
+impl FuzzOptions {
+    /// For how long, if that is not left to the number of calls.
+    pub fn time(&self) -> Option<Duration> {
+        match (self.time, self.calls) {
+            (None, None) => Some(Duration::from_secs(60)),
+            (time, _) => time,
+        }
+    }
+}
+
+impl TestOptions {
+    /// The kernel that is meant. Only one has allocations fail.
+    pub fn kernel(&self) -> Result<Kernel> {
+        match (self.kernel, self.faults) {
+            (Some(Kernel::Debug) | None, Some(_)) => Ok(Kernel::Debug),
+            (Some(_), Some(_)) => Err(Stop::usage(
+                "nothing fails on that kernel; leave out --kernel, or --faults",
+            )),
+            (kernel, None) => Ok(kernel.unwrap_or_default()),
+        }
+    }
 }
 
 /// Where the things come from that a command works with.
@@ -190,6 +292,10 @@ pub struct Source {
         value_delimiter = ':'
     )]
     pub modules: Vec<PathBuf>,
+
+    /// The modules' twins in C that are already built
+    #[arg(long, global = true, hide = true, env = "LKMPG_TWINS")]
+    pub twins: Option<PathBuf>,
 
     /// A development shell that is already built: a file for bash to read
     #[arg(long, global = true, hide = true, env = "LKMPG_SHELL")]
@@ -258,6 +364,70 @@ mod tests {
         assert_eq!(read("--gdb=4321"), Some(4321));
         assert_eq!(read("--gdb=0"), None);
         assert_eq!(read("--gdb=65536"), None);
+    }
+
+    #[test]
+    fn counted_instructions_are_emulated() {
+        let read = |options: &[&str]| {
+            let typed = [&["lkmpg", "bench", "blkram"], options].concat();
+            let cli = Cli::try_parse_from(typed).ok()?;
+            match cli.command {
+                Command::Bench { bench, .. } => Some((bench.wall, bench.accel)),
+                _ => None,
+            }
+        };
+        assert_eq!(read(&[]), Some((false, None)));
+        assert_eq!(read(&["--accel", "kvm"]), None);
+        let kvm = read(&["--wall", "--accel", "kvm"]);
+        assert_eq!(kvm, Some((true, Some(Accel::Kvm))));
+    }
+
+    #[test]
+    fn calls_have_some_end() {
+        let read = |options: &[&str]| {
+            let typed = [&["lkmpg", "fuzz"], options].concat();
+            match Cli::try_parse_from(typed).ok()?.command {
+                Command::Fuzz { names, fuzz, .. } => Some((names.len(), fuzz.time(), fuzz.calls)),
+                _ => None,
+            }
+        };
+        let minute = Some(Duration::from_secs(60));
+        assert_eq!(read(&["hello-1"]), Some((1, minute, None)));
+        assert_eq!(read(&["--calls", "9"]), Some((0, None, Some(9))));
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(
+            read(&["--calls", "9", "--time", "1"]),
+            Some((0, second, Some(9)))
+        );
+        assert_eq!(read(&["--replay", "f"]), Some((0, minute, None)));
+        assert_eq!(read(&["hello-1", "--replay", "f"]), None);
+        assert_eq!(read(&["--calls", "0"]), None);
+    }
+
+    #[test]
+    fn a_name_is_no_number_of_faults() {
+        let read = |options: &[&str]| {
+            let typed = [&["lkmpg", "test"], options, &["hello-1"]].concat();
+            match Cli::try_parse_from(typed).ok()?.command {
+                Command::Test { names, test, .. } if names == ["hello-1"] => {
+                    Some((test.faults.map(NonZeroU32::get), test.kernel().ok()))
+                }
+                _ => None,
+            }
+        };
+        let debug = Some(Kernel::Debug);
+        assert_eq!(read(&[]), Some((None, Some(Kernel::Base))));
+        assert_eq!(read(&["--faults"]), Some((Some(200), debug)));
+        assert_eq!(
+            read(&["--faults=7", "--kernel", "debug"]),
+            Some((Some(7), debug))
+        );
+        assert_eq!(
+            read(&["--faults", "--kernel", "6.18"]),
+            Some((Some(200), None))
+        );
+        assert_eq!(read(&["--faults=0"]), None);
+        assert_eq!(read(&["--faults", "--repeat", "2"]), None);
     }
 
     #[test]

@@ -90,6 +90,13 @@ fn run(cli: &Cli) -> Result<bool> {
         Command::Shell { names, vm, gdb } => {
             run::shell(source, &names.names, vm, *gdb).map(|()| true)
         }
+        Command::Bench { names, bench } => run::bench(source, names, bench),
+        Command::Fuzz {
+            names,
+            vm,
+            run,
+            fuzz,
+        } => run::fuzz(source, names, vm, run, fuzz),
         Command::Build { names } => build(source, &names.names).map(|()| true),
         Command::List {
             tests: true, json, ..

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use lkmpg_proto::{Orders, Request, events_to};
+use lkmpg_proto::{Orders, Request, events_to, fuzz};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::ioctl_fionbio,
@@ -215,6 +215,9 @@ impl Vm {
         if !self.restored {
             self.delivery.add(modules, &request.modules)?;
         }
+        if let Some(case) = request.fuzz.as_ref().and_then(|fuzz| fuzz.case.as_ref()) {
+            self.delivery.add_file(fuzz::CASE, case.as_bytes())?;
+        }
         let mut seed = [0; 32];
         getrandom(&mut seed, GetRandomFlags::empty()).context("random numbers")?;
         let orders = Orders {
@@ -364,6 +367,9 @@ impl Qemu {
     fn of(machine: &Machine, accel: Chosen) -> Self {
         let mut command = Command::new(&machine.qemu);
         command.args(["-name", NAME, "-accel", accel.accel(machine)]);
+        if let Some(icount) = accel.icount() {
+            command.args(["-icount", icount]);
+        }
         command.args(["-cpu", &accel.of(machine).cpu, "-smp", &machine.smp()]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
         command.args(["-no-reboot", "-m", &machine.memory.to_string()]);

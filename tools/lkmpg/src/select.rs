@@ -205,6 +205,7 @@ mod tests {
                         check("leaks_nothing", Some("base")),
                         check("memory_leaks", Some("debug")),
                     ],
+                    operations: BTreeMap::new(),
                 })
             },
         };

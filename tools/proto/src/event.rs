@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fuzz::{Progress, Targets};
+
 /// Something that happened in the guest.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -30,6 +32,8 @@ pub enum Event {
         /// How long it took, in milliseconds.
         millis: u64,
     },
+    /// What faults there were in the test whose result comes next.
+    Faults(Faults),
     /// A piece of a demonstration's transcript.
     Demo {
         /// The module being shown.
@@ -37,6 +41,24 @@ pub enum Event {
         /// The piece.
         step: Step,
     },
+    /// A round of a measurement has ended, in which C and Rust did the same.
+    Measured {
+        /// The module.
+        module: String,
+        /// What was done.
+        operation: String,
+        /// Whether that is one of the example's operations. Else the kernel loaded the
+        /// module, or unloaded it.
+        own: bool,
+        /// How long it took the module's twin in C, each time, in picoseconds.
+        c: u64,
+        /// How long it took the module.
+        rust: u64,
+    },
+    /// What random calls can be about, before the first round of them.
+    Targets(Targets),
+    /// A round of random calls begins. Also after the last one.
+    Progress(Progress),
     /// The shell is about to start. The guest waits until the host answers
     /// with a line of its own.
     Ready,
@@ -52,6 +74,19 @@ pub enum Outcome {
     Passed,
     /// Not as expected.
     Failed,
+}
+
+/// Faults that were injected.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Faults {
+    /// The module under test.
+    pub module: String,
+    /// How many.
+    pub injected: u32,
+    /// Where: each place once.
+    pub points: Vec<String>,
+    /// For how many more there was no share.
+    pub left_out: u32,
 }
 
 /// A piece of a demonstration's transcript.
@@ -99,6 +134,49 @@ mod tests {
         let line = event.to_line();
         assert_eq!(line.matches('\n').count(), 1);
         assert_eq!(Event::from_line(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn figures_survive_the_wire() {
+        let event = Event::Measured {
+            module: "procfs2".into(),
+            operation: "read".into(),
+            own: true,
+            c: u64::MAX,
+            rust: 1,
+        };
+        assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
+    }
+
+    #[test]
+    fn progress_survives_the_wire() {
+        let event = Event::Progress(Progress {
+            module: "chardev2".into(),
+            first: 64,
+            round: u64::MAX,
+            calls: 4096,
+            errors: 7,
+        });
+        assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
+        let event = Event::Targets(Targets {
+            module: "chardev2".into(),
+            files: vec!["/dev/char_dev".into()],
+            own: 1,
+            words: vec![u32::MAX],
+            ..Targets::default()
+        });
+        assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
+    }
+
+    #[test]
+    fn faults_survive_the_wire() {
+        let event = Event::Faults(Faults {
+            module: "hello-1".into(),
+            injected: 3,
+            points: vec!["kvasprintf+0x8c for init+0x47 [hello_1]".into()],
+            left_out: 1,
+        });
+        assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
     }
 
     #[test]

@@ -8,12 +8,13 @@
 
 mod catalog;
 mod event;
+pub mod fuzz;
 mod request;
 
 pub use catalog::{Catalog, Check};
-pub use event::{Event, Outcome, Step};
+pub use event::{Event, Faults, Outcome, Step};
 pub use request::{
-    FILES_DEVICE, FILES_VENDOR, Mode, Module, Orders, Request, events_to, events_tty,
+    FILES_DEVICE, FILES_VENDOR, Mode, Module, Orders, Request, events_to, events_tty, twin,
 };
 
 use serde::Serialize;

@@ -4,16 +4,24 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::fuzz::Fuzz;
+
 /// What the guest is to do.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Run the tests of each module.
     Test,
+    /// Have allocations fail while each module is loaded, tested and unloaded.
+    Faults,
     /// Show each module at work.
     Demo,
     /// Load the modules and give a shell.
     Shell,
+    /// Make random system calls on what each module makes.
+    Fuzz,
+    /// Measure the operations of each module, and of its [`twin`].
+    Bench,
 }
 
 /// What is to be done with which modules.
@@ -25,8 +33,12 @@ pub struct Request {
     pub modules: Vec<String>,
     /// The tests to run of a module, by name; all of one that is not here.
     pub only: BTreeMap<String, Vec<String>>,
-    /// How many times to run the whole list of tests.
+    /// How many times to run the whole list of tests, or how many rounds to measure.
     pub repeat: NonZeroU32,
+    /// How many allocations are to fail for each module, at most, in [`Mode::Faults`].
+    pub faults: u32,
+    /// Which calls, in [`Mode::Fuzz`].
+    pub fuzz: Option<Fuzz>,
 }
 
 impl Request {
@@ -38,6 +50,8 @@ impl Request {
             modules,
             only: BTreeMap::new(),
             repeat: NonZeroU32::MIN,
+            faults: 0,
+            fuzz: None,
         }
     }
 
@@ -64,6 +78,13 @@ pub struct Orders {
     /// For the kernel's random numbers: VMs that were restored from the same
     /// state would all draw the same.
     pub seed: [u8; 32],
+}
+
+/// What the twin in C of the module called `name` is called here. The files of both have
+/// the same name, so this one is in a folder of its own.
+#[must_use]
+pub fn twin(name: &str) -> String {
+    format!("c/{name}")
 }
 
 /// The file of a module.

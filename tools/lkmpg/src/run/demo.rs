@@ -61,6 +61,10 @@ pub fn demo(
                 News::Begin(module) => Told::Begin(module.to_owned()),
                 News::Step(step) => Told::Step(step),
                 News::Verdict(verdict) => Told::Verdict(verdict.clone()),
+                // In a demonstration there are none.
+                News::Faults(_) | News::Measured(_) | News::Targets(_) | News::Progress(_) => {
+                    return;
+                }
             });
         })?;
         Ok(())

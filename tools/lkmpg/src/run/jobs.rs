@@ -19,8 +19,12 @@ pub fn count(options: &RunOptions, kernel: Kernel) -> usize {
     if let Some(jobs) = options.jobs {
         return jobs.get() as usize;
     }
-    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
-    kernel.jobs(cpus, free_memory().unwrap_or(0))
+    kernel.jobs(cpus(), free_memory().unwrap_or(0))
+}
+
+/// How many CPUs this machine has for us.
+pub fn cpus() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// How much memory is to be had without swapping, in bytes.

@@ -176,6 +176,7 @@ mod tests {
             vm: Some(temp.join("vm")),
             modules: vec![temp.join("links")],
             locked: false,
+            twins: None,
             development_shell: None,
         };
         let workshop = Workshop::open(&source, &[], Kernel::Gdb).unwrap();

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::{cmp::Reverse, sync::Mutex, time::Duration};
+use std::{cmp::Reverse, num::NonZeroU32, sync::Mutex, time::Duration};
 
 use anyhow::Result;
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
-use lkmpg_proto::{Mode, Request};
+use lkmpg_proto::{Faults, Mode, Request};
 
 use crate::{
     accel,
     cli::{RunOptions, Source, TestOptions, VmOptions},
     junit::{Junit, Times},
     run::{
-        jobs,
+        faults, jobs,
         pool::{Early, Pool},
         session::News,
     },
@@ -31,8 +31,9 @@ pub fn test(
     run: &RunOptions,
     options: &TestOptions,
 ) -> Result<bool> {
+    let kernel = options.kernel()?;
     let junit = options.junit.as_deref().map(Junit::at).transpose()?;
-    let plan = Plan::new(source, wanted, options.kernel, Usual::AllThatPass)?;
+    let plan = Plan::new(source, wanted, kernel, Usual::AllThatPass)?;
     let early = Early::begin(&plan, vm.accel)?;
     let workshop = plan.build()?;
     let accel = match &early {
@@ -41,12 +42,19 @@ pub fn test(
     };
 
     let groups = groups(&workshop)?;
-    let timeout = vm.timeout.unwrap_or(options.kernel.timeout());
+    let timeout = vm.timeout.unwrap_or(kernel.timeout());
     let pool = Pool::new(&workshop, accel, timeout, &groups, run.fresh, early)?;
-    let jobs = jobs::count(run, options.kernel);
-    let (verdicts, times) = run_all(&pool, &groups, jobs, &workshop, options)?;
+    let jobs = jobs::count(run, kernel);
+    let Outcomes {
+        verdicts,
+        times,
+        faults,
+    } = run_all(&pool, &groups, jobs, &workshop, options)?;
 
     report_failures(&verdicts);
+    if options.faults.is_some() {
+        println!("{}", faults::table(&faults, &verdicts));
+    }
     println!("{}", summary(&verdicts));
     if let Some(junit) = junit {
         junit.write(&verdicts, &times)?;
@@ -65,31 +73,52 @@ fn groups(workshop: &Workshop) -> Result<Vec<Vec<String>>> {
     Ok(names.into_iter().map(|name| vec![name]).collect())
 }
 
-/// Has a VM test each of `groups`, so many at a time. Returns how each test ended,
-/// and how long that took each VM, by the names of its modules.
+/// What all VMs have told.
+#[derive(Default)]
+struct Outcomes {
+    /// How each test ended.
+    verdicts: Vec<Verdict>,
+    /// How long each VM took, by the names of its modules.
+    times: Times,
+    /// What faults there were in each test.
+    faults: Vec<Faults>,
+}
+
+/// Has a VM test each of `groups`, so many at a time.
 fn run_all(
     pool: &Pool<'_>,
     groups: &[Vec<String>],
     jobs: usize,
     workshop: &Workshop,
     options: &TestOptions,
-) -> Result<(Vec<Verdict>, Times)> {
+) -> Result<Outcomes> {
     let bar = bar(groups.len());
-    let all = Mutex::new((Vec::new(), Times::new()));
+    let all = Mutex::new(Outcomes::default());
+    let mode = match options.faults {
+        Some(_) => Mode::Faults,
+        None => Mode::Test,
+    };
     jobs::run(groups.len(), jobs, |index| {
         let request = Request {
             only: workshop.selection.only.clone(),
             repeat: options.repeat,
-            ..Request::new(Mode::Test, groups[index].clone())
+            faults: options.faults.map_or(0, NonZeroU32::get),
+            ..Request::new(mode, groups[index].clone())
         };
-        let (verdicts, took) = pool.run(&request, &mut |news| {
-            if let News::Verdict(verdict) = news {
-                bar.suspend(|| print(verdict));
-            }
+        let mut faults = Vec::new();
+        let (verdicts, took) = pool.run(&request, &mut |news| match news {
+            News::Verdict(verdict) => bar.suspend(|| print(verdict)),
+            News::Faults(some) => faults.push(some),
+            News::Begin(_)
+            | News::Step(_)
+            | News::Measured(_)
+            | News::Targets(_)
+            | News::Progress(_) => {}
         })?;
-        let (all, times) = &mut *all.lock().unwrap();
-        all.extend(verdicts);
-        times.insert(groups[index].join(", "), took);
+        let mut all = all.lock().unwrap();
+        all.verdicts.extend(verdicts);
+        all.times.insert(groups[index].join(", "), took);
+        all.faults.extend(faults);
         bar.inc(1);
         Ok(())
     })?;
@@ -98,7 +127,7 @@ fn run_all(
 }
 
 /// How many modules are done, below the results; nothing without a terminal.
-fn bar(modules: usize) -> ProgressBar {
+pub(super) fn bar(modules: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {pos} of {len} modules, {elapsed}");
     let bar = ProgressBar::new(modules as u64).with_style(style.expect("the template is sound"));
     bar.enable_steady_tick(TICK);
@@ -121,7 +150,7 @@ fn print(verdict: &Verdict) {
     }
 }
 
-fn report_failures(verdicts: &[Verdict]) {
+pub(super) fn report_failures(verdicts: &[Verdict]) {
     println!();
     for verdict in verdicts.iter().filter(|verdict| !verdict.passed()) {
         println!(
