@@ -172,11 +172,10 @@ in
   checks = (callPackage ./lint.nix { }).checks // {
     vm-test = (vmTest passing).test;
     vm-test-6_18 = (vmTest passing).ltsTest;
-    vm-test-debug = (vmTest passing).debugTest;
+    # A storm has all that the tests have without one. A whole one takes a night.
+    vm-test-debug = (vmTest passing).stormTest 100;
     # A dozen attempts, which are some seconds each, find what fails at the first one.
     vm-test-faults = (vmTest passing).faultsTest 12;
-    # What a few hundred rounds find.
-    vm-fuzz = (vmTest passing).fuzzTest 20000;
     nixos-vm-test = (vmTest folders).nixosTest;
     nixos-options = (vmTest folders).nixosOptions;
     rust-analyzer = scope.develop.check;
@@ -215,9 +214,8 @@ in
       doc-lkm-6_18 = (scope.modulesFor scope.kernel-nixos).doc-lkm;
       vm-test-debug-6_18 = (vmTest passing).ltsDebugTest;
       vm-test-faults-more = (vmTest passing).faultsTest 200;
-      vm-fuzz-more = (vmTest passing).fuzzTest 1000000;
-      vm-fuzz-debug = (vmTest passing).fuzzDebugTest 50000;
       vm-test-distribution = (vmTest passing).distributionTest;
+      vm-test-storm = (vmTest passing).stormTest 1000;
       vm-test-gcc = (vmTest passing).gccTest;
       vm-test-repeated = (vmTest passing).repeated;
     };

@@ -54,21 +54,6 @@ let
         --accel tcg --junit $out/junit.xml 2>&1 | tee $out/log
     '';
 
-  # Random system calls on what `modules` make. The log of a failure ends with the files by
-  # which it can be replayed.
-  fuzzed =
-    {
-      name,
-      kernel,
-      modules,
-      options,
-    }:
-    runCommand name { nativeBuildInputs = [ lkmpg ]; } ''
-      mkdir $out
-      lkmpg fuzz ${options} --vm ${vmWith { inherit kernel lkmpg-guest; }} --modules ${modules} \
-        --accel tcg 2>&1 | tee $out/log || { cat fuzz-*.jsonl; exit 1; }
-    '';
-
   # For NixOS, modules built for the kernel that it boots.
   nixosModules = (modulesFor kernel-nixos).buildAll folders;
   installed = "/run/booted-system/kernel-modules/lib/modules/${kernel-nixos.modDirVersion}/extra";
@@ -169,14 +154,16 @@ in
     }
   ) built;
 
-  # All of them on the kernel that finds more, where they take minutes, most of
-  # which are waits.
-  debugTest = vmTest {
-    name = "vm-test-debug";
-    kernel = kernel-debug;
-    modules = modules.join ((modulesFor kernel-debug).buildAll folders);
-    options = "--kernel debug";
-  };
+  # All of them on the kernel that finds more, where most of the time they wait; and each
+  # module is loaded `loads` times.
+  stormTest =
+    loads:
+    vmTest {
+      name = "vm-test-storm-${toString loads}";
+      kernel = kernel-debug;
+      modules = modules.join ((modulesFor kernel-debug).buildAll folders);
+      options = "--storm=${toString loads}";
+    };
 
   # The same kernel with allocations that fail: `share` of them for each module at most.
   faultsTest =
@@ -186,26 +173,6 @@ in
       kernel = kernel-debug;
       modules = modules.join ((modulesFor kernel-debug).buildAll folders);
       options = "--faults=${toString share}";
-    };
-
-  # Random system calls: so many on each module, the same ones each time.
-  fuzzTest =
-    calls:
-    fuzzed {
-      name = "vm-fuzz-${toString calls}";
-      inherit kernel;
-      modules = modules.join built;
-      options = "--seed 1 --calls ${toString calls}";
-    };
-
-  # As many, and others, on the kernel that finds more.
-  fuzzDebugTest =
-    calls:
-    fuzzed {
-      name = "vm-fuzz-debug-${toString calls}";
-      kernel = kernel-debug;
-      modules = modules.join ((modulesFor kernel-debug).buildAll folders);
-      options = "--kernel debug --seed 2 --calls ${toString calls}";
     };
 
   ltsDebugTest = vmTest {

@@ -45,7 +45,7 @@ cases![
     tests_of_lkm_and_fixtures_by_name,
     lists_every_test,
     bench_compares_with_c,
-    fuzz_makes_calls,
+    mutants_have_names,
     completes_in_shells,
     debug_kernel_looks_for_more,
     kernel_with_long_term_support,
@@ -158,12 +158,13 @@ fn bench_compares_with_c(checkout: &Checkout) -> Result<()> {
     Ok(())
 }
 
-fn fuzz_makes_calls(checkout: &Checkout) -> Result<()> {
-    run(checkout.lkmpg(&["fuzz", "procfs2", "--seed", "7", "--calls", "500"]))?
+fn mutants_have_names(checkout: &Checkout) -> Result<()> {
+    run(checkout.lkmpg(&["mutate", "--list", "tasklet.rs"]))?
         .ends(0)?
-        .says("seed: 7")?
-        .says("procfs2 [..] ok")?
-        .says("1 passed, 0 failed")?;
+        .says("[..] tasklet.rs Inner::stop: delete lkm_tasklet_close()")?;
+    run(checkout.lkmpg(&["mutate", "nosuch.rs"]))?
+        .ends(2)?
+        .says("[..]'nosuch.rs' is no file of modules/lkm that has mutants[..]")?;
     Ok(())
 }
 

@@ -15,7 +15,6 @@ use lkmpg_proto::{Event, Outcome, Request};
 use crate::{
     Example, Vm, bench,
     checks::{self, Subject},
-    fuzz,
     kmemleak::Begun,
     module,
     report::Report,
@@ -57,30 +56,6 @@ impl<'a> Harness<'a> {
             let rounds = request.repeat.get();
             self.reporting(name, "bench", Leaves::Nothing, |_, report| {
                 bench::measure(name, example, rounds, report).map(|()| String::new())
-            })?;
-            self.tear_down(name, &others)?;
-        }
-        Ok(())
-    }
-
-    /// Makes random calls on what each module makes. For each module that is a test.
-    pub fn fuzz(mut self, request: &Request) -> Result<()> {
-        let plan = request.fuzz.as_ref().context("which calls?")?;
-        let case = fuzz::case(plan)?;
-        bench::keep_console_quiet()?;
-        for name in &request.modules {
-            let example = Example::find(name);
-            let others = module::loaded()?;
-            self.set_up(name, example)?;
-            let subject = fuzz::Subject {
-                name,
-                example,
-                plan,
-                case: case.as_ref(),
-                may_leak: self.vm.take_may_leak(),
-            };
-            self.reporting(name, "fuzz", Leaves::Nothing, |vm, report| {
-                subject.run(vm, report)
             })?;
             self.tear_down(name, &others)?;
         }

@@ -21,7 +21,6 @@ mod eventually;
 mod example;
 mod faults;
 mod files;
-mod fuzz;
 mod gpio;
 mod gpio_buttons;
 mod gpio_sim;
@@ -48,6 +47,7 @@ pub mod signals;
 mod sink_device;
 mod slabs;
 mod snapshot;
+mod storm;
 mod syscalls;
 pub mod terminal;
 mod text_file;
@@ -124,10 +124,10 @@ fn serve(tty: &str) -> Result<()> {
 
     let vm = Vm::new()?;
     let request = orders.request;
+    storm::begin(request.storm);
     match request.mode {
         Mode::Test => Harness::new(vm, &mut report).run(&request),
         Mode::Bench => Harness::new(vm, &mut report).measure(&request),
-        Mode::Fuzz => Harness::new(vm, &mut report).fuzz(&request),
         Mode::Faults => faults::run(vm, &mut report, &request),
         Mode::Demo => demo::run(vm, &mut report, &request.modules),
         Mode::Shell => shell::run(vm, &mut report, &request.modules),

@@ -132,15 +132,6 @@ impl Log {
         Ok(lines.cloned().collect())
     }
 
-    /// As [`take`](Log::take), and forgets all lines so far.
-    pub(crate) fn drain(&mut self) -> Result<Vec<Line>> {
-        let lines = self.take()?;
-        self.lines.clear();
-        self.mark = 0;
-        self.taken = 0;
-        Ok(lines)
-    }
-
     /// Waits up to a minute for a line since the mark that contains `text`, and
     /// returns that line.
     ///

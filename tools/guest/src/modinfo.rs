@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use std::{fs, path::Path};
+use std::fs;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use object::{Object, ObjectSection, SectionKind, read::elf::ElfFile64};
+use object::{Object, ObjectSection, read::elf::ElfFile64};
 
 use crate::module;
 
@@ -59,22 +59,6 @@ pub fn modinfo(name: &str) -> Result<Modinfo> {
         let section = file.section_by_name(".modinfo");
         let section = section.ok_or_else(|| anyhow!("no section .modinfo"))?;
         anyhow::Ok(Modinfo::parse(section.data()?))
-    };
-    read().with_context(|| path.display().to_string())
-}
-
-/// The code of the module whose file is at `path`: all of its sections with instructions.
-pub fn code(path: &Path) -> Result<Vec<u8>> {
-    let read = || {
-        let elf = fs::read(path)?;
-        let file = ElfFile64::<object::LittleEndian>::parse(&*elf)?;
-        let mut code = Vec::new();
-        for section in file.sections() {
-            if section.kind() == SectionKind::Text {
-                code.extend_from_slice(section.data()?);
-            }
-        }
-        anyhow::Ok(code)
     };
     read().with_context(|| path.display().to_string())
 }

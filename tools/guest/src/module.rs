@@ -343,13 +343,6 @@ impl Module {
         Ok(())
     }
 
-    /// Tries to unload the module, and none that was loaded for it.
-    pub(crate) fn try_unload_alone(&mut self) -> Result<(), Errno> {
-        unload(&self.name, OFlags::NONBLOCK)?;
-        self.loaded = false;
-        Ok(())
-    }
-
     /// Unloads the module in a thread, for a module whose exit function waits
     /// for what the test does next.
     #[must_use]

@@ -69,18 +69,18 @@ pub enum Command {
         #[command(flatten)]
         bench: BenchOptions,
     },
-    /// Make random system calls on what modules make, each module in a VM of its own
-    Fuzz {
-        /// Modules; `*` stands for any text. Every example and every test of lkm when there is
-        /// none
-        #[arg(value_name = "NAME")]
+    /// Change lkm in a small way, many times, and see that a test fails each time
+    Mutate {
+        /// Files of modules/lkm, or names of mutants; `*` stands for any text. All when there
+        /// is none
+        #[arg(value_name = "FILE")]
         names: Vec<String>,
         #[command(flatten)]
         vm: VmOptions,
         #[command(flatten)]
         run: RunOptions,
         #[command(flatten)]
-        fuzz: FuzzOptions,
+        mutate: MutateOptions,
     },
     /// List the examples: name, chapter, what it shows
     List {
@@ -155,7 +155,7 @@ pub struct RunOptions {
 
 #[derive(Args, Debug)]
 pub struct TestOptions {
-    /// Which kernel to test on [default: base, with --faults: debug]
+    /// Which kernel to test on [default: base, with --faults or --storm: debug]
     #[arg(long, value_enum)]
     kernel: Option<Kernel>,
 
@@ -173,6 +173,17 @@ pub struct TestOptions {
         conflicts_with = "repeat"
     )]
     pub faults: Option<NonZeroU32>,
+
+    /// Load and unload each module N times, and unload it while it is used as often as that makes fit [default: 1000]
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1000",
+        conflicts_with = "faults"
+    )]
+    pub storm: Option<NonZeroU32>,
 
     /// Write the results to a JUnit file
     #[arg(long, value_name = "FILE")]
@@ -203,35 +214,37 @@ pub struct BenchOptions {
 }
 
 #[derive(Args, Debug)]
-pub struct FuzzOptions {
-    /// What the calls are made from [default: a random number]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
+pub struct MutateOptions {
+    /// Only print the mutants: line, name, and how many modules are tested with it
+    #[arg(long)]
+    pub list: bool,
 
-    /// For so many seconds in each module [default: 60, unless --calls is given]
-    #[arg(long, value_name = "S", value_parser = seconds)]
-    time: Option<Duration>,
-
-    /// So many calls on each module, or a few more
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
-    pub calls: Option<u64>,
-
-    /// Which kernel to do it on [default: base, with --replay: that of the file]
-    #[arg(long, value_enum)]
-    pub kernel: Option<Kernel>,
-
-    /// Make the calls of a failing case again and again; take the module from there
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "seed"])]
-    pub replay: Option<PathBuf>,
+    /// Take the K-th of N parts of the mutants
+    #[arg(long, value_name = "K/N", value_parser = shard)]
+    pub shard: Option<Shard>,
 }
 
-impl FuzzOptions {
-    /// For how long, if that is not left to the number of calls.
-    pub fn time(&self) -> Option<Duration> {
-        match (self.time, self.calls) {
-            (None, None) => Some(Duration::from_secs(60)),
-            (time, _) => time,
-        }
+/// A part of many.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Shard {
+    /// Which one, from 0.
+    pub index: usize,
+    /// Of how many.
+    pub count: usize,
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let numbers = text.split_once('/').and_then(|(index, count)| {
+        let index: usize = index.parse().ok()?;
+        let count: usize = count.parse().ok()?;
+        (1..=count).contains(&index).then_some((index, count))
+    });
+    match numbers {
+        Some((index, count)) => Ok(Shard {
+            index: index - 1,
+            count,
+        }),
+        None => Err("K/N, with K from 1 to N".to_owned()),
     }
 }
 
@@ -243,8 +256,15 @@ impl TestOptions {
             (Some(_), Some(_)) => Err(Stop::usage(
                 "nothing fails on that kernel; leave out --kernel, or --faults",
             )),
-            (kernel, None) => Ok(kernel.unwrap_or_default()),
+            (Some(kernel), None) => Ok(kernel),
+            (None, None) if self.storm.is_some() => Ok(Kernel::Debug),
+            (None, None) => Ok(Kernel::default()),
         }
+    }
+
+    /// How many loads there are in the storm; 0 when there is none.
+    pub fn loads(&self) -> u32 {
+        self.storm.map_or(0, NonZeroU32::get)
     }
 }
 
@@ -383,28 +403,6 @@ mod tests {
     }
 
     #[test]
-    fn calls_have_some_end() {
-        let read = |options: &[&str]| {
-            let typed = [&["lkmpg", "fuzz"], options].concat();
-            match Cli::try_parse_from(typed).ok()?.command {
-                Command::Fuzz { names, fuzz, .. } => Some((names.len(), fuzz.time(), fuzz.calls)),
-                _ => None,
-            }
-        };
-        let minute = Some(Duration::from_secs(60));
-        assert_eq!(read(&["hello-1"]), Some((1, minute, None)));
-        assert_eq!(read(&["--calls", "9"]), Some((0, None, Some(9))));
-        let second = Some(Duration::from_secs(1));
-        assert_eq!(
-            read(&["--calls", "9", "--time", "1"]),
-            Some((0, second, Some(9)))
-        );
-        assert_eq!(read(&["--replay", "f"]), Some((0, minute, None)));
-        assert_eq!(read(&["hello-1", "--replay", "f"]), None);
-        assert_eq!(read(&["--calls", "0"]), None);
-    }
-
-    #[test]
     fn a_name_is_no_number_of_faults() {
         let read = |options: &[&str]| {
             let typed = [&["lkmpg", "test"], options, &["hello-1"]].concat();
@@ -428,6 +426,36 @@ mod tests {
         );
         assert_eq!(read(&["--faults=0"]), None);
         assert_eq!(read(&["--faults", "--repeat", "2"]), None);
+    }
+
+    #[test]
+    fn a_storm_is_on_the_debug_kernel() {
+        let read = |options: &[&str]| {
+            let typed = [&["lkmpg", "test"], options, &["hello-1"]].concat();
+            match Cli::try_parse_from(typed).ok()?.command {
+                Command::Test { names, test, .. } if names == ["hello-1"] => {
+                    Some((test.loads(), test.kernel().ok()))
+                }
+                _ => None,
+            }
+        };
+        assert_eq!(read(&[]), Some((0, Some(Kernel::Base))));
+        assert_eq!(read(&["--storm"]), Some((1000, Some(Kernel::Debug))));
+        assert_eq!(
+            read(&["--storm=100", "--kernel", "6.18"]),
+            Some((100, Some(Kernel::Lts)))
+        );
+        assert_eq!(read(&["--storm=0"]), None);
+        assert_eq!(read(&["--storm", "--faults"]), None);
+    }
+
+    #[test]
+    fn a_shard_is_a_part() {
+        assert_eq!(shard("1/4"), Ok(Shard { index: 0, count: 4 }));
+        assert_eq!(shard("4/4"), Ok(Shard { index: 3, count: 4 }));
+        for wrong in ["0/4", "5/4", "4", "a/4", "-1/4", "1/0"] {
+            assert!(shard(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

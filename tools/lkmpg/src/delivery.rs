@@ -48,29 +48,24 @@ impl Delivery {
     /// Adds the files of those of `modules` that are called `names`, and of those that they
     /// need.
     pub fn add(&mut self, modules: &Modules, names: &[String]) -> Result<()> {
+        let mut end: usize = self.modules.iter().map(|module| module.length).sum();
         for name in &with_needed(modules, names)? {
             let path = &modules[name].file;
             let bytes = fs::read(path).with_context(|| path.display().to_string())?;
-            self.add_file(name, &bytes)?;
+            if (end + bytes.len()) as u64 > SIZE {
+                return Err(Stop::usage(format!(
+                    "a VM takes {} MiB of modules at most; name fewer",
+                    SIZE >> 20
+                )));
+            }
+            let written = self.file.write_all_at(&bytes, end as u64);
+            written.context("memory for the modules' files")?;
+            end += bytes.len();
+            self.modules.push(Module {
+                name: name.clone(),
+                length: bytes.len(),
+            });
         }
-        Ok(())
-    }
-
-    /// Adds `bytes` as the file of a module called `name`.
-    pub fn add_file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let end: usize = self.modules.iter().map(|module| module.length).sum();
-        if (end + bytes.len()) as u64 > SIZE {
-            return Err(Stop::usage(format!(
-                "a VM takes {} MiB of modules at most; name fewer",
-                SIZE >> 20
-            )));
-        }
-        let written = self.file.write_all_at(bytes, end as u64);
-        written.context("memory for the modules' files")?;
-        self.modules.push(Module {
-            name: name.to_owned(),
-            length: bytes.len(),
-        });
         Ok(())
     }
 }
@@ -99,12 +94,11 @@ mod tests {
         ]
         .into();
         let names = ["b", "a"].map(str::to_owned);
-        let mut delivery = Delivery::of(&modules, &names).unwrap();
-        delivery.add_file("d/e", b"last").unwrap();
+        let delivery = Delivery::of(&modules, &names).unwrap();
         let lengths: Vec<_> = delivery.modules.iter().map(|it| it.length).collect();
-        assert_eq!(lengths, [4, 3, 4, 4]);
-        let mut bytes = [0; 16];
+        assert_eq!(lengths, [4, 3, 4]);
+        let mut bytes = [0; 12];
         delivery.file.read_exact_at(&mut bytes, 0).unwrap();
-        assert_eq!(&bytes, b"evenoddmorelast\0");
+        assert_eq!(&bytes, b"evenoddmore\0");
     }
 }

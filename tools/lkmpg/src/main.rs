@@ -19,6 +19,7 @@ mod junit;
 mod machine;
 mod memory;
 mod modules;
+mod mutants;
 mod nix;
 mod qemu;
 mod qmp;
@@ -91,12 +92,12 @@ fn run(cli: &Cli) -> Result<bool> {
             run::shell(source, &names.names, vm, *gdb).map(|()| true)
         }
         Command::Bench { names, bench } => run::bench(source, names, bench),
-        Command::Fuzz {
+        Command::Mutate {
             names,
             vm,
             run,
-            fuzz,
-        } => run::fuzz(source, names, vm, run, fuzz),
+            mutate,
+        } => run::mutate(source, names, vm, run, mutate),
         Command::Build { names } => build(source, &names.names).map(|()| true),
         Command::List {
             tests: true, json, ..

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use lkmpg_proto::{Orders, Request, events_to, fuzz};
+use lkmpg_proto::{Orders, Request, events_to};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::ioctl_fionbio,
@@ -214,9 +214,6 @@ impl Vm {
     pub fn order(&mut self, request: &Request, modules: &Modules) -> Result<()> {
         if !self.restored {
             self.delivery.add(modules, &request.modules)?;
-        }
-        if let Some(case) = request.fuzz.as_ref().and_then(|fuzz| fuzz.case.as_ref()) {
-            self.delivery.add_file(fuzz::CASE, case.as_bytes())?;
         }
         let mut seed = [0; 32];
         getrandom(&mut seed, GetRandomFlags::empty()).context("random numbers")?;

@@ -275,7 +275,7 @@ impl Plan {
     }
 
     /// Itself, unless only a part of the tests of a module is meant.
-    pub fn of_whole_modules(self) -> Result<Self> {
+    fn of_whole_modules(self) -> Result<Self> {
         match self.selection.only.iter().next() {
             None => Ok(self),
             Some((name, _)) => Err(Stop::usage(format!(

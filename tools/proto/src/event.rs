@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fuzz::{Progress, Targets};
-
 /// Something that happened in the guest.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -55,10 +53,6 @@ pub enum Event {
         /// How long it took the module.
         rust: u64,
     },
-    /// What random calls can be about, before the first round of them.
-    Targets(Targets),
-    /// A round of random calls begins. Also after the last one.
-    Progress(Progress),
     /// The shell is about to start. The guest waits until the host answers
     /// with a line of its own.
     Ready,
@@ -145,26 +139,6 @@ mod tests {
             c: u64::MAX,
             rust: 1,
         };
-        assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
-    }
-
-    #[test]
-    fn progress_survives_the_wire() {
-        let event = Event::Progress(Progress {
-            module: "chardev2".into(),
-            first: 64,
-            round: u64::MAX,
-            calls: 4096,
-            errors: 7,
-        });
-        assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
-        let event = Event::Targets(Targets {
-            module: "chardev2".into(),
-            files: vec!["/dev/char_dev".into()],
-            own: 1,
-            words: vec![u32::MAX],
-            ..Targets::default()
-        });
         assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
     }
 

@@ -8,7 +8,6 @@
 
 mod catalog;
 mod event;
-pub mod fuzz;
 mod request;
 
 pub use catalog::{Catalog, Check};

@@ -4,8 +4,6 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::fuzz::Fuzz;
-
 /// What the guest is to do.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -18,8 +16,6 @@ pub enum Mode {
     Demo,
     /// Load the modules and give a shell.
     Shell,
-    /// Make random system calls on what each module makes.
-    Fuzz,
     /// Measure the operations of each module, and of its [`twin`].
     Bench,
 }
@@ -37,8 +33,9 @@ pub struct Request {
     pub repeat: NonZeroU32,
     /// How many allocations are to fail for each module, at most, in [`Mode::Faults`].
     pub faults: u32,
-    /// Which calls, in [`Mode::Fuzz`].
-    pub fuzz: Option<Fuzz>,
+    /// How often each module is loaded in [`Mode::Test`], when that is many times more than
+    /// usual; else 0.
+    pub storm: u32,
 }
 
 impl Request {
@@ -51,7 +48,7 @@ impl Request {
             only: BTreeMap::new(),
             repeat: NonZeroU32::MIN,
             faults: 0,
-            fuzz: None,
+            storm: 0,
         }
     }
 
@@ -149,6 +146,7 @@ mod tests {
             request: Request {
                 only: [("hello-1".into(), vec!["reload".into()])].into(),
                 repeat: NonZeroU32::new(3).unwrap(),
+                storm: 1000,
                 ..Request::new(Mode::Test, vec!["hello-1".into(), "procfs1".into()])
             },
             files: vec![Module {

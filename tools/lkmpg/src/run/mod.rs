@@ -5,15 +5,16 @@
 mod bench;
 mod demo;
 mod faults;
-mod fuzz;
 mod jobs;
+mod mutate;
 mod pool;
 mod session;
 mod shell;
 mod test;
+mod tree;
 
 pub use bench::bench;
 pub use demo::demo;
-pub use fuzz::fuzz;
+pub use mutate::mutate;
 pub use shell::shell;
 pub use test::test;

@@ -5,10 +5,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use lkmpg_proto::{
-    Event, Faults, Outcome, Request, Step,
-    fuzz::{Progress, Targets},
-};
+use lkmpg_proto::{Event, Faults, Outcome, Request, Step};
 
 use crate::{
     children::interrupted,
@@ -48,10 +45,6 @@ pub enum News<'a> {
     Step(Step),
     /// A round of a measurement.
     Measured(Measured),
-    /// What random calls can be about.
-    Targets(Targets),
-    /// How far they have come.
-    Progress(Progress),
 }
 
 /// How long something took a module's twin in C, and the module, in picoseconds.
@@ -223,8 +216,6 @@ impl Session<'_> {
                 c,
                 rust,
             })),
-            Event::Targets(targets) => (self.news)(News::Targets(targets)),
-            Event::Progress(progress) => (self.news)(News::Progress(progress)),
             Event::Waiting | Event::Ready => {}
         }
     }

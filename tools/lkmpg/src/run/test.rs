@@ -23,6 +23,10 @@ use crate::{
 /// How often the progress bar moves.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How many loads of a module, with as many VMs as there are at a time, surely take less than a
+/// test may.
+const LOADS: u32 = 100;
+
 /// Runs the tests of each module in a VM of its own. Returns whether all passed.
 pub fn test(
     source: &Source,
@@ -42,7 +46,9 @@ pub fn test(
     };
 
     let groups = groups(&workshop)?;
-    let timeout = vm.timeout.unwrap_or(kernel.timeout());
+    // The loads of a storm are one test.
+    let times = 1 + options.loads() / LOADS;
+    let timeout = vm.timeout.unwrap_or(kernel.timeout() * times);
     let pool = Pool::new(&workshop, accel, timeout, &groups, run.fresh, early)?;
     let jobs = jobs::count(run, kernel);
     let Outcomes {
@@ -103,17 +109,14 @@ fn run_all(
             only: workshop.selection.only.clone(),
             repeat: options.repeat,
             faults: options.faults.map_or(0, NonZeroU32::get),
+            storm: options.loads(),
             ..Request::new(mode, groups[index].clone())
         };
         let mut faults = Vec::new();
         let (verdicts, took) = pool.run(&request, &mut |news| match news {
             News::Verdict(verdict) => bar.suspend(|| print(verdict)),
             News::Faults(some) => faults.push(some),
-            News::Begin(_)
-            | News::Step(_)
-            | News::Measured(_)
-            | News::Targets(_)
-            | News::Progress(_) => {}
+            News::Begin(_) | News::Step(_) => {}
         })?;
         let mut all = all.lock().unwrap();
         all.verdicts.extend(verdicts);
@@ -150,7 +153,7 @@ fn print(verdict: &Verdict) {
     }
 }
 
-pub(super) fn report_failures(verdicts: &[Verdict]) {
+fn report_failures(verdicts: &[Verdict]) {
     println!();
     for verdict in verdicts.iter().filter(|verdict| !verdict.passed()) {
         println!(
