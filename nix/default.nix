@@ -130,17 +130,10 @@ let
     fixtures
   ];
 
-  # What the CLI takes for a kernel: the VM, all modules, and those in C.
+  # What the CLI takes for a kernel: the VM and all modules.
   setFor =
     kernel: extra:
-    let
-      modules = scope.modulesFor kernel;
-    in
-    modules.buildAll all
-    // {
-      vm = scope.vmWith { inherit kernel extra; };
-      twins = modules.inC;
-    };
+    (scope.modulesFor kernel).buildAll all // { vm = scope.vmWith { inherit kernel extra; }; };
   base = setFor scope.kernel { };
   debug = setFor scope.kernel-debug { };
   linux_6_18 = setFor scope.kernel-nixos { };
@@ -156,7 +149,6 @@ let
       vm
       ;
     inherit (scope.modules) lkm sizes;
-    twins = scope.modules.inC;
     inherit (scope.tools) cli-tests;
     modules = scope.modules.join modules;
     initramfs = scope.initramfsWith { extraModules = builtins.attrValues modules; };
@@ -172,20 +164,16 @@ in
   checks = (callPackage ./lint.nix { }).checks // {
     vm-test = (vmTest passing).test;
     vm-test-6_18 = (vmTest passing).ltsTest;
-    # A storm has all that the tests have without one. A whole one takes a night.
-    vm-test-debug = (vmTest passing).stormTest 100;
-    # A dozen attempts, which are some seconds each, find what fails at the first one.
-    vm-test-faults = (vmTest passing).faultsTest 12;
+    vm-test-debug = (vmTest passing).debugTest;
     nixos-vm-test = (vmTest folders).nixosTest;
     nixos-options = (vmTest folders).nixosOptions;
     rust-analyzer = scope.develop.check;
     harness = scope.tools.harness {
-      inherit (base) vm twins;
+      inherit (base) vm;
       debugVm = debug.vm;
       modules = builtins.attrValues (builtins.intersectAttrs fixtures base) ++ [ base.needs ];
       debugModules =
         builtins.attrValues (builtins.intersectAttrs fixtures debug) ++ [ debug.i2c-sim ];
-      benchModules = [ base.hello-debugfs-file ];
     };
   };
 
@@ -204,18 +192,11 @@ in
     vm-tests = (vmTest passing).tests;
     # Checks that take long and rarely fail.
     nightly = {
-      gdb = scope.modules.join (
-        removeAttrs gdb [
-          "twins"
-          "vm"
-        ]
-      );
+      gdb = scope.modules.join (removeAttrs gdb [ "vm" ]);
       inherit (scope.modules) headers-gcc-6_18 headers-lto;
       doc-lkm-6_18 = (scope.modulesFor scope.kernel-nixos).doc-lkm;
       vm-test-debug-6_18 = (vmTest passing).ltsDebugTest;
-      vm-test-faults-more = (vmTest passing).faultsTest 200;
       vm-test-distribution = (vmTest passing).distributionTest;
-      vm-test-storm = (vmTest passing).stormTest 1000;
       vm-test-gcc = (vmTest passing).gccTest;
       vm-test-repeated = (vmTest passing).repeated;
     };

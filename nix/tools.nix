@@ -112,16 +112,13 @@ in
   fmt = craneLib.cargoFmt (common // { cargoExtraArgs = "--all"; });
 
   # The tests of the tests, and what the ignored ones boot: VMs of the base and
-  # the debug kernel, and modules for each. Some modules, and all in C, are to be
-  # measured.
+  # the debug kernel, and modules for each.
   harness =
     {
       vm,
       modules,
       debugVm,
       debugModules,
-      benchModules,
-      twins,
     }:
     craneLib.cargoTest (
       common
@@ -133,8 +130,6 @@ in
         LKMPG_TEST_MODULES = modules;
         LKMPG_TEST_DEBUG_VM = debugVm;
         LKMPG_TEST_DEBUG_MODULES = debugModules;
-        LKMPG_TEST_BENCH_MODULES = benchModules;
-        LKMPG_TEST_TWINS = twins;
       }
     );
 }

@@ -14,18 +14,10 @@ pub const EXAMPLE: Example = Example {
         says_what_is_done_to_it,
         cannot_be_told_to_lie,
     ],
-    bench: &[
-        Operation::new("open and close", || bench::open_and_close(PATH)),
-        Operation::new("write", || bench::write(PATH, TEXT)),
-        Operation::new("read", || bench::read_back(PATH, TEXT)),
-    ],
     ..Example::EMPTY
 };
 
 const PATH: &str = "/proc/buffer1k";
-
-/// What is written and read when that is measured.
-const TEXT: &[u8] = b"Hello from a shell\n";
 
 /// The book's module says HelloWorld! whatever was written, has forgotten how long
 /// its text is when a write fails, and has no lock.

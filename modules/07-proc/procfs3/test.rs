@@ -13,18 +13,10 @@ pub const EXAMPLE: Example = Example {
         makes_its_file,
         says_what_is_done_to_it,
     ],
-    bench: &[
-        Operation::new("open and close", || bench::open_and_close(PATH)),
-        Operation::new("write", || bench::write(PATH, TEXT)),
-        Operation::new("read", || bench::read_back(PATH, TEXT)),
-    ],
     ..Example::EMPTY
 };
 
 const PATH: &str = "/proc/buffer2k";
-
-/// What is written and read when that is measured.
-const TEXT: &[u8] = b"Hello from a shell\n";
 
 /// In the book's module a short read cuts the text off, for everybody; it has
 /// forgotten how long its text is when a write fails, and has no lock.

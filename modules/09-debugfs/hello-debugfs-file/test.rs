@@ -21,12 +21,6 @@ pub const EXAMPLE: Example = Example {
         knows_no_ioctl,
         an_open_file_keeps_the_module,
     ],
-    bench: &[
-        Operation::new("open and close", || bench::open_and_close(MESSAGE)),
-        Operation::new("write", || bench::write(MESSAGE, b"hello debugfs\n")),
-        Operation::new("read", || bench::read_back(MESSAGE, b"hello debugfs\n")),
-        Operation::new("read the blob", || bench::read(BLOB, BLOB_TEXT.as_bytes())),
-    ],
     ..Example::EMPTY
 };
 

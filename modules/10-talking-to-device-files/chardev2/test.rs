@@ -41,14 +41,6 @@ pub const EXAMPLE: Example = Example {
         a_hundred_threads_see_whole_messages,
         serves_the_user_program,
     ],
-    bench: &[
-        Operation::new("open and close", || bench::open_and_close(PATH)),
-        Operation::new("write", || bench::write(PATH, TEXT)),
-        Operation::new("read", || bench::read_back(PATH, TEXT)),
-        Operation::new("set by ioctl", sets),
-        Operation::new("get by ioctl", gets),
-        Operation::new("get a byte by ioctl", gets_a_byte),
-    ],
     ..Example::EMPTY
 };
 
@@ -58,41 +50,8 @@ const SET_MSG: u32 = opcode::write::<*const u8>(100, 0);
 const GET_MSG: u32 = opcode::read::<*const u8>(100, 1);
 const GET_NTH_BYTE: u32 = opcode::read_write::<i32>(100, 2);
 
-/// What is written and read when that is measured.
-const TEXT: &[u8] = b"Hello from a shell\n";
-
 fn open() -> Result<File> {
     Ok(read_write(PATH)?)
-}
-
-fn sets() -> Result<Work> {
-    let file = open()?;
-    let mut text = [TEXT, b"\0"].concat();
-    each_time(move || {
-        ioctl(&file, SET_MSG, Argument::Buffer(&mut text))?;
-        Ok(())
-    })
-}
-
-fn gets() -> Result<Work> {
-    let file = open()?;
-    set(&file, TEXT)?;
-    let mut buffer = [0; 100];
-    each_time(move || {
-        ioctl(&file, GET_MSG, Argument::Buffer(&mut buffer))?;
-        assert_eq!(buffer[..TEXT.len()], *TEXT);
-        Ok(())
-    })
-}
-
-fn gets_a_byte() -> Result<Work> {
-    let file = open()?;
-    set(&file, TEXT)?;
-    each_time(move || {
-        let byte = ioctl(&file, GET_NTH_BYTE, Argument::Number(0))?;
-        assert_eq!(byte, usize::from(TEXT[0]));
-        Ok(())
-    })
 }
 
 /// The whole message, wherever the file is.

@@ -22,15 +22,6 @@ pub const EXAMPLE: Example = Example {
         keeps_the_module_while_open,
         a_hundred_threads_keep_to_their_own,
     ],
-    bench: &[
-        Operation::new("open and close", || bench::open_and_close(PATH)),
-        Operation::new("read 4 bytes", || reads(4)),
-        Operation::new("read 4 KiB", || reads(4096)),
-        Operation::new("set the value", sets),
-        Operation::new("get the value", || gets(VALGET)),
-        Operation::new("set the number", sets_the_number),
-        Operation::new("get the number", || gets(VALGET_NUM)),
-    ],
     ..Example::EMPTY
 };
 
@@ -49,39 +40,6 @@ fn get(file: &File, request: u32) -> Result<u32, Errno> {
     let mut buffer = [0xaa; 4];
     ioctl(file, request, Argument::Buffer(&mut buffer))?;
     Ok(u32::from_ne_bytes(buffer))
-}
-
-fn reads(len: usize) -> Result<Work> {
-    let file = File::open(PATH)?;
-    let mut buffer = vec![0; len];
-    each_time(move || {
-        assert_eq!(file.read_at(&mut buffer, 0)?, len);
-        Ok(())
-    })
-}
-
-fn sets() -> Result<Work> {
-    let file = File::open(PATH)?;
-    each_time(move || {
-        set(&file, 0x2a)?;
-        Ok(())
-    })
-}
-
-fn gets(request: u32) -> Result<Work> {
-    let file = File::open(PATH)?;
-    each_time(move || {
-        get(&file, request)?;
-        Ok(())
-    })
-}
-
-fn sets_the_number() -> Result<Work> {
-    let file = File::open(PATH)?;
-    each_time(move || {
-        ioctl(&file, VALSET_NUM, Argument::Number(42))?;
-        Ok(())
-    })
 }
 
 /// The book's module makes no node: one has to find its major number.

@@ -16,7 +16,6 @@ mod commands;
 
 pub const EXAMPLE: Example = Example {
     demo: &[
-        "dmesg | tail -n 1",
         "grep rust_pci_edu /proc/interrupts",
         "echo 'by DMA' >/dev/edu0",
         "dd if=/dev/edu0 bs=7 count=1 2>/dev/null",

@@ -46,7 +46,6 @@ pub const EXAMPLE: Example = Example {
     // A keyboard that says nothing would keep who reads.
     params: "idle=1",
     setup: Some(there_is_a_keyboard),
-    ..Example::EMPTY
 };
 
 const NODE: &str = "/dev/rust_usb0";

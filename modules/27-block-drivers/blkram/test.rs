@@ -31,49 +31,12 @@ pub const EXAMPLE: Example = Example {
         unloading_at_once,
         is_empty_each_time,
     ],
-    bench: &[
-        Operation::new("open and close", || bench::open_and_close(DISK)),
-        Operation::new("4 KiB, random read", reads),
-        Operation::new("4 KiB, random write", writes),
-    ],
     ..Example::EMPTY
 };
 
 const DISK: &str = "/dev/blkram0";
 const MNT: &str = "/tmp/blkram-mnt";
 const MIB: usize = 1 << 20;
-
-/// What is read and written at a time when that is measured.
-const BLOCK: usize = 4 << 10;
-
-/// The position of one of the blocks on the disk.
-fn any_block(random: &mut bench::Random) -> u64 {
-    random.below((8 * MIB / BLOCK) as u64) * BLOCK as u64
-}
-
-/// Past the kernel's memory, so that it is the module that does the work.
-fn reads() -> Result<Work> {
-    let disk = Disk::open_direct(DISK)?;
-    let mut random = bench::Random::new(1);
-    let mut buffer = Buffer::new(BLOCK);
-    each_time(move || {
-        let at = any_block(&mut random);
-        assert_eq!(disk.read_at(&mut buffer, at)?, BLOCK);
-        Ok(())
-    })
-}
-
-fn writes() -> Result<Work> {
-    let disk = Disk::open_direct(DISK)?;
-    let mut random = bench::Random::new(1);
-    let mut buffer = Buffer::new(BLOCK);
-    fill(&mut buffer, 1);
-    each_time(move || {
-        let at = any_block(&mut random);
-        assert_eq!(disk.write_at(&buffer, at)?, BLOCK);
-        Ok(())
-    })
-}
 
 fn attribute(name: &str) -> Result<String> {
     let path = format!("/sys/block/blkram0/{name}");

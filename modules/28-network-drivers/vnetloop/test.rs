@@ -29,10 +29,6 @@ pub const EXAMPLE: Example = Example {
         unloads_while_many_send,
         unloading_at_once,
     ],
-    bench: &[
-        Operation::new("a frame of 60 bytes", || there_and_back(60)),
-        Operation::new("a frame of 1514 bytes", || there_and_back(1514)),
-    ],
     ..Example::EMPTY
 };
 
@@ -41,28 +37,10 @@ const DEVICE: &str = "vnetloop0";
 /// The module, and its device, which is up and sends nothing of its own.
 fn load(vm: &mut Vm) -> Result<(Module, NetDevice)> {
     let module = vm.load("vnetloop")?;
-    Ok((module, device()?))
-}
-
-/// The device, as above.
-fn device() -> Result<NetDevice> {
     let device = NetDevice::open(DEVICE)?;
     device.keep_quiet()?;
     device.set_up(true)?;
-    Ok(device)
-}
-
-/// Sends a frame of that length, and receives it.
-fn there_and_back(len: usize) -> Result<Work> {
-    let device = device()?;
-    let socket = PacketSocket::of(device.index()?)?;
-    let frame = frame_for(device.mac()?, len, 1);
-    let mut buffer = vec![0; len + 1];
-    each_time(move || {
-        assert_eq!(socket.send(&frame)?, len);
-        assert_eq!(socket.receive_into(&mut buffer)?, len);
-        Ok(())
-    })
+    Ok((module, device))
 }
 
 /// A frame for `to`, of that length, with content that depends on `seed`.

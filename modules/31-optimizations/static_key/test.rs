@@ -19,13 +19,6 @@ pub const EXAMPLE: Example = Example {
         switches_while_others_look,
         an_open_device_keeps_the_module,
     ],
-    bench: &[
-        Operation::new("open and close", || bench::open_and_close(DEVICE)),
-        Operation::new("read", || bench::read(DEVICE, b"disabled\n")),
-        Operation::new("enable and disable", switches),
-        // It stays on until the module is unloaded.
-        Operation::new("open and close while it is on", opens_while_it_is_on),
-    ],
     ..Example::EMPTY
 };
 
@@ -33,21 +26,6 @@ const DEVICE: &str = "/dev/key_state";
 
 /// What the branch says when it is taken.
 const TAKEN: &str = "do unlikely thing";
-
-fn switches() -> Result<Work> {
-    let mut device = read_write(DEVICE)?;
-    each_time(move || {
-        for command in [&b"enable"[..], b"disable"] {
-            assert_eq!(device.write(command)?, command.len());
-        }
-        Ok(())
-    })
-}
-
-fn opens_while_it_is_on() -> Result<Work> {
-    command(b"enable")?;
-    bench::open_and_close(DEVICE)
-}
 
 fn state() -> Result<String> {
     Ok(fs::read_to_string(DEVICE)?)

@@ -44,8 +44,6 @@ cases![
     one_test_by_name,
     tests_of_lkm_and_fixtures_by_name,
     lists_every_test,
-    bench_compares_with_c,
-    mutants_have_names,
     completes_in_shells,
     debug_kernel_looks_for_more,
     kernel_with_long_term_support,
@@ -143,28 +141,6 @@ fn demo_shows_the_module(checkout: &Checkout) -> Result<()> {
         .says("  HelloWorld!")?
         .says("[..]/proc/helloworld removed[..]")?
         .says("1 passed, 0 failed")?;
-    Ok(())
-}
-
-fn bench_compares_with_c(checkout: &Checkout) -> Result<()> {
-    run(checkout.lkmpg(&["bench", "procfs2", "--rounds", "1"]))?
-        .ends(0)?
-        .says("accel: tcg (instructions are counted)")?
-        .says("procfs2: read [..] ns [..]")?
-        .says("geometric mean of 3, [..]")?;
-    run(checkout.lkmpg(&["bench", "hello-1"]))?
-        .ends(2)?
-        .says("[..]hello-1 has no operations that can be measured[..]")?;
-    Ok(())
-}
-
-fn mutants_have_names(checkout: &Checkout) -> Result<()> {
-    run(checkout.lkmpg(&["mutate", "--list", "tasklet.rs"]))?
-        .ends(0)?
-        .says("[..] tasklet.rs Inner::stop: delete lkm_tasklet_close()")?;
-    run(checkout.lkmpg(&["mutate", "nosuch.rs"]))?
-        .ends(2)?
-        .says("[..]'nosuch.rs' is no file of modules/lkm that has mutants[..]")?;
     Ok(())
 }
 

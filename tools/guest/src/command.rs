@@ -58,11 +58,6 @@ fn catalog() -> Catalog {
             tests.map(|test| test.name.to_owned()).collect(),
         )
     };
-    let operations = |name: &str| {
-        let operations = Example::find(name).bench.iter();
-        let names: Vec<_> = operations.map(|it| it.name.to_owned()).collect();
-        (!names.is_empty()).then(|| (name.to_owned(), names))
-    };
     Catalog {
         modules: Example::names().map(own).collect(),
         checks: checks::on_any_kernel()
@@ -71,7 +66,6 @@ fn catalog() -> Catalog {
                 kernel: kernel.map(str::to_owned),
             })
             .collect(),
-        operations: Example::names().filter_map(operations).collect(),
     }
 }
 

@@ -2,11 +2,7 @@
 
 //! Waiting for what comes sooner or later.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 use anyhow::{Result, ensure};
 
@@ -16,15 +12,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// What a test sets where the kernel counts the time, as for a read from a socket:
 /// much more than the host ever lets a VM stand still.
 pub const TIMEOUT: Duration = Duration::from_secs(300);
-
-/// The longest patience of this process, in milliseconds.
-static LONGEST: AtomicU64 = AtomicU64::new(u64::MAX);
-
-/// Has this process wait for nothing longer than `patience`.
-pub(crate) fn limit(patience: Duration) {
-    let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-    LONGEST.store(millis, Relaxed);
-}
 
 /// The pause after the first look. Each further one is twice as long ...
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -53,7 +40,6 @@ pub(crate) fn within<E>(
     patience: Duration,
     mut condition: impl FnMut() -> Result<bool, E>,
 ) -> Result<bool, E> {
-    let patience = patience.min(Duration::from_millis(LONGEST.load(Relaxed)));
     let mut waited = Duration::ZERO;
     let mut pause = FIRST_PAUSE;
     while !condition()? {

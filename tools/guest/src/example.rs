@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, path::Path, process::ExitCode};
 
-use crate::{Vm, bench::Operation};
+use crate::Vm;
 
 /// What an example's `test.rs` says of it: `pub const EXAMPLE: Example`. What it
 /// does not mention is as in [`Example::EMPTY`].
@@ -17,8 +17,6 @@ pub struct Example {
     pub params: &'static str,
     /// Prepares what the module needs before it is first loaded.
     pub setup: Option<fn(&mut Vm) -> anyhow::Result<()>>,
-    /// What `./lkmpg bench` measures, of the module and of its twin in C.
-    pub bench: &'static [Operation],
 }
 
 /// A test of an example.
@@ -55,7 +53,6 @@ impl Example {
         tests: &[],
         params: "",
         setup: None,
-        bench: &[],
     };
 
     /// What is known of the example called `name`; nothing when it has no

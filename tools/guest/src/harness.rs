@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use lkmpg_proto::{Event, Outcome, Request};
 
 use crate::{
-    Example, Vm, bench,
+    Example, Vm,
     checks::{self, Subject},
     kmemleak::Begun,
     module,
@@ -31,7 +31,13 @@ pub struct Harness<'a> {
 impl<'a> Harness<'a> {
     /// A harness that reports to `report`.
     pub fn new(vm: Vm, report: &'a mut dyn Report) -> Self {
-        watch_panics();
+        panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(|place| {
+                let file = short(place.file());
+                format!("{file}:{}:{}", place.line(), place.column())
+            });
+            *PANICKED_AT.lock().unwrap() = place;
+        }));
         Self { vm, report }
     }
 
@@ -45,28 +51,14 @@ impl<'a> Harness<'a> {
         Ok(())
     }
 
-    /// Measures what `request` asks for. For each module that is a test, which fails when the
-    /// kernel complains.
-    pub fn measure(mut self, request: &Request) -> Result<()> {
-        bench::keep_console_quiet()?;
-        for name in &request.modules {
-            let example = Example::find(name);
-            let others = module::loaded()?;
-            self.set_up(name, example)?;
-            let rounds = request.repeat.get();
-            self.reporting(name, "bench", Leaves::Nothing, |_, report| {
-                bench::measure(name, example, rounds, report).map(|()| String::new())
-            })?;
-            self.tear_down(name, &others)?;
-        }
-        Ok(())
-    }
-
     /// The example's tests, then the checks that every module must pass.
     fn module(&mut self, name: &str, request: &Request) -> Result<()> {
         let example = Example::find(name);
         let others = module::loaded()?;
-        self.set_up(name, example)?;
+        if let Some(setup) = example.setup {
+            let setup = |vm: &mut Vm| setup(vm).map(|()| String::new());
+            self.test(name, "setup", Leaves::Modules, setup)?;
+        }
         // What it says of leaks holds for all that follows.
         let may_leak = self.vm.take_may_leak();
         let before = Snapshot::settled();
@@ -93,25 +85,12 @@ impl<'a> Harness<'a> {
             let run = |vm: &mut Vm| (check.run)(vm, &subject);
             self.test(name, check.name, Leaves::Nothing, run)?;
         }
-        self.tear_down(name, &others)
-    }
-
-    /// Prepares what the module needs.
-    fn set_up(&mut self, name: &str, example: Example) -> Result<()> {
-        let Some(setup) = example.setup else {
-            return Ok(());
-        };
-        let setup = |vm: &mut Vm| setup(vm).map(|()| String::new());
-        self.test(name, "setup", Leaves::Modules, setup)
-    }
-
-    /// Unloads what `setup` has loaded: whoever had to do with it is to be done with it.
-    fn tear_down(&mut self, name: &str, others: &[String]) -> Result<()> {
-        if module::loaded()?.iter().all(|name| others.contains(name)) {
-            return Ok(());
+        // Whoever had to do with what `setup` has loaded is to be done with it.
+        if module::loaded()?.iter().any(|name| !others.contains(name)) {
+            let unload = |_: &mut Vm| unload_all_but(&others).map(|_| String::new());
+            self.test(name, "teardown", Leaves::Modules, unload)?;
         }
-        let unload = |_: &mut Vm| unload_all_but(others).map(|_| String::new());
-        self.test(name, "teardown", Leaves::Modules, unload)
+        Ok(())
     }
 
     /// Runs one test and reports it. An error is the harness's own.
@@ -121,17 +100,6 @@ impl<'a> Harness<'a> {
         test: &str,
         leaves: Leaves,
         run: impl FnOnce(&mut Vm) -> Result<String>,
-    ) -> Result<()> {
-        self.reporting(module, test, leaves, |vm, _| run(vm))
-    }
-
-    /// As [`test`](Self::test), for one that reports something itself.
-    fn reporting(
-        &mut self,
-        module: &str,
-        test: &str,
-        leaves: Leaves,
-        run: impl FnOnce(&mut Vm, &mut dyn Report) -> Result<String>,
     ) -> Result<()> {
         self.report.send(&Event::Start {
             module: module.to_owned(),
@@ -145,8 +113,7 @@ impl<'a> Harness<'a> {
         self.vm.log().mark()?;
 
         let begin = Instant::now();
-        let run = || run(&mut self.vm, self.report);
-        let result = panic::catch_unwind(AssertUnwindSafe(run));
+        let result = panic::catch_unwind(AssertUnwindSafe(|| run(&mut self.vm)));
         let mut notes = self.vm.take_notes();
         let millis = begin.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
 
@@ -206,7 +173,7 @@ fn unload_others(before: &[String]) -> Result<()> {
 }
 
 /// Unloads the modules that are not in `before`, and returns their names.
-pub fn unload_all_but(before: &[String]) -> Result<Vec<String>> {
+fn unload_all_but(before: &[String]) -> Result<Vec<String>> {
     let mut left = module::loaded()?;
     left.retain(|name| !before.contains(name));
     for name in &left {
@@ -215,22 +182,11 @@ pub fn unload_all_but(before: &[String]) -> Result<Vec<String>> {
     Ok(left)
 }
 
-/// Has panics print nothing, but tell [`describe`] where they happen.
-pub fn watch_panics() {
-    panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(|place| {
-            let file = short(place.file());
-            format!("{file}:{}:{}", place.line(), place.column())
-        });
-        *PANICKED_AT.lock().unwrap() = place;
-    }));
-}
-
 /// Where the last panic happened.
 static PANICKED_AT: Mutex<Option<String>> = Mutex::new(None);
 
 /// The error that stands for a panic.
-pub fn describe(payload: &(dyn Any + Send)) -> anyhow::Error {
+fn describe(payload: &(dyn Any + Send)) -> anyhow::Error {
     let text = payload
         .downcast_ref::<String>()
         .map(String::as_str)

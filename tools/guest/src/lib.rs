@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Runs inside a VM: loads the examples' modules, runs their
-//! tests and the checks that every module must pass, or measures what they do,
-//! and reports each result to the host, or on standard output where it was not our
-//! init that began.
+//! tests and the checks that every module must pass, and reports each result
+//! to the host, or on standard output where it was not our init that began.
 //!
 //! It is also the programs that examples bring for user space, each under its
 //! own name, as busybox is many programs.
 
 pub mod arch;
-pub mod bench;
 mod checks;
 mod command;
 pub mod configfs;
@@ -19,7 +17,6 @@ pub mod disk;
 mod echo_server;
 mod eventually;
 mod example;
-mod faults;
 mod files;
 mod gpio;
 mod gpio_buttons;
@@ -47,7 +44,6 @@ pub mod signals;
 mod sink_device;
 mod slabs;
 mod snapshot;
-mod storm;
 mod syscalls;
 pub mod terminal;
 mod text_file;
@@ -124,11 +120,8 @@ fn serve(tty: &str) -> Result<()> {
 
     let vm = Vm::new()?;
     let request = orders.request;
-    storm::begin(request.storm);
     match request.mode {
         Mode::Test => Harness::new(vm, &mut report).run(&request),
-        Mode::Bench => Harness::new(vm, &mut report).measure(&request),
-        Mode::Faults => faults::run(vm, &mut report, &request),
         Mode::Demo => demo::run(vm, &mut report, &request.modules),
         Mode::Shell => shell::run(vm, &mut report, &request.modules),
     }?;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Read, Seek, SeekFrom},
+    io::Read,
     os::unix::fs::OpenOptionsExt,
     time::Duration,
 };
@@ -63,7 +63,6 @@ pub struct Log {
     mark: usize,
     taken: usize,
     expected: Vec<u64>,
-    expected_texts: Vec<String>,
 }
 
 impl Log {
@@ -80,15 +79,7 @@ impl Log {
             mark: 0,
             taken: 0,
             expected: Vec::new(),
-            expected_texts: Vec::new(),
         })
-    }
-
-    /// Opens the log at its end: it remembers what is logged from now on.
-    pub(crate) fn open_at_end() -> Result<Self> {
-        let mut log = Self::open()?;
-        log.kmsg.seek(SeekFrom::End(0)).context("/dev/kmsg")?;
-        Ok(log)
     }
 
     /// Begins anew: what has been logged so far is no business of ours.
@@ -166,13 +157,7 @@ impl Log {
         let lines = self.lines[self.mark..].iter();
         let lines = lines.filter(|line| line.text.contains(text));
         self.expected.extend(lines.map(|line| line.sequence));
-        self.expected_texts.push(text.to_owned());
         Ok(())
-    }
-
-    /// The texts of all lines that a test [expected](Log::expect_trouble) as trouble.
-    pub(crate) fn expected_texts(&self) -> &[String] {
-        &self.expected_texts
     }
 
     /// What the module called `name` has said since the mark: its lines without

@@ -66,11 +66,9 @@ pub(crate) fn loaded() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The name that the kernel gives the module whose file is `name`.ko; a twin in C has that of
-/// the module.
+/// The name that the kernel gives the module whose file is `name`.ko.
 pub(crate) fn kernel_name(name: &str) -> String {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    file.replace('-', "_")
+    name.replace('-', "_")
 }
 
 /// The modules whose symbols the one called `name` uses, and which are not loaded: in the
@@ -180,21 +178,10 @@ impl Module {
     /// When the file cannot be read or the kernel refuses it. The module's own
     /// error number is the `Errno` at the root of the error.
     pub fn load(name: &str, params: &str) -> Result<Self> {
-        let mut module = Self::to_insert(name)?;
-        module.insert(name, params)?;
-        Ok(module)
-    }
-
-    /// The module of the file `name`.ko, which is not loaded yet; those that it uses are.
-    pub(crate) fn to_insert(name: &str) -> Result<Self> {
-        Self::with_needed(name, kernel_name(name))
-    }
-
-    /// Has the kernel load the file `name`.ko, the one that this is the module of.
-    pub(crate) fn insert(&mut self, name: &str, params: &str) -> Result<()> {
+        let mut module = Self::with_needed(name, kernel_name(name))?;
         insert(name, params)?;
-        self.loaded = true;
-        Ok(())
+        module.loaded = true;
+        Ok(module)
     }
 
     /// Loads `NAME.ko` and nothing else, where [`Module::load`] is like modprobe.
@@ -356,14 +343,6 @@ impl Module {
         })
     }
 
-    /// Unloads the module and none that was loaded for it, waiting up to 10 s until nobody
-    /// uses it.
-    pub(crate) fn try_unload_soon(&mut self) -> Result<(), Errno> {
-        unload_soon(&self.name)?;
-        self.loaded = false;
-        Ok(())
-    }
-
     /// Unloads the module, then those that were loaded for it, waiting up to 10 s for each
     /// until nobody uses it.
     pub(crate) fn unload_soon(mut self) -> Result<()> {
@@ -405,13 +384,6 @@ mod tests {
         let mut order = Vec::new();
         add_needed("a", &uses, &mut order).unwrap();
         assert_eq!(order, ["c", "d", "b"]);
-    }
-
-    #[test]
-    fn a_twin_is_called_as_its_module() {
-        let twin = lkmpg_proto::twin("hello-1");
-        assert_eq!(kernel_name(&twin), kernel_name("hello-1"));
-        assert_ne!(file(&twin), file("hello-1"));
     }
 
     #[test]

@@ -421,18 +421,6 @@ impl PacketSocket {
         self.receive_with(libc::MSG_DONTWAIT)
     }
 
-    /// Receives a frame into `buffer`, and returns its length; what is longer than that is cut
-    /// off. Waits as long as there is none.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's error number.
-    pub fn receive_into(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let (begin, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-        // SAFETY: the kernel writes no more bytes than there are.
-        result(unsafe { libc::recv(self.0.as_raw_fd(), begin, len, 0) })
-    }
-
     fn receive_with(&self, flags: c_int) -> Result<(u8, Vec<u8>), Errno> {
         let mut frame = vec![0; 1 << 16];
         let mut from = address(0);

@@ -62,12 +62,7 @@ fn unpack(files: &[Module]) -> Result<()> {
     for file in files {
         let (bytes, others) = rest.split_at(file.length);
         let path = module::file(&file.name);
-        let place = || path.display().to_string();
-        // A twin in C has a folder of its own.
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir).with_context(place)?;
-        }
-        fs::write(&path, bytes).with_context(place)?;
+        fs::write(&path, bytes).with_context(|| path.display().to_string())?;
         rest = others;
     }
     Ok(())

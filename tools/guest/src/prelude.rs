@@ -22,7 +22,6 @@ pub use rustix::io::Errno;
 
 pub use crate::{
     Example, Line, Log, Module, Test, Vm, Waiter,
-    bench::{self, Operation, Work, each_time},
     configfs::{CONFIGFS, configfs},
     control::{Answer, Control, IOCTL},
     echo_server::{EchoServer, forget_connections_at_once},

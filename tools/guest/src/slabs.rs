@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{eventually::within, kmemleak, snapshot, storm};
+use crate::{eventually::within, kmemleak, snapshot};
 
 /// How many [`rounds`] there are to be. What is not freed each time is told from
 /// what other programs do meanwhile by its number.
@@ -62,20 +62,20 @@ pub fn available() -> bool {
 
 /// Does `round` so many times: then no cache has an object more for each time.
 ///
-/// On a kernel that finds leaks by itself it is done three times, or more in a storm.
+/// On a kernel that finds leaks by itself it is done three times.
 ///
 /// # Errors
 ///
 /// That of `round`, or what was left.
 pub fn rounds(rounds: u32, mut round: impl FnMut() -> Result<()>) -> Result<()> {
     let rounds = match kmemleak::available() {
-        true => storm::part(rounds, FEW_ROUNDS),
+        true => FEW_ROUNDS,
         false => rounds,
     };
     let mut all = |rounds| {
         (1..=rounds).try_for_each(|n| round().with_context(|| format!("round {n} of {rounds}")))
     };
-    if rounds == FEW_ROUNDS || kmemleak::available() || !available() {
+    if rounds == FEW_ROUNDS || !available() {
         return all(rounds);
     }
     // What is only allocated once is after the first.

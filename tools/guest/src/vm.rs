@@ -5,7 +5,7 @@ use std::{mem, path::Path, process::Command};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::io::Errno;
 
-use crate::{Log, Module, kmemleak, module, slabs, storm, syscalls::errno};
+use crate::{Log, Module, kmemleak, module, slabs, syscalls::errno};
 
 /// The machine that a test runs on.
 pub struct Vm {
@@ -18,15 +18,6 @@ impl Vm {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             log: Log::open()?,
-            notes: Vec::new(),
-            may_leak: false,
-        })
-    }
-
-    /// For a process that has a test only: its log begins here.
-    pub(crate) fn of_one_test() -> Result<Self> {
-        Ok(Self {
-            log: Log::open_at_end()?,
             notes: Vec::new(),
             may_leak: false,
         })
@@ -123,11 +114,11 @@ impl Vm {
     }
 
     /// How many to take where the base kernel's tests take `many`: a fifth of them
-    /// on the debug kernel, which checks each access to memory. More in a storm.
+    /// on the debug kernel, which checks each access to memory.
     #[must_use]
     pub fn fewer(&self, many: u32) -> u32 {
         match kmemleak::available() {
-            true => storm::part(many, many / 5),
+            true => many / 5,
             false => many,
         }
     }
@@ -144,8 +135,7 @@ impl Vm {
     }
 
     /// Does `round` 100 times, or three times on the debug kernel, where each
-    /// unload takes a second or two, and makes sure that it leaves nothing allocated. A storm
-    /// has more on the debug kernel: a whole one as many as there are elsewhere.
+    /// unload takes a second or two, and makes sure that it leaves nothing allocated.
     ///
     /// # Errors
     ///
@@ -164,11 +154,6 @@ impl Vm {
         rounds: u32,
         mut round: impl FnMut(&mut Self) -> Result<()>,
     ) -> Result<()> {
-        slabs::rounds(rounds, || {
-            round(self)?;
-            // What nobody has read, the next rounds overwrite: a complaint, too.
-            self.log.lines()?;
-            Ok(())
-        })
+        slabs::rounds(rounds, || round(self))
     }
 }

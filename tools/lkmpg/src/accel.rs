@@ -28,10 +28,6 @@ use crate::{
 /// How long the kernel may take to reach its program under KVM.
 const LIMIT: Duration = Duration::from_secs(4);
 
-/// How fast the guest's time stamp counter runs where instructions are counted, in kHz: it has
-/// QEMU's virtual time, in nanoseconds.
-const COUNTED_KHZ: u64 = 1_000_000;
-
 /// What was chosen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Chosen {
@@ -39,8 +35,6 @@ pub enum Chosen {
     Kvm,
     /// Emulation.
     Tcg,
-    /// Emulation in which the guest's time is the number of its instructions.
-    Counted,
 }
 
 impl Chosen {
@@ -55,26 +49,6 @@ impl Chosen {
             Self::Kvm => "kvm",
             Self::Tcg if machine.patches_code => "tcg,thread=single",
             Self::Tcg => "tcg,thread=multi",
-            // QEMU refuses more threads.
-            Self::Counted => "tcg,thread=single",
-        }
-    }
-
-    /// For QEMU's `-icount`, if instructions are to be counted.
-    ///
-    /// Each instruction of the guest takes a nanosecond of QEMU's virtual time: that is what
-    /// `shift=0` says, two to the power of zero. The guest's timers go by that time. Its time
-    /// stamp counter does so only here; else it is the host's. So the clock that a program in
-    /// the guest reads tells one instruction from the next. The shift is the least there is:
-    /// with another one, more timer interrupts would come among as many instructions.
-    ///
-    /// With `sleep=off` an idle guest does not wait for the host: the time jumps to its next
-    /// timer. So no figure depends on the host, or on what else that does. The guest is
-    /// emulated as fast as can be, and its day can be a second.
-    pub fn icount(self) -> Option<&'static str> {
-        match self {
-            Self::Kvm | Self::Tcg => None,
-            Self::Counted => Some("shift=0,sleep=off"),
         }
     }
 
@@ -82,18 +56,14 @@ impl Chosen {
     pub fn of(self, machine: &Machine) -> &Accelerator {
         match self {
             Self::Kvm => &machine.accelerators.kvm,
-            Self::Tcg | Self::Counted => &machine.accelerators.tcg,
+            Self::Tcg => &machine.accelerators.tcg,
         }
     }
 
     /// For the kernel's command line.
     pub fn kernel_args(self, machine: &Machine) -> String {
         let accelerator = self.of(machine);
-        let khz = match self {
-            Self::Kvm | Self::Tcg => clock::tsc_khz(),
-            Self::Counted => Some(COUNTED_KHZ),
-        };
-        let clock = accelerator.tsc_cmdline.as_ref().zip(khz);
+        let clock = accelerator.tsc_cmdline.as_ref().zip(clock::tsc_khz());
         let clock = clock.map(|(words, khz)| words.replace("{khz}", &khz.to_string()));
         format!("{} {}", accelerator.cmdline, clock.unwrap_or_default())
     }
@@ -112,22 +82,12 @@ pub fn choose(wanted: Accel, machine: &Machine) -> Result<Chosen> {
         Accel::Tcg => (Chosen::Tcg, "as asked"),
         Accel::Auto => probe(machine)?,
     };
-    say(chosen, why);
-    Ok(chosen)
-}
-
-/// Emulation that counts instructions, which works everywhere; says so on standard error.
-pub fn count() -> Chosen {
-    say(Chosen::Counted, "instructions are counted");
-    Chosen::Counted
-}
-
-fn say(chosen: Chosen, why: &str) {
     let name = match chosen {
         Chosen::Kvm => "kvm",
-        Chosen::Tcg | Chosen::Counted => "tcg",
+        Chosen::Tcg => "tcg",
     };
     eprintln!("accel: {name} ({why})");
+    Ok(chosen)
 }
 
 fn open_kvm() -> io::Result<File> {
@@ -220,20 +180,6 @@ fn remember(path: &PathBuf, boots: bool) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine;
-
-    #[test]
-    fn a_guest_whose_instructions_are_counted_knows_its_clock() {
-        let dir = tempfile::tempdir().unwrap();
-        machine::tests::write(dir.path(), None);
-        let mut machine = Machine::open(dir.path()).unwrap();
-        machine.accelerators.tcg.tsc_cmdline = Some("tsc_early_khz={khz}".to_owned());
-        let told = Chosen::Counted.kernel_args(&machine);
-        assert_eq!(told.trim(), "tsc_early_khz=1000000");
-        assert_eq!(Chosen::Counted.accel(&machine), "tcg,thread=single");
-        assert!(Chosen::Counted.icount().is_some());
-        assert_eq!(Chosen::Tcg.icount(), None);
-    }
 
     #[test]
     fn the_answer_is_remembered() {

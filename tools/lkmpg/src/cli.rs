@@ -2,11 +2,10 @@
 
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
 
-use crate::{source::Kernel, stop::Stop};
+use crate::source::Kernel;
 
 /// The examples of the Linux Kernel Module Programming Guide, in Rust.
 #[derive(Debug, Parser)]
@@ -60,27 +59,6 @@ pub enum Command {
         run: RunOptions,
         #[command(flatten)]
         test: TestOptions,
-    },
-    /// Measure what modules do, and what their twins in C do
-    Bench {
-        /// Examples; `*` stands for any text. All that can be measured when there is none
-        #[arg(value_name = "NAME")]
-        names: Vec<String>,
-        #[command(flatten)]
-        bench: BenchOptions,
-    },
-    /// Change lkm in a small way, many times, and see that a test fails each time
-    Mutate {
-        /// Files of modules/lkm, or names of mutants; `*` stands for any text. All when there
-        /// is none
-        #[arg(value_name = "FILE")]
-        names: Vec<String>,
-        #[command(flatten)]
-        vm: VmOptions,
-        #[command(flatten)]
-        run: RunOptions,
-        #[command(flatten)]
-        mutate: MutateOptions,
     },
     /// List the examples: name, chapter, what it shows
     List {
@@ -155,117 +133,17 @@ pub struct RunOptions {
 
 #[derive(Args, Debug)]
 pub struct TestOptions {
-    /// Which kernel to test on [default: base, with --faults or --storm: debug]
-    #[arg(long, value_enum)]
-    kernel: Option<Kernel>,
+    /// Which kernel to test on
+    #[arg(long, value_enum, default_value_t)]
+    pub kernel: Kernel,
 
     /// Run the whole list of tests so many times in the same VM
     #[arg(long, value_name = "N", default_value = "1")]
     pub repeat: NonZeroU32,
 
-    /// Have allocations fail, one at a time, in the load, the tests and the unload: N for each module at most [default: 200]
-    #[arg(
-        long,
-        value_name = "N",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "200",
-        conflicts_with = "repeat"
-    )]
-    pub faults: Option<NonZeroU32>,
-
-    /// Load and unload each module N times, and unload it while it is used as often as that makes fit [default: 1000]
-    #[arg(
-        long,
-        value_name = "N",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "1000",
-        conflicts_with = "faults"
-    )]
-    pub storm: Option<NonZeroU32>,
-
     /// Write the results to a JUnit file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-pub struct BenchOptions {
-    /// Measure in so many rounds
-    #[arg(long, value_name = "N", default_value = "5")]
-    pub rounds: NonZeroU32,
-
-    /// Measure by this machine's clock; else instructions are counted, each a nanosecond
-    #[arg(long)]
-    pub wall: bool,
-
-    /// How the VM's instructions are run [default: auto]
-    #[arg(long, value_enum, requires = "wall")]
-    pub accel: Option<Accel>,
-
-    /// Print a JSON object
-    #[arg(long)]
-    pub json: bool,
-
-    /// Give up on a VM that ends no round for so many seconds [default: 600]
-    #[arg(long, value_name = "S", value_parser = seconds)]
-    pub timeout: Option<Duration>,
-}
-
-#[derive(Args, Debug)]
-pub struct MutateOptions {
-    /// Only print the mutants: line, name, and how many modules are tested with it
-    #[arg(long)]
-    pub list: bool,
-
-    /// Take the K-th of N parts of the mutants
-    #[arg(long, value_name = "K/N", value_parser = shard)]
-    pub shard: Option<Shard>,
-}
-
-/// A part of many.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Shard {
-    /// Which one, from 0.
-    pub index: usize,
-    /// Of how many.
-    pub count: usize,
-}
-
-fn shard(text: &str) -> Result<Shard, String> {
-    let numbers = text.split_once('/').and_then(|(index, count)| {
-        let index: usize = index.parse().ok()?;
-        let count: usize = count.parse().ok()?;
-        (1..=count).contains(&index).then_some((index, count))
-    });
-    match numbers {
-        Some((index, count)) => Ok(Shard {
-            index: index - 1,
-            count,
-        }),
-        None => Err("K/N, with K from 1 to N".to_owned()),
-    }
-}
-
-impl TestOptions {
-    /// The kernel that is meant. Only one has allocations fail.
-    pub fn kernel(&self) -> Result<Kernel> {
-        match (self.kernel, self.faults) {
-            (Some(Kernel::Debug) | None, Some(_)) => Ok(Kernel::Debug),
-            (Some(_), Some(_)) => Err(Stop::usage(
-                "nothing fails on that kernel; leave out --kernel, or --faults",
-            )),
-            (Some(kernel), None) => Ok(kernel),
-            (None, None) if self.storm.is_some() => Ok(Kernel::Debug),
-            (None, None) => Ok(Kernel::default()),
-        }
-    }
-
-    /// How many loads there are in the storm; 0 when there is none.
-    pub fn loads(&self) -> u32 {
-        self.storm.map_or(0, NonZeroU32::get)
-    }
 }
 
 /// Where the things come from that a command works with.
@@ -312,10 +190,6 @@ pub struct Source {
         value_delimiter = ':'
     )]
     pub modules: Vec<PathBuf>,
-
-    /// The modules' twins in C that are already built
-    #[arg(long, global = true, hide = true, env = "LKMPG_TWINS")]
-    pub twins: Option<PathBuf>,
 
     /// A development shell that is already built: a file for bash to read
     #[arg(long, global = true, hide = true, env = "LKMPG_SHELL")]
@@ -384,78 +258,6 @@ mod tests {
         assert_eq!(read("--gdb=4321"), Some(4321));
         assert_eq!(read("--gdb=0"), None);
         assert_eq!(read("--gdb=65536"), None);
-    }
-
-    #[test]
-    fn counted_instructions_are_emulated() {
-        let read = |options: &[&str]| {
-            let typed = [&["lkmpg", "bench", "blkram"], options].concat();
-            let cli = Cli::try_parse_from(typed).ok()?;
-            match cli.command {
-                Command::Bench { bench, .. } => Some((bench.wall, bench.accel)),
-                _ => None,
-            }
-        };
-        assert_eq!(read(&[]), Some((false, None)));
-        assert_eq!(read(&["--accel", "kvm"]), None);
-        let kvm = read(&["--wall", "--accel", "kvm"]);
-        assert_eq!(kvm, Some((true, Some(Accel::Kvm))));
-    }
-
-    #[test]
-    fn a_name_is_no_number_of_faults() {
-        let read = |options: &[&str]| {
-            let typed = [&["lkmpg", "test"], options, &["hello-1"]].concat();
-            match Cli::try_parse_from(typed).ok()?.command {
-                Command::Test { names, test, .. } if names == ["hello-1"] => {
-                    Some((test.faults.map(NonZeroU32::get), test.kernel().ok()))
-                }
-                _ => None,
-            }
-        };
-        let debug = Some(Kernel::Debug);
-        assert_eq!(read(&[]), Some((None, Some(Kernel::Base))));
-        assert_eq!(read(&["--faults"]), Some((Some(200), debug)));
-        assert_eq!(
-            read(&["--faults=7", "--kernel", "debug"]),
-            Some((Some(7), debug))
-        );
-        assert_eq!(
-            read(&["--faults", "--kernel", "6.18"]),
-            Some((Some(200), None))
-        );
-        assert_eq!(read(&["--faults=0"]), None);
-        assert_eq!(read(&["--faults", "--repeat", "2"]), None);
-    }
-
-    #[test]
-    fn a_storm_is_on_the_debug_kernel() {
-        let read = |options: &[&str]| {
-            let typed = [&["lkmpg", "test"], options, &["hello-1"]].concat();
-            match Cli::try_parse_from(typed).ok()?.command {
-                Command::Test { names, test, .. } if names == ["hello-1"] => {
-                    Some((test.loads(), test.kernel().ok()))
-                }
-                _ => None,
-            }
-        };
-        assert_eq!(read(&[]), Some((0, Some(Kernel::Base))));
-        assert_eq!(read(&["--storm"]), Some((1000, Some(Kernel::Debug))));
-        assert_eq!(
-            read(&["--storm=100", "--kernel", "6.18"]),
-            Some((100, Some(Kernel::Lts)))
-        );
-        assert_eq!(read(&["--storm=0"]), None);
-        assert_eq!(read(&["--storm", "--faults"]), None);
-    }
-
-    #[test]
-    fn a_shard_is_a_part() {
-        assert_eq!(shard("1/4"), Ok(Shard { index: 0, count: 4 }));
-        assert_eq!(shard("4/4"), Ok(Shard { index: 3, count: 4 }));
-        for wrong in ["0/4", "5/4", "4", "a/4", "-1/4", "1/0"] {
-            assert!(shard(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -96,8 +96,8 @@ fn is_clutter(line: &str) -> bool {
     CLUTTER.iter().any(|sign| line.starts_with(sign))
 }
 
-/// The text with Rust's names as they stand in the source.
-pub fn demangle(text: &str) -> String {
+/// The line with Rust's names as they stand in the source.
+fn demangle(line: &str) -> String {
     let word = |word: &str| {
         let end = word.find('+').unwrap_or(word.len());
         let (symbol, offset) = word.split_at(end);
@@ -106,13 +106,7 @@ pub fn demangle(text: &str) -> String {
             Err(_) => word.to_owned(),
         }
     };
-    let is_between = |c: char| c == ' ' || c == '\n';
-    text.split_inclusive(is_between)
-        .map(|part| match part.strip_suffix(is_between) {
-            Some(name) => word(name) + &part[name.len()..],
-            None => word(part),
-        })
-        .collect()
+    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// A log line without its `[    1.234567] `.
@@ -160,14 +154,6 @@ mod tests {
             !panic.contains("RAX") && !panic.contains("again"),
             "{panic}"
         );
-    }
-
-    #[test]
-    fn names_are_found_in_a_text() {
-        let name = "_RNvNtCs2lKf6AS60Zg_4core9panicking9panic_fmt";
-        let text = format!("at {name}+0x1 [m]\n {name}\n");
-        let expected = "at core::panicking::panic_fmt+0x1 [m]\n core::panicking::panic_fmt\n";
-        assert_eq!(demangle(&text), expected);
     }
 
     #[test]

@@ -19,7 +19,6 @@ mod junit;
 mod machine;
 mod memory;
 mod modules;
-mod mutants;
 mod nix;
 mod qemu;
 mod qmp;
@@ -91,13 +90,6 @@ fn run(cli: &Cli) -> Result<bool> {
         Command::Shell { names, vm, gdb } => {
             run::shell(source, &names.names, vm, *gdb).map(|()| true)
         }
-        Command::Bench { names, bench } => run::bench(source, names, bench),
-        Command::Mutate {
-            names,
-            vm,
-            run,
-            mutate,
-        } => run::mutate(source, names, vm, run, mutate),
         Command::Build { names } => build(source, &names.names).map(|()| true),
         Command::List {
             tests: true, json, ..

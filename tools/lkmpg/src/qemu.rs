@@ -364,9 +364,6 @@ impl Qemu {
     fn of(machine: &Machine, accel: Chosen) -> Self {
         let mut command = Command::new(&machine.qemu);
         command.args(["-name", NAME, "-accel", accel.accel(machine)]);
-        if let Some(icount) = accel.icount() {
-            command.args(["-icount", icount]);
-        }
         command.args(["-cpu", &accel.of(machine).cpu, "-smp", &machine.smp()]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
         command.args(["-no-reboot", "-m", &machine.memory.to_string()]);

@@ -205,7 +205,6 @@ mod tests {
                         check("leaks_nothing", Some("base")),
                         check("memory_leaks", Some("debug")),
                     ],
-                    operations: BTreeMap::new(),
                 })
             },
         };

@@ -2,16 +2,11 @@
 
 //! Gets what a command works with: the VM and the modules.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    slice,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use lkmpg_proto::{Catalog, twin};
+use lkmpg_proto::Catalog;
 
 use crate::{
     cli::Source,
@@ -94,64 +89,6 @@ pub enum Usual {
     Examples,
     /// Those that test `lkm` as well.
     AllThatPass,
-    /// Those that can be measured. Their twins in C are wanted, too.
-    Measured,
-}
-
-/// The folder of the modules in C, in the repository.
-const FOLDER: &str = "bench";
-
-/// What the flake's sets call all of them.
-const TWINS: &str = "twins";
-
-/// What is known of modules that can be measured.
-struct Measurable {
-    /// What the guest can do with each.
-    catalog: Catalog,
-    /// Which have a twin in C.
-    twins: BTreeSet<String>,
-}
-
-impl Measurable {
-    /// Whether the module called `name` can be measured.
-    fn has(&self, name: &str) -> bool {
-        self.check(name).is_ok()
-    }
-
-    /// An error says what the module called `name` lacks.
-    fn check(&self, name: &str) -> Result<()> {
-        if !self.catalog.measures(name) {
-            return Err(Stop::usage(format!(
-                "{name} has no operations that can be measured: its test.rs has no `bench`"
-            )));
-        }
-        if !self.twins.contains(name) {
-            return Err(Stop::usage(format!(
-                "{name} has no twin in C to be measured against: \
-                 there is no {FOLDER}/{name}/{name}.c"
-            )));
-        }
-        Ok(())
-    }
-
-    /// Makes sure that `names` are modules that can be measured.
-    fn check_all(&self, names: &[String]) -> Result<()> {
-        if names.is_empty() {
-            return Err(Stop::usage(
-                "no module here has both operations that can be measured and a twin in C",
-            ));
-        }
-        names.iter().try_for_each(|name| self.check(name))
-    }
-}
-
-/// Those of `names` with a twin in C in the repository at `root`.
-fn with_twin(root: &Path, names: &[String]) -> BTreeSet<String> {
-    let has_one = |name: &&String| {
-        let file = format!("{FOLDER}/{name}/{name}.c");
-        root.join(file).is_file()
-    };
-    names.iter().filter(has_one).cloned().collect()
 }
 
 /// What is to be built, or is there already.
@@ -167,9 +104,8 @@ enum From {
     Given { vm: PathBuf, modules: Modules },
     /// A flake builds them.
     Flake {
-        /// The VM, then the modules, then the twins in C if they are wanted.
+        /// The VM, then the modules.
         planned: Vec<Planned>,
-        twins: bool,
         examples: Vec<Example>,
     },
 }
@@ -178,7 +114,17 @@ impl Plan {
     /// Finds out what the words `wanted` mean; when there is none, the `usual`.
     pub fn new(source: &Source, wanted: &[String], kernel: Kernel, usual: Usual) -> Result<Self> {
         if let Some(vm) = &source.vm {
-            return Self::of_given(source, vm, wanted, kernel, usual);
+            let modules = find_modules(&source.modules)?;
+            let choice = Choice {
+                usual: modules.keys().cloned().collect(),
+                others: Vec::new(),
+                kernel,
+                catalog: &|| Machine::open(vm)?.catalog(),
+            };
+            let selection = choice.select(wanted)?;
+            let vm = vm.clone();
+            let from = From::Given { vm, modules };
+            return Ok(Self { selection, from });
         }
         let root = repo::root(source)?;
         let flake = repo::flake(source, &root);
@@ -189,108 +135,38 @@ impl Plan {
         let passing = examples.len();
         examples.extend(here(examples::in_chapter(&root, examples::FIXTURES)?)?);
         let all: Vec<_> = examples.iter().map(|it| it.name.clone()).collect();
-        let measurable = match usual {
-            Usual::Measured => Some(Measurable {
-                catalog: catalog(&flake)?,
-                twins: with_twin(&root, &all),
-            }),
-            Usual::Examples | Usual::AllThatPass => None,
+        let usual = match usual {
+            Usual::Examples => count,
+            Usual::AllThatPass => passing,
         };
-        let (usual, others) = match &measurable {
-            Some(measurable) => all.into_iter().partition(|name| measurable.has(name)),
-            // A pattern is about all that pass, too.
-            None => {
-                let only_examples = wanted.is_empty() && usual == Usual::Examples;
-                let (usual, others) = all.split_at(if only_examples { count } else { passing });
-                (usual.to_vec(), others.to_vec())
-            }
-        };
+        // A pattern is about all that pass, too.
+        let usual = if wanted.is_empty() { usual } else { passing };
+        let (usual, others) = all.split_at(usual);
         let choice = Choice {
-            usual,
-            others,
+            usual: usual.to_vec(),
+            others: others.to_vec(),
             kernel,
             catalog: &|| catalog(&flake),
         };
         let selection = choice.select(wanted)?;
-        if let Some(measurable) = &measurable {
-            measurable.check_all(&selection.names)?;
-        }
         let mut names = machine::with_needed(&selection.names, |name| {
             let example = examples.iter().find(|it| it.name == name);
             example.map(|example| &example.needs)
         })?;
         examples.retain(|it| names.contains(&it.name));
-        let mut folders: Vec<_> = examples.iter().map(|it| it.folder.as_str()).collect();
-        let twins = measurable.is_some();
-        names.insert(0, "vm".to_owned());
-        if twins {
-            folders.push(FOLDER);
-            names.push(TWINS.to_owned());
-        }
+        let folders: Vec<_> = examples.iter().map(|it| it.folder.as_str()).collect();
         repo::require_tracked(&root, &folders)?;
+        names.insert(0, "vm".to_owned());
         let planned = nix::plan(&format!("{flake}#{}", kernel.set()), &names)?;
-        let from = From::Flake {
-            planned,
-            twins,
-            examples,
-        };
+        let from = From::Flake { planned, examples };
         Ok(Self { selection, from })
-    }
-
-    /// The same for what is in `vm` and in other folders that `source` names.
-    fn of_given(
-        source: &Source,
-        vm: &Path,
-        wanted: &[String],
-        kernel: Kernel,
-        usual: Usual,
-    ) -> Result<Self> {
-        let mut modules = find_modules(&source.modules)?;
-        let catalog = || Machine::open(vm)?.catalog();
-        let all = modules.keys().cloned();
-        let twins = find_modules(source.twins.as_slice())?;
-        let measurable = match usual {
-            Usual::Measured => Some(Measurable {
-                catalog: catalog()?,
-                twins: twins.keys().cloned().collect(),
-            }),
-            Usual::Examples | Usual::AllThatPass => None,
-        };
-        let is_usual = |name: &String| measurable.as_ref().is_none_or(|it| it.has(name));
-        let (usual, others) = all.partition(is_usual);
-        let choice = Choice {
-            usual,
-            others,
-            kernel,
-            catalog: &catalog,
-        };
-        let selection = choice.select(wanted)?;
-        if let Some(measurable) = &measurable {
-            measurable.check_all(&selection.names)?;
-            add_twins(&mut modules, &selection.names, &twins)?;
-        }
-        let vm = vm.to_owned();
-        let from = From::Given { vm, modules };
-        Ok(Self { selection, from })
-    }
-
-    /// Itself, unless only a part of the tests of a module is meant.
-    fn of_whole_modules(self) -> Result<Self> {
-        match self.selection.only.iter().next() {
-            None => Ok(self),
-            Some((name, _)) => Err(Stop::usage(format!(
-                "a part of the tests of {name} is meant, and only `lkmpg test` runs tests"
-            ))),
-        }
     }
 
     /// The machine for all of the modules, when it is built already.
     pub fn machine(&self) -> Result<Option<Machine>> {
         match &self.from {
             From::Given { .. } => Ok(None),
-            From::Flake {
-                planned, examples, ..
-            } => {
+            From::Flake { planned, examples } => {
                 let mut outputs = planned.iter().map(|it| &it.path);
                 let built = outputs.find(|dir| Machine::is_in(dir));
                 let machine = built.map(|dir| Machine::open(dir)).transpose()?;
@@ -303,16 +179,11 @@ impl Plan {
     pub fn build(self) -> Result<Workshop> {
         let (vm, modules, examples) = match self.from {
             From::Given { vm, modules } => (vm, modules, Vec::new()),
-            From::Flake {
-                mut planned,
-                twins,
-                examples,
-            } => {
+            From::Flake { planned, examples } => {
                 nix::realise(&planned)?;
-                let twins = if twins { planned.pop() } else { None };
                 let outputs = planned.into_iter().map(|it| it.path);
                 let (vm, outputs): (Vec<_>, Vec<_>) = outputs.partition(|dir| Machine::is_in(dir));
-                let mut modules = find_modules(&outputs)?;
+                let modules = find_modules(&outputs)?;
                 let mut names = self.selection.names.iter();
                 if let Some(name) = names.find(|name| !modules.contains_key(*name)) {
                     return Err(Stop::failed(format!(
@@ -321,10 +192,6 @@ impl Plan {
                 }
                 let vm = vm.into_iter().next();
                 let vm = vm.ok_or_else(|| Stop::failed("the flake's vm has no machine.json"))?;
-                if let Some(twins) = twins {
-                    let twins = find_modules(slice::from_ref(&twins.path))?;
-                    add_twins(&mut modules, &self.selection.names, &twins)?;
-                }
                 (vm, modules, examples)
             }
         };
@@ -335,22 +202,6 @@ impl Plan {
             examples,
         })
     }
-}
-
-/// Adds those of the `twins` in C to `modules` that have one of `names`, each to be taken into a
-/// VM with the module of its name.
-fn add_twins(modules: &mut Modules, names: &[String], twins: &Modules) -> Result<()> {
-    for name in names {
-        let found = twins.get(name).cloned();
-        let found = found.ok_or_else(|| {
-            Stop::failed(format!("the twins in C build, but there is no {name}.ko"))
-        })?;
-        if let Some(module) = modules.get_mut(name) {
-            module.needs.beside.push(twin(name));
-        }
-        modules.insert(twin(name), found);
-    }
-    Ok(())
 }
 
 /// The tests that `flake` has.
@@ -376,14 +227,12 @@ impl Workshop {
     /// names of modules; all examples when there is none.
     pub fn open(source: &Source, wanted: &[String], kernel: Kernel) -> Result<Self> {
         let plan = Plan::new(source, wanted, kernel, Usual::Examples)?;
-        plan.of_whole_modules()?.build()
-    }
-
-    /// The same with the modules' twins in C, of modules that can be measured; all of those
-    /// when there is no word.
-    pub fn to_measure(source: &Source, wanted: &[String], kernel: Kernel) -> Result<Self> {
-        let plan = Plan::new(source, wanted, kernel, Usual::Measured)?;
-        plan.of_whole_modules()?.build()
+        if let Some((name, _)) = plan.selection.only.iter().next() {
+            return Err(Stop::usage(format!(
+                "a part of the tests of {name} is meant, and only `lkmpg test` runs tests"
+            )));
+        }
+        plan.build()
     }
 
     /// The names of the modules to use, in order.
@@ -412,67 +261,7 @@ impl Workshop {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-    use crate::{machine::Needs, modules::Module};
-
-    fn names(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
-    #[test]
-    fn what_cannot_be_measured_is_told() {
-        let measurable = Measurable {
-            catalog: Catalog {
-                operations: ["a", "b"]
-                    .map(|name| (name.to_owned(), names(&["read"])))
-                    .into(),
-                ..Catalog::default()
-            },
-            twins: ["a", "c"].map(str::to_owned).into(),
-        };
-        let told = |words: &[&str]| {
-            let result = measurable.check_all(&names(words));
-            result.map_err(|error| error.to_string())
-        };
-        assert_eq!(told(&["a"]), Ok(()));
-        assert!(told(&["a", "b"]).unwrap_err().contains("no bench/b/b.c"));
-        assert!(told(&["c"]).unwrap_err().contains("no `bench`"));
-        assert!(told(&[]).unwrap_err().starts_with("no module here"));
-    }
-
-    #[test]
-    fn twins_go_with_their_modules() {
-        let module = |file: &str| Module {
-            file: file.into(),
-            needs: Needs::default(),
-        };
-        let mut modules: Modules = ["a", "b"]
-            .map(|name| (name.to_owned(), module(&format!("rust/{name}.ko"))))
-            .into();
-        let twins: Modules = ["a", "b"]
-            .map(|name| (name.to_owned(), module(&format!("c/{name}.ko"))))
-            .into();
-        add_twins(&mut modules, &names(&["b"]), &twins).unwrap();
-        let taken = with_needed(&modules, &names(&["b"])).unwrap();
-        let files = taken.iter().map(|name| modules[name].file.clone());
-        let files: Vec<_> = files.collect();
-        assert_eq!(files, [Path::new("rust/b.ko"), Path::new("c/b.ko")]);
-        assert!(add_twins(&mut modules, &names(&["c"]), &twins).is_err());
-    }
-
-    #[test]
-    fn a_twin_is_a_file_of_c() {
-        let root = tempfile::tempdir().unwrap();
-        for folder in ["bench/a", "bench/b"] {
-            fs::create_dir_all(root.path().join(folder)).unwrap();
-        }
-        fs::write(root.path().join("bench/a/a.c"), "").unwrap();
-        let found = with_twin(root.path(), &names(&["a", "b", "c"]));
-        let found: Vec<_> = found.into_iter().collect();
-        assert_eq!(found, ["a"]);
-    }
 
     #[test]
     fn jobs_fit_the_machine() {

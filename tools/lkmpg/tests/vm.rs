@@ -6,8 +6,6 @@
 //! `LKMPG_TEST_MODULES` a list, with spaces, of directories that hold the
 //! modules of `tests/fixtures`. `LKMPG_TEST_DEBUG_VM` and
 //! `LKMPG_TEST_DEBUG_MODULES` are the same for the debug kernel.
-//! `LKMPG_TEST_BENCH_MODULES` has the module hello-debugfs-file, and
-//! `LKMPG_TEST_TWINS` is a directory with its twin in C.
 
 use std::{
     env, fs,
@@ -63,29 +61,11 @@ fn test(arguments: &[&str]) -> Output {
     lkmpg(&arguments).output().expect("lkmpg starts")
 }
 
-/// Measures two rounds of what `arguments` name. Only hello-debugfs-file has all it takes.
-fn bench(arguments: &[&str]) -> Output {
-    let twins = env::var_os("LKMPG_TEST_TWINS").expect("LKMPG_TEST_TWINS is set");
-    let arguments = [&["bench", "--rounds", "2"], arguments].concat();
-    lkmpg_with(&vm(), "LKMPG_TEST_BENCH_MODULES", &arguments)
-        .env("LKMPG_TWINS", twins)
-        .output()
-        .expect("lkmpg starts")
-}
-
 /// The tests of `module` on the debug kernel.
 fn test_debug(module: &str) -> Output {
-    on_debug(&["test", module, "--kernel", "debug", "--accel", "tcg"])
-}
-
-/// What fails in `module` when an allocation does.
-fn test_faults(module: &str) -> Output {
-    on_debug(&["test", module, "--faults", "--accel", "tcg"])
-}
-
-fn on_debug(arguments: &[&str]) -> Output {
     let vm = env::var_os("LKMPG_TEST_DEBUG_VM").expect("LKMPG_TEST_DEBUG_VM is set");
-    lkmpg_with(Path::new(&vm), "LKMPG_TEST_DEBUG_MODULES", arguments)
+    let arguments = ["test", module, "--kernel", "debug", "--accel", "tcg"];
+    lkmpg_with(Path::new(&vm), "LKMPG_TEST_DEBUG_MODULES", &arguments)
         .output()
         .expect("lkmpg starts")
 }
@@ -335,74 +315,6 @@ fn what_the_kernel_crate_uses_after_free_is_seen() {
     assert_fails(&output, &expected);
 }
 
-/// The row of `module` in the table of faults: faults, points, what was left out.
-fn faults_of(stdout: &str, module: &str) -> [u32; 3] {
-    let mut lines = stdout.lines().map(|line| line.split_whitespace());
-    let row = lines
-        .find_map(|mut words| (words.next() == Some(module)).then(|| words.collect::<Vec<_>>()));
-    let row = row.unwrap_or_else(|| panic!("no row {module} in:\n{stdout}"));
-    [0, 1, 2].map(|column: usize| row[column].parse().unwrap())
-}
-
-#[test]
-#[ignore = "needs a VM"]
-fn a_leak_after_a_fault_is_a_failure() {
-    let output = test_faults("leaks-on-error");
-    let expected = [
-        "MODULE          FAULTS  POINTS  LEFT OUT  RESULT",
-        "test leaks-on-error::nothing_left ... FAILED",
-        "unreferenced object",
-        "(size 1024)",
-        "(during load, fault ",
-    ];
-    assert_fails(&output, &expected);
-    let stdout = stdout(&output);
-    // The load was refused as it should be.
-    let load = stdout.lines().find(|line| line.contains("::load ... ok"));
-    assert!(
-        load.is_some_and(|line| line.contains("ENOMEM: ")),
-        "{stdout}"
-    );
-    let [faults, points, left_out] = faults_of(&stdout, "leaks-on-error");
-    assert!(faults >= 5 && points >= 1, "{stdout}");
-    assert_eq!(left_out, 0, "{stdout}");
-}
-
-#[test]
-#[ignore = "needs a VM"]
-fn a_failed_allocation_that_is_used_is_a_failure() {
-    let output = test_faults("uses-failed-allocation");
-    let expected = [
-        "test uses-failed-allocation::load, fault 1 of ",
-        "Call Trace:",
-        "Kernel panic - not syncing",
-    ];
-    assert_fails(&output, &expected);
-}
-
-/// Also when it is not the test's first thread, or not even its program, that allocates.
-#[test]
-#[ignore = "needs a VM"]
-fn all_that_a_test_begins_has_faults() {
-    let output = test_faults("leaks-in-read");
-    let expected = [
-        "test leaks-in-read::nothing_left ... FAILED",
-        "(during read_by_a_thread, fault ",
-        "(during read_by_a_program, fault ",
-    ];
-    assert_fails(&output, &expected);
-    let stdout = stdout(&output);
-    for test in ["load", "read_by_a_thread", "read_by_a_program"] {
-        let begin = format!("test leaks-in-read::{test} ... ok (");
-        let line = stdout.lines().find(|line| line.starts_with(&begin));
-        let line = line.unwrap_or_else(|| panic!("no {begin:?} in:\n{stdout}"));
-        assert!(line.contains("faults: "), "{line}");
-        assert!(!line.contains("in a process of its own"), "{line}");
-    }
-    let [_, _, left_out] = faults_of(&stdout, "leaks-in-read");
-    assert_eq!(left_out, 0, "{stdout}");
-}
-
 #[test]
 #[ignore = "needs a VM"]
 fn failures_are_in_the_junit_file() {
@@ -473,91 +385,6 @@ fn a_shell_ends_with_its_input() {
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     assert!(stdout.contains("Loaded: warns."), "{stdout}");
     assert!(stdout.contains("42 modules"), "{stdout}");
-}
-
-#[test]
-#[ignore = "needs a VM"]
-fn what_a_module_does_is_measured() {
-    let output = bench(&[]);
-    let stdout = stdout(&output);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(stderr, "accel: tcg (instructions are counted)\n");
-    let lines: Vec<_> = stdout.lines().collect();
-    let columns: Vec<_> = lines[0].split_whitespace().collect();
-    assert_eq!(columns, ["OPERATION", "C", "RUST", "RUST/C", "SPREAD"]);
-    let operations = [
-        "load",
-        "open and close",
-        "write",
-        "read",
-        "read the blob",
-        "unload",
-    ];
-    for (line, operation) in lines[1..].iter().zip(operations) {
-        let begin = format!("hello-debugfs-file: {operation} ");
-        assert!(line.starts_with(&begin), "{stdout}");
-        let ratio = line.split_whitespace().rev().nth(1).unwrap();
-        assert!(ratio.parse::<f64>().unwrap() > 0.0, "{stdout}");
-    }
-    assert_eq!(lines.len(), operations.len() + 2, "{stdout}");
-    let mean = lines.last().unwrap();
-    assert!(mean.starts_with("geometric mean of 4"), "{stdout}");
-}
-
-/// What the host does meanwhile is not in the figures. How far apart they are without this
-/// depends on that: several times is no rarity when kernels are compiled.
-#[test]
-#[ignore = "needs a VM"]
-fn instructions_are_as_many_each_time() {
-    let run = || -> Value {
-        let output = bench(&["hello-debugfs-file", "--json"]);
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
-    let (first, second) = (run(), run());
-    assert_eq!(first["clock"], "instructions");
-    let operations = |results: &Value| -> Vec<(String, f64, f64)> {
-        let rows = results["operations"].as_array().unwrap().iter();
-        let own = rows.filter(|row| row["own"] == true);
-        let figures = own.map(|row| {
-            let number = |key: &str| row[key].as_f64().unwrap();
-            (row["operation"].to_string(), number("c"), number("rust"))
-        });
-        figures.collect()
-    };
-    let (first, second) = (operations(&first), operations(&second));
-    assert_eq!(first.len(), 4);
-    for (one, other) in first.iter().zip(&second) {
-        assert_eq!(one.0, other.0);
-        for (one, other) in [(one.1, other.1), (one.2, other.2)] {
-            assert!((one / other - 1.0).abs() < 0.1, "{first:?}\n{second:?}");
-        }
-    }
-}
-
-#[test]
-#[ignore = "needs a VM"]
-fn what_cannot_be_measured_is_told() {
-    let said = |command: &mut Command| {
-        let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{output:?}");
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    };
-    let no_twin = |arguments: &[&str]| {
-        let arguments = [&["bench"], arguments].concat();
-        let modules = "LKMPG_TEST_BENCH_MODULES";
-        said(&mut lkmpg_with(&vm(), modules, &arguments))
-    };
-    let unknown = no_twin(&["hello-debugfs"]);
-    let near = "did you mean 'hello-debugfs-file'?";
-    assert!(unknown.contains(near), "{unknown}");
-    let alone = no_twin(&["hello-debugfs-file"]);
-    assert!(alone.contains("-file has no twin in C"), "{alone}");
-    let none = no_twin(&[]);
-    assert!(none.contains("no module here has both"), "{none}");
-    let nothing = said(&mut lkmpg(&["bench", "warns"]));
-    assert!(nothing.contains("warns has no operations"), "{nothing}");
 }
 
 #[test]

@@ -11,8 +11,6 @@ pub struct Catalog {
     pub modules: BTreeMap<String, Vec<String>>,
     /// Those of every module, which come after its own.
     pub checks: Vec<Check>,
-    /// What can be measured of each module of which something can.
-    pub operations: BTreeMap<String, Vec<String>>,
 }
 
 /// A test of every module.
@@ -40,14 +38,6 @@ impl Catalog {
         serde_json::to_string(self).expect("it is plain data")
     }
 
-    /// Whether something can be measured of the module called `name`.
-    #[must_use]
-    pub fn measures(&self, name: &str) -> bool {
-        self.operations
-            .get(name)
-            .is_some_and(|names| !names.is_empty())
-    }
-
     /// How many tests the module called `name` has of its own.
     #[must_use]
     pub fn count(&self, name: &str) -> usize {
@@ -67,17 +57,10 @@ mod tests {
                 name: "reload".to_owned(),
                 kernel: Some("base".to_owned()),
             }],
-            operations: [
-                ("a".to_owned(), vec!["read".to_owned()]),
-                ("b".to_owned(), Vec::new()),
-            ]
-            .into(),
         };
         let tests = |name: &str| catalog.tests(name).collect::<Vec<_>>();
         assert_eq!(tests("a"), [("greets", None), ("reload", Some("base"))]);
         assert_eq!(tests("b"), [("reload", Some("base"))]);
         assert_eq!((catalog.count("a"), catalog.count("b")), (1, 0));
-        let measured = ["a", "b", "c"].map(|name| catalog.measures(name));
-        assert_eq!(measured, [true, false, false]);
     }
 }

@@ -30,28 +30,12 @@ pub enum Event {
         /// How long it took, in milliseconds.
         millis: u64,
     },
-    /// What faults there were in the test whose result comes next.
-    Faults(Faults),
     /// A piece of a demonstration's transcript.
     Demo {
         /// The module being shown.
         module: String,
         /// The piece.
         step: Step,
-    },
-    /// A round of a measurement has ended, in which C and Rust did the same.
-    Measured {
-        /// The module.
-        module: String,
-        /// What was done.
-        operation: String,
-        /// Whether that is one of the example's operations. Else the kernel loaded the
-        /// module, or unloaded it.
-        own: bool,
-        /// How long it took the module's twin in C, each time, in picoseconds.
-        c: u64,
-        /// How long it took the module.
-        rust: u64,
     },
     /// The shell is about to start. The guest waits until the host answers
     /// with a line of its own.
@@ -68,19 +52,6 @@ pub enum Outcome {
     Passed,
     /// Not as expected.
     Failed,
-}
-
-/// Faults that were injected.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Faults {
-    /// The module under test.
-    pub module: String,
-    /// How many.
-    pub injected: u32,
-    /// Where: each place once.
-    pub points: Vec<String>,
-    /// For how many more there was no share.
-    pub left_out: u32,
 }
 
 /// A piece of a demonstration's transcript.
@@ -128,29 +99,6 @@ mod tests {
         let line = event.to_line();
         assert_eq!(line.matches('\n').count(), 1);
         assert_eq!(Event::from_line(&line).unwrap(), event);
-    }
-
-    #[test]
-    fn figures_survive_the_wire() {
-        let event = Event::Measured {
-            module: "procfs2".into(),
-            operation: "read".into(),
-            own: true,
-            c: u64::MAX,
-            rust: 1,
-        };
-        assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
-    }
-
-    #[test]
-    fn faults_survive_the_wire() {
-        let event = Event::Faults(Faults {
-            module: "hello-1".into(),
-            injected: 3,
-            points: vec!["kvasprintf+0x8c for init+0x47 [hello_1]".into()],
-            left_out: 1,
-        });
-        assert_eq!(Event::from_line(&event.to_line()).unwrap(), event);
     }
 
     #[test]

@@ -11,9 +11,9 @@ mod event;
 mod request;
 
 pub use catalog::{Catalog, Check};
-pub use event::{Event, Faults, Outcome, Step};
+pub use event::{Event, Outcome, Step};
 pub use request::{
-    FILES_DEVICE, FILES_VENDOR, Mode, Module, Orders, Request, events_to, events_tty, twin,
+    FILES_DEVICE, FILES_VENDOR, Mode, Module, Orders, Request, events_to, events_tty,
 };
 
 use serde::Serialize;

@@ -10,14 +10,10 @@ use serde::{Deserialize, Serialize};
 pub enum Mode {
     /// Run the tests of each module.
     Test,
-    /// Have allocations fail while each module is loaded, tested and unloaded.
-    Faults,
     /// Show each module at work.
     Demo,
     /// Load the modules and give a shell.
     Shell,
-    /// Measure the operations of each module, and of its [`twin`].
-    Bench,
 }
 
 /// What is to be done with which modules.
@@ -29,13 +25,8 @@ pub struct Request {
     pub modules: Vec<String>,
     /// The tests to run of a module, by name; all of one that is not here.
     pub only: BTreeMap<String, Vec<String>>,
-    /// How many times to run the whole list of tests, or how many rounds to measure.
+    /// How many times to run the whole list of tests.
     pub repeat: NonZeroU32,
-    /// How many allocations are to fail for each module, at most, in [`Mode::Faults`].
-    pub faults: u32,
-    /// How often each module is loaded in [`Mode::Test`], when that is many times more than
-    /// usual; else 0.
-    pub storm: u32,
 }
 
 impl Request {
@@ -47,8 +38,6 @@ impl Request {
             modules,
             only: BTreeMap::new(),
             repeat: NonZeroU32::MIN,
-            faults: 0,
-            storm: 0,
         }
     }
 
@@ -75,13 +64,6 @@ pub struct Orders {
     /// For the kernel's random numbers: VMs that were restored from the same
     /// state would all draw the same.
     pub seed: [u8; 32],
-}
-
-/// What the twin in C of the module called `name` is called here. The files of both have
-/// the same name, so this one is in a folder of its own.
-#[must_use]
-pub fn twin(name: &str) -> String {
-    format!("c/{name}")
 }
 
 /// The file of a module.
@@ -146,7 +128,6 @@ mod tests {
             request: Request {
                 only: [("hello-1".into(), vec!["reload".into()])].into(),
                 repeat: NonZeroU32::new(3).unwrap(),
-                storm: 1000,
                 ..Request::new(Mode::Test, vec!["hello-1".into(), "procfs1".into()])
             },
             files: vec![Module {

@@ -18,7 +18,3 @@ pub const EPOLL: &[libc::c_long] = &[
 
 /// An address of the kernel's: the beginning of memory as it sees it.
 pub const KERNEL_ADDRESS: usize = 0xffff_8880_0000_0000;
-
-/// Where a kernel that does not choose its own address has the code of modules: from the
-/// first of these addresses up to the second. Its own code is elsewhere.
-pub const MODULES: (u64, u64) = (0xffff_ffff_a000_0000, 0xffff_ffff_ff00_0000);

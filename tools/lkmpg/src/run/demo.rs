@@ -61,9 +61,6 @@ pub fn demo(
                 News::Begin(module) => Told::Begin(module.to_owned()),
                 News::Step(step) => Told::Step(step),
                 News::Verdict(verdict) => Told::Verdict(verdict.clone()),
-                News::Measured(_) => return,
-                // In a demonstration there are none.
-                News::Faults(_) => return,
             });
         })?;
         Ok(())

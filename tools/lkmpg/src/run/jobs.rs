@@ -19,12 +19,8 @@ pub fn count(options: &RunOptions, kernel: Kernel) -> usize {
     if let Some(jobs) = options.jobs {
         return jobs.get() as usize;
     }
-    kernel.jobs(cpus(), free_memory().unwrap_or(0))
-}
-
-/// How many CPUs this machine has for us.
-pub fn cpus() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    kernel.jobs(cpus, free_memory().unwrap_or(0))
 }
 
 /// How much memory is to be had without swapping, in bytes.

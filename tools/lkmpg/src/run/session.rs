@@ -5,11 +5,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use lkmpg_proto::{Event, Faults, Outcome, Request, Step};
+use lkmpg_proto::{Event, Outcome, Request, Step};
 
 use crate::{
     children::interrupted,
-    console::{Console, demangle},
+    console::Console,
     modules::Modules,
     qemu::{Happening, Vm},
     stop::Stop,
@@ -39,24 +39,8 @@ pub enum News<'a> {
     Begin(&'a str),
     /// It has ended.
     Verdict(&'a Verdict),
-    /// What faults there were in the one that ends next.
-    Faults(Faults),
     /// A piece of a demonstration.
     Step(Step),
-    /// A round of a measurement.
-    Measured(Measured),
-}
-
-/// How long something took a module's twin in C, and the module, in picoseconds.
-pub struct Measured {
-    /// What was done.
-    pub operation: String,
-    /// Whether it is one of the example's operations.
-    pub own: bool,
-    /// The twin's time.
-    pub c: u64,
-    /// The module's time.
-    pub rust: u64,
 }
 
 /// How a session ended.
@@ -196,26 +180,13 @@ impl Session<'_> {
                     subject: module,
                     test,
                     outcome,
-                    message: demangle(&message),
+                    message,
                     time: Duration::from_millis(millis),
                 });
             }
-            Event::Faults(faults) => (self.news)(News::Faults(faults)),
             Event::Demo { step, .. } => (self.news)(News::Step(step)),
             Event::End => self.ended = Some(Instant::now()),
             Event::Begun => self.begun = true,
-            Event::Measured {
-                operation,
-                own,
-                c,
-                rust,
-                ..
-            } => (self.news)(News::Measured(Measured {
-                operation,
-                own,
-                c,
-                rust,
-            })),
             Event::Waiting | Event::Ready => {}
         }
     }

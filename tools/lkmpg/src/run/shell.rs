@@ -176,7 +176,6 @@ mod tests {
             vm: Some(temp.join("vm")),
             modules: vec![temp.join("links")],
             locked: false,
-            twins: None,
             development_shell: None,
         };
         let workshop = Workshop::open(&source, &[], Kernel::Gdb).unwrap();
