@@ -171,7 +171,10 @@ in
     harness = scope.tools.harness {
       inherit (base) vm;
       debugVm = debug.vm;
-      modules = builtins.attrValues (builtins.intersectAttrs fixtures base) ++ [ base.needs ];
+      modules = builtins.attrValues (builtins.intersectAttrs fixtures base) ++ [
+        base.i2c-sim
+        base.needs
+      ];
       debugModules =
         builtins.attrValues (builtins.intersectAttrs fixtures debug) ++ [ debug.i2c-sim ];
     };
