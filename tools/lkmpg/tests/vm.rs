@@ -595,10 +595,9 @@ fn restored_vms_are_each_as_new() {
         assert!(stdout.contains("test needs::gets_what_it_needs ... ok"));
 
         let both = |name| MODULES.map(|module| noted(&stdout, module, name));
-        // It is one boot that both come from. Two boots can have the same number: so early,
-        // there is nothing random in a VM.
+        // It is one boot that both come from.
         let [a, b] = both("boot");
-        assert!(fresh || a == b, "{stdout}");
+        assert_eq!(a == b, !fresh, "{stdout}");
         let [a, b] = both("random");
         assert_ne!(a, b);
         for time in both("time") {
